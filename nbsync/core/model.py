@@ -1,0 +1,227 @@
+"""The values that travel between the rooms. Pure; immutable; picklable.
+
+Entries are named tuples, not dataclasses: a run makes up to a million of each, and a tuple is made
+four times faster. Paths are relative, `/`-separated, and sorted as Python compares strings, which
+for valid Unicode is the UTF-8 byte order in which S3 lists keys.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class _Word(str, Enum):
+    """An enum whose members print as the contract's words."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Direction(_Word):
+    """Which side is made to hold what the other holds."""
+
+    PULL = "pull"
+    PUSH = "push"
+
+
+class Verb(_Word):
+    """What is done for one path: the `action` of a row."""
+
+    DOWNLOAD = "download"
+    UPLOAD = "upload"
+    DELETE_LOCAL = "delete-local"
+    DELETE_REMOTE = "delete-remote"
+    NONE = "none"
+
+
+class Status(_Word):
+    """How it ended for one path: the `status` of a row."""
+
+    HIT = "hit"
+    MISS = "miss"
+    PLANNED = "planned"
+    DELETED = "deleted"
+    CONFLICT = "conflict"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Evidence(_Word):
+    """How sameness or difference was established."""
+
+    SIZE = "size"
+    STATE = "state"
+    ETAG_MD5 = "etag-md5"
+    ETAG_MULTIPART = "etag-multipart"
+    CRC64NVME = "crc64nvme"
+    CRC32 = "crc32"
+    CRC32C = "crc32c"
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    METADATA = "metadata"
+    NONE = "none"
+
+
+class Kind(_Word):
+    """What a directory entry is."""
+
+    FILE = "file"
+    SYMLINK = "symlink"
+    BROKEN_LINK = "broken-link"
+    SPECIAL = "special"  # FIFO, socket, device
+    UNREADABLE = "unreadable"  # a file or directory that cannot be read, or whose name is not Unicode
+
+
+class Problem(NamedTuple):
+    """Something about one path that the user should know: a refused name, a failure, a conflict."""
+
+    path: str
+    kind: str  # unsafe-name, name-clash, special-file, unreadable, archived, conflict, failed, ...
+    message: str
+
+
+class LocalEntry(NamedTuple):
+    """One path below LOCAL as `lstat` (or, following links, `stat`) shows it. Sizes in bytes, times in ns."""
+
+    path: str
+    kind: Kind
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    message: str = ""  # for UNREADABLE: why
+
+
+class RemoteEntry(NamedTuple):
+    """One object as ListObjectsV2 shows it. `etag` without its quotes; time in ns since the epoch."""
+
+    path: str
+    key: str
+    size: int
+    etag: str
+    last_modified_ns: int
+    storage_class: str = ""
+    version_id: str = ""
+    restored: bool = False  # an archived object with a restored copy
+
+
+class RecordedEntry(NamedTuple):
+    """What the last sync with this REMOTE recorded of a path: both sides, when they were the same.
+
+    `content` names the content by a digest that was computed from the local bytes
+    (`md5:HEX`, `etag:HEX-N:PART_SIZE`, or empty when nothing was computed).
+    """
+
+    path: str
+    etag: str
+    version_id: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    content: str
+
+
+class Joined(NamedTuple):
+    """One path with what each side says of it, and whether it clashes with paths above or below it."""
+
+    path: str
+    local: LocalEntry | None
+    remote: RemoteEntry | None
+    recorded: RecordedEntry | None
+    local_below: bool = False  # LOCAL has something under `path/`
+    remote_below: bool = False  # REMOTE has a key under `path/`
+    local_above: LocalEntry | None = None  # LOCAL has a non-directory at a parent of `path`
+    remote_above: RemoteEntry | None = None  # REMOTE has an object named as a parent of `path`
+
+
+class Action(NamedTuple):
+    """What to do for one path, and why. An Action with a `check` is decided when its content was read.
+
+    `verb` is what happens if the contents differ (or at once, without a check).
+    """
+
+    path: str
+    verb: Verb
+    status: Status  # PLANNED for work to do, else how it already ended (HIT, SKIPPED, CONFLICT, FAILED)
+    reason: str
+    evidence: Evidence
+    local: LocalEntry | None = None
+    remote: RemoteEntry | None = None
+    recorded: RecordedEntry | None = None
+    check: bool = False  # the contents must be compared first: equal is a hit
+    conflict_if_different: bool = False  # after the check, a difference is a conflict, not a transfer
+    trash: bool = False  # the local file that is replaced goes to the trash
+    in_the_way: str = ""  # a local path that must go to the trash just before the download
+    problem: str = ""  # kind of the Problem that this row is, if it is one
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that would travel."""
+        if self.verb is Verb.DOWNLOAD and self.remote:
+            return self.remote.size
+        if self.verb is Verb.UPLOAD and self.local:
+            return self.local.size
+        return 0
+
+
+class Outcome(NamedTuple):
+    """How one Action ended. `bytes` is what moved (0 for a hit); `saved` what a hit did not have to move."""
+
+    path: str
+    verb: Verb
+    status: Status
+    reason: str
+    evidence: Evidence
+    bytes: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    problem: str = ""
+    saved: int = 0
+    record: RecordedEntry | None = None  # what to remember
+    forget: bool = False  # what was recorded of this path no longer holds
+
+
+class Row(NamedTuple):
+    """One line of a result, as `--json` prints it."""
+
+    path: str
+    action: str
+    status: str
+    reason: str
+    evidence: str
+    bytes: int
+    seconds: float
+    error: str | None
+
+
+class Active(NamedTuple):
+    """A file on its way: bytes done so far, of `size`."""
+
+    path: str
+    verb: Verb
+    done: int
+    size: int
+
+
+class Snapshot(NamedTuple):
+    """A run at one moment, for drawing. Bytes, seconds since the start, bytes a second."""
+
+    command: str
+    remote: str
+    local: str
+    state: str  # starting, syncing, deleting, done, cancelled, failed
+    counts: dict[str, int]  # by status, as in the contract
+    listing_done: bool  # files_total and bytes_total are final
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    rate: float
+    eta_seconds: float | None
+    seconds: float
+    active: tuple[Active, ...]
+    problems: tuple[Problem, ...]
+    requests: dict[str, int]

@@ -1,0 +1,237 @@
+"""Every option, once: name, type, default, help, and the commands that take it.
+
+The argument parser, the magic, the Python API and the docs read the fields of `Options`; nothing
+else declares an option. Pure: no disk, no environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbsync.errors import UsageError
+
+SYNC = ("pull", "push", "plan")
+REMOTE_COMMANDS = (*SYNC, "ls")
+
+
+def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
+            choices: Sequence[str] = (), parse: str = "") -> Any:  # fmt: skip
+    meta = {"help": help, "group": group, "commands": tuple(commands), "metavar": metavar,
+            "choices": tuple(choices), "parse": parse}  # fmt: skip
+    return field(default=default, metadata=meta)
+
+
+def _which(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="Which files", **more)
+
+
+def _how(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="How", **more)
+
+
+def _where(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="Where", commands=REMOTE_COMMANDS, **more)
+
+
+def _push(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="Push (for what is uploaded; a hit is not touched)",
+                   commands=("push", "plan"), **more)  # fmt: skip
+
+
+def _output(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="Output", **{"commands": REMOTE_COMMANDS, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """All options of a run, checked. Sizes in bytes, times in seconds; 0 or empty means not given."""
+
+    filters: tuple[tuple[str, str], ...] = _which(
+        (), "--include/--exclude GLOB, in order; the last match wins; * crosses /", parse="filters",
+        commands=REMOTE_COMMANDS)  # fmt: skip
+    files_from: str = _which("", "only the paths in FILE, one a line, relative", metavar="FILE")
+    existing: bool = _which(False, "only what the destination has already")
+    ignore_existing: bool = _which(False, "only what the destination does not have")
+    follow_symlinks: bool = _which(False, "push: follow symbolic links (else they are skipped)")
+
+    delete: bool = _how(False, "delete at the destination what the source does not have")
+    max_delete: int | None = _how(None, "refuse the run if it would delete more than N files", metavar="N", parse="count")
+    dry_run: bool = _how(False, "decide and show, change nothing (-n)")
+    compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
+    overwrite_remote: bool = _how(False, "push: replace objects that others changed since the last sync")
+    allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
+    preserve_mtime: bool = _how(False, "pull: take x-amz-meta-mtime where the object has it (a HEAD a moved file)")
+    jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs")
+    bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate")
+    timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
+                          parse="seconds", commands=REMOTE_COMMANDS)  # fmt: skip
+    retries: int = _how(5, "times that a failed request is tried again", metavar="N", parse="count",
+                        commands=REMOTE_COMMANDS)  # fmt: skip
+
+    profile: str = _where("", "a profile of the AWS configuration", metavar="NAME")
+    region: str = _where("", "the bucket's region", metavar="NAME")
+    endpoint_url: str = _where("", "an S3-compatible server", metavar="URL")
+    addressing_style: str = _where("auto", "where the bucket's name goes", choices=("auto", "path", "virtual"))
+    no_sign_request: bool = _where(False, "without credentials (public buckets)")
+    no_verify_ssl: bool = _where(False, "do not check the server's certificate")
+    ca_bundle: str = _where("", "certificates to check the server's with", metavar="FILE")
+    request_payer: bool = _where(False, "you pay for requests and transfer (requester-pays buckets)")
+
+    storage_class: str = _push("", "e.g. STANDARD_IA", metavar="CLASS")
+    sse: str = _push("", "server-side encryption", choices=("AES256", "aws:kms", "aws:kms:dsse"))
+    sse_kms_key_id: str = _push("", "the KMS key", metavar="ID")
+    acl: str = _push("", "a canned ACL, e.g. public-read", metavar="ACL")
+    content_type: str = _push("", "guessed from the name when not given", metavar="TYPE")
+    content_encoding: str = _push("", "e.g. gzip", metavar="VALUE")
+    content_disposition: str = _push("", "e.g. attachment", metavar="VALUE")
+    content_language: str = _push("", "e.g. de", metavar="VALUE")
+    cache_control: str = _push("", "e.g. max-age=3600", metavar="VALUE")
+    expires: str = _push("", "a date", metavar="VALUE")
+    metadata: tuple[tuple[str, str], ...] = _push((), "user metadata; may be given again", metavar="K=V", parse="pairs")
+    tag: tuple[tuple[str, str], ...] = _push((), "an object tag; may be given again", metavar="K=V", parse="pairs")
+
+    json: bool = _output(False, "one JSON document on standard output")
+    quiet: bool = _output(False, "no progress, no table")
+    verbose: bool = _output(False, "show hits too, and more about each row")
+    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=SYNC)
+    strict: bool = _output(False, "notebook and Python: raise at the end if a file failed", commands=SYNC)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Options)}
+
+
+def build_options(command: str, given: Mapping[str, Any]) -> Options:
+    """Checked Options from keyword arguments; `include=` and `exclude=` become `filters`.
+
+    Without `filters=`, excludes stand before includes. Values may be text as typed on a command line.
+
+    Raises:
+        UsageError: an unknown option, one that `command` does not take, or a value that does not parse.
+    """
+    given = dict(given)
+    loose = [("exclude", p) for p in _patterns("exclude", given.pop("exclude", None))]
+    loose += [("include", p) for p in _patterns("include", given.pop("include", None))]
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        spec = FIELDS.get(name)
+        if spec is None or command not in spec.metadata["commands"]:
+            raise UsageError(f"{command} has no option {name!r}", f"See: nbsync {command} --help")
+        values[name] = _parse(spec, value)
+    if loose:
+        values["filters"] = (*values.get("filters", ()), *loose)
+    options = Options(**values)
+    _check_together(options)
+    return options
+
+
+def _patterns(name: str, value: Any) -> list[str]:
+    patterns = [value] if isinstance(value, str) else list(value or ())
+    if not all(isinstance(p, str) for p in patterns):
+        raise UsageError(f"{name} takes a pattern or a list of patterns")
+    return patterns
+
+
+def _check_together(options: Options) -> None:
+    pairs = [("existing", "ignore_existing"), ("json", "verbose"), ("quiet", "verbose")]
+    for one, other in pairs:
+        if getattr(options, one) and getattr(options, other):
+            raise UsageError(f"{flag(one)} and {flag(other)} exclude each other")
+    if options.sse_kms_key_id and not options.sse.startswith("aws:kms"):
+        raise UsageError("--sse-kms-key-id needs --sse aws:kms")
+    if options.max_delete is not None and not options.delete:
+        raise UsageError("--max-delete needs --delete")
+
+
+def flag(name: str) -> str:
+    """`dry_run` -> `--dry-run`."""
+    return "--" + name.replace("_", "-")
+
+
+def _parse(spec: dataclasses.Field[Any], value: Any) -> Any:
+    meta = spec.metadata
+    parser = _PARSERS.get(meta["parse"])
+    try:
+        if parser is not None:
+            return parser(value)
+        if isinstance(spec.default, bool):
+            if not isinstance(value, bool):
+                raise ValueError("takes True or False")
+            return value
+        value = "" if value is None else _text(value)
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError("has a line break or NUL in its value")
+        if meta["choices"] and value and value not in meta["choices"]:
+            raise ValueError(f"takes one of {', '.join(meta['choices'])}, not {value!r}")
+        return value
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{flag(spec.name)} {error}") from None
+
+
+def _text(value: Any) -> str:
+    if not hasattr(value, "__fspath__") and not isinstance(value, str):
+        raise ValueError(f"takes text, not {type(value).__name__}")
+    return str(value)
+
+
+def _count(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)):
+        raise ValueError(f"takes a whole number, not {value!r}")
+    return int(value)
+
+
+def _jobs(value: Any) -> int:
+    return _count(value) or 0
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"takes seconds, not {value!r}") from None
+    if not 0 < seconds < 1e6:
+        raise ValueError(f"takes seconds above 0, not {value!r}")
+    return seconds
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+def _rate(value: Any) -> int:
+    """`20MB/s`, `500KiB`, `1000000` -> bytes a second."""
+    if value is None or value == "":
+        return 0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?)?B?(?:/S)?", str(value).strip().upper())
+    if isinstance(value, bool) or not found or float(found[1]) <= 0:
+        raise ValueError(f"takes a rate like 20MB/s, not {value!r}")
+    return max(1, int(float(found[1]) * _UNITS[found[2] or ""]))
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    if isinstance(value, Mapping):
+        items: Iterable[Any] = value.items()
+    else:
+        items = [value] if isinstance(value, str) else value or ()
+    pairs = []
+    for item in items:
+        key, equals, text = item.partition("=") if isinstance(item, str) else (item[0], "=", item[1])
+        if not key or not equals or not all(isinstance(t, str) and t.isprintable() for t in (key, text)):
+            raise ValueError(f"takes KEY=VALUE, not {item!r}")
+        pairs.append((key, text))
+    return tuple(pairs)
+
+
+def _filters(value: Any) -> tuple[tuple[str, str], ...]:
+    filters = tuple((str(kind), pattern) for kind, pattern in value or ())
+    for kind, pattern in filters:
+        if kind not in ("include", "exclude") or not isinstance(pattern, str):
+            raise ValueError('takes pairs ("include" or "exclude", pattern)')
+    return filters
+
+
+_PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters}

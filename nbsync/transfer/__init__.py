@@ -1,0 +1,1 @@
+"""Effects in motion: Actions become Outcomes here."""
