@@ -235,3 +235,18 @@ def _filters(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One command with its words, whichever face it came from.
+
+    `local` is empty for a pull without LOCAL (then it is `./` + the last name in REMOTE) and for `ls`.
+    `direction` is `pull` or `push`, also for `plan`; empty for `ls`.
+    """
+
+    command: str
+    remote: str
+    local: str = ""
+    direction: str = ""
+    options: Options = Options()
