@@ -59,7 +59,9 @@ class Options:
     follow_symlinks: bool = _which(False, "push: follow symbolic links (else they are skipped)")
 
     delete: bool = _how(False, "delete at the destination what the source does not have")
-    max_delete: int | None = _how(None, "refuse the run if it would delete more than N files", metavar="N", parse="count")
+    max_delete: int | None = _how(
+        None, "refuse the run if it would delete more than N files", metavar="N", parse="count"
+    )
     dry_run: bool = _how(False, "decide and show, change nothing (-n)")
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
     overwrite_remote: bool = _how(False, "push: replace objects that others changed since the last sync")
