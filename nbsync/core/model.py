@@ -105,6 +105,10 @@ class RemoteEntry(NamedTuple):
     storage_class: str = ""
     version_id: str = ""
     restored: bool = False  # an archived object with a restored copy
+    refused: str = ""  # why this cannot be a file here, or EXCLUDED
+
+
+EXCLUDED = "excluded"  # by the user's filters: neither moved nor deleted, and not reported
 
 
 class RecordedEntry(NamedTuple):

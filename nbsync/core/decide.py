@@ -1,0 +1,205 @@
+"""(joined entry, direction, options) -> Action with a reason, or None where there is nothing to say. Pure.
+
+The rules are the contract's "Rules of the sync" 2, 3, 6 and 7. Doing is another place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nbsync.core import names
+from nbsync.core.identity import ARCHIVED, at_a_glance, still, unmoved
+from nbsync.core.model import (
+    EXCLUDED,
+    Action,
+    Direction,
+    Evidence,
+    Joined,
+    Kind,
+    LocalEntry,
+    RecordedEntry,
+    RemoteEntry,
+    Status,
+    Verb,
+)
+
+
+class Policy(NamedTuple):
+    """The options that deciding depends on."""
+
+    direction: Direction
+    delete: bool = False
+    compare: str = "content"
+    overwrite_remote: bool = False
+    existing: bool = False
+    ignore_existing: bool = False
+    admits: Callable[[str], bool] = lambda _path: True
+
+
+def decide(one: Joined, policy: Policy) -> Action | None:
+    """What to do about one path, and why; None for a path that is out of scope or needs nothing said."""
+    if policy.direction is Direction.PULL:
+        return _pull(one, policy) if one.remote is not None else _pull_absent(one, policy)
+    return _push(one, policy) if one.local is not None else _push_absent(one, policy)
+
+
+def _settled(one: Joined, status: Status, reason: str, problem: str = "", evidence: Evidence = Evidence.NONE) -> Action:
+    return Action(one.path, Verb.NONE, status, reason, evidence, one.local, one.remote, one.recorded, problem=problem)
+
+
+def _work(one: Joined, verb: Verb, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
+    return Action(one.path, verb, Status.PLANNED, reason, evidence, one.local, one.remote, one.recorded)
+
+
+# ---- pull -------------------------------------------------------------------------------------------
+
+
+def _pull_absent(one: Joined, policy: Policy) -> Action | None:
+    """REMOTE does not have it."""
+    local = one.local
+    if local is None or not policy.delete or local.kind is not Kind.FILE or not policy.admits(one.path):
+        return None
+    # An object at a parent's name either takes this whole folder's place (and moves it to the trash
+    # then), or is refused or excluded and so protects what has its name and all below.
+    # A file whose own name is a folder in REMOTE is moved aside by the downloads below it.
+    if one.remote_above is not None or one.remote_below:
+        return None
+    return _work(one, Verb.DELETE_LOCAL, "not in REMOTE")
+
+
+def _pull(one: Joined, policy: Policy) -> Action | None:
+    remote, local = one.remote, one.local
+    assert remote is not None  # narrowed by the caller
+    if remote.refused == EXCLUDED:
+        return None
+    if remote.refused:
+        return _settled(one, Status.SKIPPED, remote.refused, problem="unsafe-name")
+    if one.remote_below:
+        reason = "is an object and also the folder of other objects: it cannot be both here"
+        return _settled(one, Status.SKIPPED, reason, problem="name-clash")
+    blocked = _blocked(one, policy)
+    if blocked is not None:
+        return blocked if _available(remote) else _archived(one)
+    if local is None:
+        if policy.existing:
+            return None
+        return _work(one, Verb.DOWNLOAD, "missing locally") if _available(remote) else _archived(one)
+    if policy.ignore_existing:
+        return None
+    verdict = at_a_glance(local, remote, one.recorded, policy.compare)
+    if verdict.same:
+        return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
+    if verdict.same is False and not _available(remote):
+        return _archived(one)
+    action = _work(one, Verb.DOWNLOAD, "content differs", verdict.evidence)
+    return action._replace(check=verdict.same is None, trash=_edited(local, one.recorded))
+
+
+def _available(remote: RemoteEntry) -> bool:
+    return remote.storage_class not in ARCHIVED or remote.restored
+
+
+def _archived(one: Joined) -> Action:
+    assert one.remote is not None  # narrowed by the caller
+    reason = f"archived ({one.remote.storage_class}) and not restored: restore it first (aws s3api restore-object)"
+    return _settled(one, Status.SKIPPED, reason, problem="archived")
+
+
+def _edited(local: LocalEntry, row: RecordedEntry | None) -> bool:
+    """Edited since the last sync with this REMOTE, or never synced with it."""
+    return row is None or not unmoved(local, row)
+
+
+def _blocked(one: Joined, policy: Policy) -> Action | None:
+    """A conflict, or with --delete a download that first moves a local path out of the way; None: the way is free."""
+    way, what, movable = _in_the_way(one)
+    if not way:
+        return None
+    if not policy.delete or not movable or not policy.admits(way):
+        hint = "move it away" if policy.delete else "move it away, or use --delete"
+        subject = "is" if way == one.path else f"({way}) is"
+        return _settled(one, Status.CONFLICT, f"{what} {subject} in the way: {hint}", problem="conflict")
+    return _work(one, Verb.DOWNLOAD, f"replaces {what}")._replace(in_the_way=way)
+
+
+_KIND_WORDS = {
+    Kind.FILE: "a local file",
+    Kind.SYMLINK: "a symbolic link",
+    Kind.BROKEN_LINK: "a broken symbolic link",
+    Kind.SPECIAL: "a special file",
+    Kind.UNREADABLE: "something unreadable",
+}
+
+
+def _in_the_way(one: Joined) -> tuple[str, str, bool]:
+    """(path, what it is, may --delete move it) of what stands where this object's file or folder must go."""
+    above, local = one.local_above, one.local
+    if above is not None:
+        return above.path, _KIND_WORDS[above.kind], above.kind is Kind.FILE
+    if local is None:
+        return (one.path, "a local folder", True) if one.local_below else ("", "", False)
+    # A symbolic link is never written through, and never replaced: its target is the user's business.
+    return ("", "", False) if local.kind is Kind.FILE else (one.path, _KIND_WORDS[local.kind], False)
+
+
+# ---- push -------------------------------------------------------------------------------------------
+
+
+def _push_absent(one: Joined, policy: Policy) -> Action | None:
+    """LOCAL does not have it."""
+    remote, above = one.remote, one.local_above
+    if remote is None or remote.refused or not policy.delete:
+        return None
+    if above is not None and (above.kind is not Kind.FILE or not policy.admits(above.path)):
+        return None  # what is skipped, unreadable or excluded protects all below it
+    if one.recorded is not None and not still(remote, one.recorded):
+        return _conflict(one, "changed in REMOTE since the last sync: not deleted")
+    return _work(one, Verb.DELETE_REMOTE, "not in LOCAL")
+
+
+def _push(one: Joined, policy: Policy) -> Action | None:
+    local, remote, row = one.local, one.remote, one.recorded
+    assert local is not None  # narrowed by the caller
+    if not policy.admits(one.path):
+        return None
+    refused = _refused_locally(one)
+    if refused is not None:
+        return refused
+    if remote is None:
+        if policy.existing:
+            return None
+        return _work(one, Verb.UPLOAD, "gone from REMOTE" if row is not None else "missing in REMOTE")
+    if policy.ignore_existing:
+        return None
+    verdict = at_a_glance(local, remote, row, policy.compare)
+    if verdict.same:
+        return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
+    guarded = row is not None and not still(remote, row) and not policy.overwrite_remote
+    if guarded and verdict.same is False:
+        return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
+    reason = "content differs" if row is not None else "replaces an object never synced here"
+    action = _work(one, Verb.UPLOAD, reason, verdict.evidence)
+    return action._replace(check=verdict.same is None, conflict_if_different=guarded)
+
+
+CHANGED_IN_REMOTE = "changed in REMOTE since the last sync: pull it, or push with --overwrite-remote"
+
+
+def _conflict(one: Joined, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
+    return _settled(one, Status.CONFLICT, reason, problem="conflict", evidence=evidence)
+
+
+def _refused_locally(one: Joined) -> Action | None:
+    local = one.local
+    assert local is not None  # narrowed by the caller
+    if local.kind is Kind.SYMLINK:
+        return _settled(one, Status.SKIPPED, "a symbolic link (--follow-symlinks uploads what it points to)")
+    if local.kind is Kind.BROKEN_LINK:
+        return _settled(one, Status.SKIPPED, "a broken symbolic link", problem="broken-link")
+    if local.kind is Kind.SPECIAL:
+        return _settled(one, Status.SKIPPED, "not a regular file (FIFO, socket or device)", problem="special-file")
+    if local.kind is Kind.UNREADABLE:
+        return _settled(one, Status.SKIPPED, local.message or "cannot be read", problem="unreadable")
+    refusal = names.refusal(one.path)
+    return _settled(one, Status.SKIPPED, refusal, problem="unsafe-name") if refusal else None

@@ -1,0 +1,38 @@
+"""Predicates that refuse a run or its deletes. Pure: each returns the refusal, or None.
+
+The rules are the contract's 6. A guard answers before the first change.
+"""
+
+from __future__ import annotations
+
+from nbsync.errors import GuardRefusal
+
+
+def empty_source(direction: str, place: str, seen: int, *, delete: bool, allowed: bool) -> GuardRefusal | None:
+    """A --delete from a source with nothing in it (before filters) would empty the destination."""
+    if not delete or allowed or seen:
+        return None
+    what = "has no objects" if direction == "pull" else "has no files"
+    return GuardRefusal(
+        f"{place} {what}, and --delete would empty the destination", "If that is meant, add --allow-empty-source"
+    )
+
+
+def too_many_deletes(deletes: int, limit: int | None) -> GuardRefusal | None:
+    """More deletions than `--max-delete` allows."""
+    if limit is None or deletes <= limit:
+        return None
+    return GuardRefusal(
+        f"this run would delete {deletes} files, more than --max-delete {limit}; nothing was changed",
+        "Look at it with --dry-run, then raise the limit",
+    )
+
+
+def no_room(needed_bytes: int, free_bytes: int, place: str) -> GuardRefusal | None:
+    """A pull that needs more room than the disk has. Bytes."""
+    if needed_bytes <= free_bytes:
+        return None
+    return GuardRefusal(
+        f"{place} has room for {free_bytes:,} bytes, and this pull needs {needed_bytes:,}",
+        "Free some room, or pull less (--include/--exclude)",
+    )

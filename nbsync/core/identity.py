@@ -1,0 +1,115 @@
+"""Is this file that object? The ladder of evidence, as data. Pure.
+
+Rungs, cheapest first: sizes; the recorded state (stat and ETag unmoved); and then, for whoever may
+read the file, the digests that can be held against what the service knows of the object. ETags are
+the MD5 of the content only for plain single-part objects; under SSE-KMS and SSE-C, and on some
+servers, they are opaque: equality proves sameness, a difference proves nothing.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html (ETag).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nbsync.core.model import Evidence, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.parts import candidate_part_sizes, looks_like_md5, parse_multipart_etag
+
+ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+class Verdict(NamedTuple):
+    """`same` is None where nothing is known without reading the content."""
+
+    same: bool | None
+    evidence: Evidence
+
+
+class Digest(NamedTuple):
+    """One way to digest a file: `part_size` 0 is the plain MD5, else the multipart ETag of such parts."""
+
+    part_size: int
+
+    def name(self, value: str) -> str:
+        """The content's name, as the state records it."""
+        return f"etag:{value}:{self.part_size}" if self.part_size else f"md5:{value}"
+
+
+MD5 = Digest(0)
+
+
+def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
+    """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it."""
+    return (
+        local.mtime_ns == row.mtime_ns
+        and local.size == row.size
+        and local.ctime_ns == row.ctime_ns
+        and local.inode == row.inode
+    )
+
+
+def still(remote: RemoteEntry, row: RecordedEntry) -> bool:
+    """Is the object the one that was recorded? ETag and version say so; LastModified never does."""
+    return remote.etag == row.etag and bool(row.etag) and (not row.version_id or row.version_id == remote.version_id)
+
+
+def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:
+    """What is known without reading content and without a request.
+
+    `compare` is `content`, `size` or `size-mtime`; the latter two never leave the question open.
+    """
+    if local.size != remote.size:
+        return Verdict(False, Evidence.SIZE)
+    if compare == "size":
+        return Verdict(True, Evidence.SIZE)
+    if compare == "size-mtime":
+        # Whole seconds: what LIST gives is no finer on most servers. As aws-cli's default rule, but both ways.
+        return Verdict(local.mtime_ns // 10**9 == remote.last_modified_ns // 10**9, Evidence.METADATA)
+    if row is not None and unmoved(local, row) and still(remote, row):
+        return Verdict(True, Evidence.STATE)
+    return Verdict(None, Evidence.NONE)
+
+
+def digests_to_try(remote: RemoteEntry, row: RecordedEntry | None) -> tuple[Digest, ...]:
+    """The digests of a file that could prove it equal to `remote`, in one reading of it.
+
+    Empty when the ETag has no known form: then only a checksum of the service can tell.
+    """
+    if row is not None and row.content and still(remote, row):
+        return (recorded_digest(row),)
+    if looks_like_md5(remote.etag):
+        return (MD5,)
+    multipart = parse_multipart_etag(remote.etag)
+    if multipart is None:
+        return ()
+    return tuple(Digest(size) for size in candidate_part_sizes(remote.size, multipart[1]))
+
+
+def recorded_digest(row: RecordedEntry) -> Digest:
+    """How the recorded content was named, so that the file can be named so again."""
+    kind, _, rest = row.content.partition(":")
+    return Digest(int(rest.rpartition(":")[2])) if kind == "etag" else MD5
+
+
+def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | None) -> Verdict:
+    """The verdict on a file whose digests are `values`, from the ETag or the recorded content alone.
+
+    A single-part ETag that differs is taken as a difference (the caller may know that it is opaque);
+    a multipart ETag that no tried part size gives leaves the question open.
+    """
+    if row is not None and row.content and still(remote, row):
+        digest = recorded_digest(row)
+        if digest in values:
+            return Verdict(digest.name(values[digest]) == row.content, Evidence.STATE)
+    if MD5 in values and looks_like_md5(remote.etag):
+        return Verdict(values[MD5] == remote.etag.lower(), Evidence.ETAG_MD5)
+    if remote.etag.lower() in values.values():
+        return Verdict(True, Evidence.ETAG_MULTIPART)
+    return Verdict(None, Evidence.NONE)
+
+
+def content_name(values: dict[Digest, str], etag: str = "") -> str:
+    """How to record this content: by the digest that equals the ETag, else by any."""
+    for digest, value in values.items():
+        if value == etag.lower():
+            return digest.name(value)
+    return next((digest.name(value) for digest, value in values.items()), "")

@@ -1,0 +1,94 @@
+"""The ordered three-way join of LOCAL, REMOTE and the recorded state. Pure; constant memory.
+
+The three streams come in string order of the whole relative path (UTF-8 byte order, the order in
+which S3 lists). A joined path is held back until nothing can come below it, so that whoever decides
+knows of `a` beside `a/b` on either side. What is held is a chain of prefixes, bounded by the length
+of a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from nbsync.core.model import Joined, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.errors import ListingError
+
+_E = TypeVar("_E", LocalEntry, RemoteEntry, RecordedEntry)
+
+
+def join(
+    local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry]
+) -> Iterator[Joined]:
+    """Every path that any of the three streams has, once, with what each says of it.
+
+    Yields in path order, except that a path comes after those between it and what lies below it
+    (`a` after `a-b` and `a/b`).
+
+    Raises:
+        ListingError: a stream is out of order or repeats a path: nothing that follows can be believed.
+    """
+    held: list[Joined] = []
+    for one in _zip3(local, remote, recorded):
+        path = one.path
+        while held and not _may_hold(held[-1].path, path):
+            yield held.pop()
+        held.append(_mark(held, one) if held else one)
+    while held:
+        yield held.pop()
+
+
+def _may_hold(path: str, later: str) -> bool:
+    """Could `later`, or anything after it, still lie below `path`?"""
+    below = path + "/"
+    return later < below or later.startswith(below)
+
+
+def _mark(held: list[Joined], one: Joined) -> Joined:
+    """Tell the paths above `one` of it, and `one` of them."""
+    local_above, remote_above = None, None
+    for i, above in enumerate(held):
+        if not one.path.startswith(above.path + "/"):
+            continue
+        local_above = above.local or local_above
+        remote_above = above.remote or remote_above
+        held[i] = above._replace(
+            local_below=above.local_below or one.local is not None,
+            remote_below=above.remote_below or (one.remote is not None and not one.remote.refused),
+        )
+    if local_above is None and remote_above is None:
+        return one
+    return one._replace(local_above=local_above, remote_above=remote_above)
+
+
+def _zip3(
+    local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry]
+) -> Iterator[Joined]:
+    locals_, remotes, rows = _ordered(local, "LOCAL"), _ordered(remote, "the listing"), _ordered(recorded, "the state")
+    here, there, row = next(locals_, None), next(remotes, None), next(rows, None)
+    while True:
+        path = None
+        for entry in (here, there, row):
+            if entry is not None and (path is None or entry.path < path):
+                path = entry.path
+        if path is None:
+            return
+        take_here = here if here is not None and here.path == path else None
+        take_there = there if there is not None and there.path == path else None
+        take_row = row if row is not None and row.path == path else None
+        yield Joined(path, take_here, take_there, take_row)
+        if take_here is not None:
+            here = next(locals_, None)
+        if take_there is not None:
+            there = next(remotes, None)
+        if take_row is not None:
+            row = next(rows, None)
+
+
+def _ordered(entries: Iterable[_E], name: str) -> Iterator[_E]:
+    last = None
+    for entry in entries:
+        if last is not None and entry.path <= last:
+            raise ListingError(f"{name} is out of order: {entry.path!r} came after {last!r}", "Nothing was deleted")
+        last = entry.path
+        yield entry
