@@ -1,0 +1,111 @@
+"""Which relative paths can be files on this side and keys on the other. Pure; any thread.
+
+A key is untrusted text: it may climb out of LOCAL, be absolute, or be no file name at all. What is
+refused here is reported and skipped, and the rest of the run goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+OWN = ".nbsync"
+MAX_SEGMENT_BYTES = 255  # NAME_MAX on ext4, XFS, APFS and NTFS (which counts UTF-16 units: never more than bytes)
+MAX_PATH_BYTES = 4000  # PATH_MAX is 4096 on Linux: leaves room for LOCAL itself when it is short
+
+# The one test that an ordinary name costs. 63 characters are at most 252 bytes of UTF-8; a longer
+# segment is not refused by it, only looked at more closely.
+_SEGMENT = r"(?!\.\.?(?:/|\Z))[^/\\\0\ud800-\udfff]{1,63}"
+_ORDINARY = re.compile(rf"(?![A-Za-z]:/){_SEGMENT}(?:/{_SEGMENT})*")
+_ORDINARY_LENGTH = MAX_PATH_BYTES // 4
+
+_RULES = tuple(
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (r"\A\Z", "has an empty name"),
+        (r"\A/", "begins with / (an absolute path)"),
+        (r"\A[A-Za-z]:[/\\]", "begins with a drive letter (an absolute path on Windows)"),
+        (r"\\", "has a backslash (a folder separator on Windows, so not the same file everywhere)"),
+        (r"\0", "has a NUL character"),
+        (r"[\ud800-\udfff]", "is not valid Unicode"),
+        (r"/\Z", "ends in / (the name of a folder, not of a file)"),
+        (r"//", "has an empty segment (//)"),
+        (r"(?:\A|/)\.\.(?:/|\Z)", "has a .. segment"),
+        (r"(?:\A|/)\.(?:/|\Z)", "has a . segment"),
+    )
+)
+
+# "Naming Files, Paths, and Namespaces" in Microsoft's Win32 documentation; the device names are
+# those of CPython's ntpath.isreserved.
+_WINDOWS_RULES = tuple(
+    (re.compile(pattern, re.IGNORECASE), reason)
+    for pattern, reason in (
+        (r"[\x01-\x1f]", "has a control character, which Windows does not allow"),
+        (r'[<>:"|?*]', 'has one of < > : " | ? *, which Windows does not allow'),
+        (r"[. ](?:/|\Z)", "has a segment that ends in a dot or space, which Windows drops"),
+        (
+            r"(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[1-9\u00b9\u00b2\u00b3]) *(?:[./]|\Z)",
+            "has a segment that is a device name on Windows",
+        ),
+        # The 8.3 alias under which NTFS would open our own room.
+        (r"(?:\A|/)nbsync~\d", "has a segment that may be a short name of .nbsync on Windows"),
+    )
+)
+
+
+def refusal(path: str, *, windows: bool = False) -> str | None:
+    """Why `path` cannot be a file, in words that follow the path ("has a .. segment"); None if it can.
+
+    Control characters, newlines and colons are legal names and stay as they are, except on Windows.
+    A backslash or a leading drive is refused everywhere: a bucket must mean the same files on every
+    system.
+
+    Args:
+        path: relative, `/`-separated; any text.
+        windows: LOCAL is on a Windows flavour, whose own rules come on top.
+    """
+    if not (len(path) <= _ORDINARY_LENGTH and _ORDINARY.fullmatch(path)):
+        reason = _first(_RULES, path) or _too_long(path)
+        if reason:
+            return reason
+    return _first(_WINDOWS_RULES, path) if windows else None
+
+
+def _first(rules: tuple[tuple[re.Pattern[str], str], ...], path: str) -> str | None:
+    return next((reason for pattern, reason in rules if pattern.search(path)), None)
+
+
+def _too_long(path: str) -> str | None:
+    longest = max(len(segment.encode()) for segment in path.split("/"))
+    if longest > MAX_SEGMENT_BYTES:
+        return f"has a segment of {longest} bytes (at most {MAX_SEGMENT_BYTES} are possible)"
+    total = len(path.encode())
+    if total > MAX_PATH_BYTES:
+        return f"is {total} bytes long (at most {MAX_PATH_BYTES} are possible)"
+    return None
+
+
+def is_own(path: str) -> bool:
+    """True if a segment of `path` is `.nbsync` in whatever case: nbsync's own room, never synced."""
+    folded = path.casefold()  # not lower(): APFS takes U+017F for an s
+    return OWN in folded and OWN in folded.split("/")
+
+
+def twin_key(path: str) -> str:
+    """The same text for paths that a case-insensitive or normalizing file system takes for one file.
+
+    The Unicode Standard's canonical caseless match (section 3.13, D145), composed.
+    """
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+
+def is_folder_marker(key_path: str, size: int) -> bool:
+    """True for the empty objects that consoles make for folders: zero bytes, a name ending in `/`.
+
+    Args:
+        key_path: the key below the prefix; empty when the prefix itself is the marker.
+        size: of the object, in bytes.
+    """
+    return size == 0 and (not key_path or key_path.endswith("/"))
