@@ -1,0 +1,100 @@
+"""Which paths take part: ordered --include/--exclude globs, and --files-from. Pure; any thread.
+
+The rule is aws-cli's (`awscli/customizations/s3/filters.py`, class Filter): every path is included
+at first, the last filter that matches decides, and a pattern is matched by fnmatch on the whole
+path. aws-cli joins each pattern to the root directory, so `data/*` matches from the root only,
+while `*.csv` matches at any depth because `*` crosses `/`. Braces are literal characters.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+
+from nbsync.errors import UsageError
+
+_MAGIC = re.compile(r"[*?\[]")
+_ABSOLUTE_OR_CLIMBING = re.compile(r"/|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.(?:[/\\]|\Z)", re.DOTALL)
+
+
+class Filters:
+    """Ordered filters; false when there are none.
+
+    Args:
+        filters: pairs of `include` or `exclude` and a pattern, in the order in which they were given.
+
+    Raises:
+        UsageError: another word than those two.
+    """
+
+    def __init__(self, filters: Iterable[tuple[str, str]] = ()) -> None:
+        # The last one decides, so they are asked from the last to the first.
+        self._rules = tuple(_Rule(kind, pattern) for kind, pattern in filters)[::-1]
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def admits(self, path: str) -> bool:
+        """True if `path`, relative and `/`-separated, takes part."""
+        for rule in self._rules:
+            if rule.matches(path):
+                return rule.includes
+        return True
+
+    def excludes_everything_below(self, directory: str) -> bool:
+        """True only if it is certain that no path below `directory` is admitted; False tells nothing.
+
+        Args:
+            directory: relative, `/`-separated, without a trailing `/`; empty for the root.
+        """
+        below = f"{directory}/" if directory else ""
+        for rule in self._rules:
+            if rule.includes:
+                if rule.may_match_below(below):
+                    return False
+            elif rule.matches_all_below(below):
+                return True
+        return False
+
+
+class _Rule:
+    def __init__(self, kind: str, pattern: str) -> None:
+        if kind not in ("include", "exclude"):
+            raise UsageError(f"a filter is include or exclude, not {kind!r}")
+        self.matches = re.compile(fnmatch.translate(pattern)).match  # case-sensitive on every system
+        self.includes = kind == "include"
+        # fnmatch has no escape and a closed [set] ends in `]`, so a last `*` is always a star.
+        self._open_ended = pattern.endswith("*")
+        magic = _MAGIC.search(pattern)
+        self._literal = pattern[: magic.start()] if magic else pattern
+
+    def may_match_below(self, below: str) -> bool:
+        """False only if what stands before the first wildcard leads elsewhere than `below`."""
+        return self._literal.startswith(below) or below.startswith(self._literal)
+
+    def matches_all_below(self, below: str) -> bool:
+        """True only if every text that begins with `below` matches: it does already, and a star ends it."""
+        return self._open_ended and self.matches(below) is not None
+
+
+def read_files_from(lines: Iterable[str]) -> frozenset[str]:
+    """The relative paths in a --files-from file, one a line; `#` is no comment.
+
+    Line ends, blank lines and a leading `./` are dropped; spaces are part of a name.
+
+    Raises:
+        UsageError: a line is absolute or has a `..` segment; says which.
+    """
+    paths = set()
+    for number, line in enumerate(lines, 1):
+        path = line.rstrip("\r\n")
+        if not path.strip():
+            continue
+        while path.startswith("./"):
+            path = path[2:]
+        if _ABSOLUTE_OR_CLIMBING.match(path):
+            raise UsageError(f"--files-from, line {number}: {path} is not a path below REMOTE and LOCAL")
+        if path:
+            paths.add(path)
+    return frozenset(paths)

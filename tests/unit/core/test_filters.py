@@ -1,0 +1,151 @@
+"""Ordered include and exclude patterns as aws-cli reads them, pruning, and --files-from."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+
+import pytest
+from awscli.customizations.s3 import filters as s3_filters
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nbsync.core.filters import Filters, read_files_from
+from nbsync.errors import UsageError
+
+
+def ordered(words: str) -> list[tuple[str, str]]:
+    """`-*.csv +a*` -> exclude `*.csv`, include `a*`."""
+    return [("exclude" if word[0] == "-" else "include", word[1:]) for word in words.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "admitted"),
+    [
+        ("", "a/b", True),
+        ("-*", "a", False),
+        ("-* +*.csv", "a/b.csv", True),
+        ("-* +*.csv", "a/b.txt", False),
+        ("+*.csv -*", "b.csv", False),
+        ("-*.csv +keep* -*.tmp", "keep.csv", True),
+        ("-*.csv +keep* -*.tmp", "keep.tmp", False),
+        ("+*.csv", "a.txt", True),  # an include alone includes nothing more
+        ("-data/*", "data/a/b", False),  # * crosses /
+        ("-data/*", "x/data/a", True),  # from the root only
+        ("-*.csv", "a/b/c.csv", False),  # at any depth
+        ("-data", "data/a", True),  # the whole path
+        ("-data", "data", False),
+        ("-a?c", "abc", False),
+        ("-a?c", "a/c", False),
+        ("-a?c", "ac", True),
+        ("-[ab].txt", "b.txt", False),
+        ("-[!ab].txt", "b.txt", True),
+        ("-[!ab].txt", "c.txt", False),
+        ("-[a-c]", "b", False),
+        ("-*.CSV", "a.csv", True),
+        ("-*.csv", "a.CSV", True),
+        ("-*.{csv,parquet}", "a.csv", True),
+        ("-*.{csv,parquet}", "a.{csv,parquet}", False),
+        ("-a.b", "axb", True),
+        ("-[", "[", False),
+        ("-[a", "[a", False),
+        ("-/a", "a", True),
+        ("-*", "line\nbreak", False),
+        ("-a", "a\n", True),
+    ],
+)
+def test_the_last_match_wins(words: str, path: str, admitted: bool) -> None:
+    assert Filters(ordered(words)).admits(path) is admitted
+
+
+def test_no_filters_are_false() -> None:
+    assert not Filters()
+    assert Filters([("include", "*")])
+
+
+def test_filters_travel_to_other_processes() -> None:
+    filters = pickle.loads(pickle.dumps(Filters(ordered("-* +*.csv"))))
+    assert filters.admits("a.csv")
+    assert not filters.admits("a.txt")
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(UsageError, match="include or exclude, not 'omit'"):
+        Filters([("omit", "*")])
+
+
+def test_many_stars_take_no_exponential_time() -> None:
+    assert Filters([("exclude", "*a" * 20 + "b")]).admits("a" * 200)
+
+
+@pytest.mark.parametrize(
+    ("words", "directory", "pruned"),
+    [
+        ("", "dir", False),
+        ("-*", "dir", True),
+        ("-*", "", True),
+        ("-dir/*", "dir", True),
+        ("-dir/*", "dir/sub", True),
+        ("-dir*", "dir", True),
+        ("-dir*", "dir2", True),
+        ("-*/cache/*", "a/b/cache", True),
+        ("-*/cache/*", "cache", False),
+        ("-d?r/*", "dir", True),
+        ("-dir/*", "other", False),
+        ("-dir/*", "", False),
+        ("-dir", "dir", False),
+        ("-dir/", "dir", False),
+        ("-dir/?*", "dir", False),  # true, but not worth knowing
+        ("-*.csv", "dir", False),
+        ("-dir/*.csv", "dir", False),
+        ("-dir/* +*.csv", "dir", False),
+        ("-* +data/*", "dir", True),  # the include leads elsewhere
+        ("-* +data/*", "data", False),
+        ("-* +data/*", "data/sub", False),
+        ("-* +data/a.csv", "data", False),
+        ("-* +data/a.csv", "data/sub", True),
+        ("-* +d*", "dir", False),
+        ("-* +[d]ir/*", "dir", False),
+        ("+dir/* -dir/*", "dir", True),
+    ],
+)
+def test_pruning(words: str, directory: str, pruned: bool) -> None:
+    assert Filters(ordered(words)).excludes_everything_below(directory) is pruned
+
+
+PATTERNS = st.text(alphabet=st.sampled_from("ab/*?[]!-"), max_size=6)
+FILTERS = st.lists(st.tuples(st.sampled_from(["include", "exclude"]), PATTERNS), max_size=5)
+SEGMENT = st.text(alphabet=st.sampled_from("ab[]!-"), min_size=1, max_size=3)
+PATHS = st.lists(SEGMENT, min_size=1, max_size=4)
+
+
+@given(FILTERS, PATHS)
+@example([("exclude", "*"), ("include", "a/*")], ["a", "b"])
+@example([("exclude", "[*")], ["a", "b"])
+def test_an_admitted_path_is_never_pruned(filters: list[tuple[str, str]], segments: list[str]) -> None:
+    some = Filters(filters)
+    if some.admits("/".join(segments)):
+        folders = ["/".join(segments[:depth]) for depth in range(len(segments))]
+        assert not any(some.excludes_everything_below(folder) for folder in folders)
+
+
+@given(FILTERS, PATHS)
+def test_aws_cli_admits_the_same_paths(filters: list[tuple[str, str]], segments: list[str]) -> None:
+    path = "/".join(segments)
+    theirs = s3_filters.Filter(filters, "bucket/", "bucket/")
+    object_below = SimpleNamespace(src=f"bucket/{path}", src_type="s3")
+    assert Filters(filters).admits(path) == bool(list(theirs.call([object_below])))
+
+
+def test_files_from() -> None:
+    lines = ["a/b.txt\n", "./c\r\n", "\n", "   \n", "# no comment\n", "././d", " spaced \n", "./\n", "..a/b..\n"]
+    assert read_files_from(lines) == {"a/b.txt", "c", "# no comment", "d", " spaced ", "..a/b.."}
+
+
+@pytest.mark.parametrize(
+    "line", ["/etc/passwd", ".//x", "..", "../x", "a/../b", "a/..", "./../x", "C:\\x", "c:/x", "a\\..\\b"]
+)
+def test_files_from_refuses_paths_that_are_not_below(line: str) -> None:
+    with pytest.raises(UsageError, match="line 2: ") as caught:
+        read_files_from(["fine\n", f"{line}\n"])
+    assert "not a path below" in str(caught.value)
