@@ -1,0 +1,118 @@
+"""What every test has: an environment without the user in it, and S3 servers that start when first asked for.
+
+Fixtures: `server` runs a test on each of moto, rclone and Ceph RGW; `bucket` is a new bucket on it;
+`moto_server`, `rclone_server`, `rgw_server` are one each, for the whole session.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.servers import Server, moto, rclone, rgw
+
+MARKERS = (
+    "rgw: needs Ceph RGW (added to every test that uses it)",
+    "browser: drives headless Chromium",
+    "bench: its assertion is about time or memory",
+)
+SERVERS = ("moto", "rclone", "rgw")
+# The user's settings for anything that the tests start; each test gets a home of its own instead.
+PERSONAL = ("AWS_", "BOTO", "XDG_", "RCLONE_", "S3_", "IPYTHONDIR", "JUPYTER", "NBSYNC", "PYTHONSTARTUP")
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        on_rgw = callspec is not None and callspec.params.get("server") == "rgw"
+        if on_rgw or "rgw_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("rgw")
+
+
+def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Point everything that is the user's own at `home`, and AWS's metadata service nowhere."""
+    for name in os.environ:
+        if name.startswith(PERSONAL):
+            patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    for name in ("CACHE", "CONFIG", "DATA", "STATE"):
+        patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("AWS_CONFIG_FILE", str(home / ".aws" / "config"))
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / ".aws" / "credentials"))
+    for name in ("NO_PROXY", "no_proxy"):
+        patch.setenv(name, "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For what lives as long as the session: the servers."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, tmp_path_factory.mktemp("session-home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This test's own empty home directory (`~`)."""
+    path = tmp_path_factory.mktemp("home")
+    isolate(monkeypatch, path)
+    return path
+
+
+def _ending_with_the_session(server: Server) -> Iterator[Server]:
+    # The fixture's finalizer stops it; atexit does when pytest is ended before finalizers run.
+    atexit.register(server.stop)
+    yield server
+    server.stop()
+    atexit.unregister(server.stop)
+
+
+@pytest.fixture(scope="session")
+def moto_server(_isolated_session: None) -> Iterator[Server]:
+    """moto in this process."""
+    yield from _ending_with_the_session(moto.start())
+
+
+@pytest.fixture(scope="session")
+def rclone_server(_isolated_session: None) -> Iterator[Server]:
+    """`rclone serve s3`."""
+    yield from _ending_with_the_session(rclone.start())
+
+
+@pytest.fixture(scope="session")
+def rgw_server(_isolated_session: None) -> Iterator[Server]:
+    """Ceph RGW: skipped where its Debian packages are missing, except in CI (variable CI), where they must be."""
+    missing = rgw.missing()
+    if missing and os.environ.get("CI"):
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
+    yield from _ending_with_the_session(rgw.start())
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of the servers in turn."""
+    started: Server = request.getfixturevalue(f"{request.param}_server")
+    return started
+
+
+@pytest.fixture
+def bucket(server: Server) -> str:
+    """A new, empty bucket on `server`."""
+    return server.new_bucket()
