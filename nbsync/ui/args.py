@@ -1,0 +1,232 @@
+"""One grammar for the shell and the notebook, made from `options.FIELDS`. Pure: words in, Invocation out.
+
+Options may stand before or after the command and its words; `--` ends them. What is wrong raises
+UsageError, one line, with the nearest word that would be right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import keyword
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from nbsync.errors import UsageError
+from nbsync.options import FIELDS, Call, build_options, flag
+from nbsync.ui import help as texts
+
+SHOW = ("summary", "changed", "all")
+_COLLECTED = ("filters", "metadata", "tag")  # given again, they add up
+_WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "ls": ("REMOTE",)}
+
+
+class HelpRequested(Exception):
+    """The user asked for a text (help, version) instead of a run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Invocation(NamedTuple):
+    """A parsed command with what only its face needs. `call` is None for the shell's `demo`."""
+
+    command: str
+    call: Call | None
+    show: str = "changed"
+    output_name: str = ""
+    lab: bool = False
+
+
+def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str, Any] | None = None) -> Invocation:
+    """The Invocation that `words` mean.
+
+    Args:
+        words: without the program's name.
+        notebook: take `-o` and `--show`, and not `demo`.
+        defaults: option values by field name (and `show`), used where the command takes them and the words
+            do not give them; those that may be given again stand before the given ones.
+
+    Raises:
+        UsageError: the words are not in the grammar.
+        HelpRequested: they ask for help or the version.
+    """
+    given, positional = _scan(words, notebook)
+    command = positional[0] if positional else ""
+    _check_command(command, notebook)
+    if command == "demo":
+        _only(given, ("lab",), command)
+        _take(command, (), positional[1:])
+        return Invocation(command, None, lab=bool(given.get("lab")))
+    if given.pop("lab", False):
+        raise UsageError(f"{command} has no option --lab", "It belongs to: nbsync demo")
+    direction, rest = _direction(command, positional[1:])
+    taken = _taken_by(command, direction)
+    values, face = _with_defaults(given, defaults or {}, taken)
+    name = f"plan {direction}" if command == "plan" else command
+    _only(values, taken, name)
+    places = _take(name, _WORDS[direction or command], rest)
+    call = Call(command=command, direction=direction, options=build_options(direction or command, values), **places)
+    shown = face.get("show") or ("all" if call.options.verbose else "changed")
+    return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
+
+
+def parse_defaults(words: Sequence[str]) -> dict[str, Any]:
+    """The options on a `%%s3sync` line, as `defaults` for the lines below it.
+
+    Raises:
+        UsageError: unknown options, or words that are no options.
+        HelpRequested: they ask for help.
+    """
+    if not words:
+        return {}
+    given, positional = _scan(words, True)
+    if positional:
+        raise UsageError(f"%%s3sync takes options only, not {positional[0]!r}", "Commands stand below it, one a line.")
+    if "output_name" in given:
+        raise UsageError("-o belongs to a command, not to %%s3sync")
+    return given
+
+
+def _scan(words: Sequence[str], notebook: bool) -> tuple[dict[str, Any], list[str]]:
+    """Given options by field name, and the other words in order."""
+    cut = words.index("--") if "--" in words else len(words)
+    head, tail = list(words[:cut]), list(words[cut + 1 :])
+    if "--version" in head and not notebook:
+        raise HelpRequested(f"nbsync {_version()}")
+    if not words or "--help" in head or "-h" in head:
+        raise HelpRequested(_help(head, notebook))
+    parser = _parser(notebook)
+    known, extra = parser.parse_known_intermixed_args(head)
+    unknown = next((word for word in [*extra, *known.words] if word.startswith("-") and word != "-"), None)
+    if unknown is not None:
+        raise _unknown_option(unknown, parser)
+    given = vars(known)
+    return given, [*given.pop("words"), *extra, *tail]
+
+
+def _help(head: Sequence[str], notebook: bool) -> str:
+    command = next((word for word in head if word in texts.pages(notebook=notebook)), None)
+    return texts.page(command, notebook=notebook) if command else texts.overview(notebook=notebook)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        words, hint = message.removeprefix("argument "), "See --help."
+        if words.endswith(": expected one argument"):
+            words = words.replace(": expected one argument", " needs a value")
+            hint = "One that begins with - is written with =, e.g. --exclude=-x*"
+        raise UsageError(words, hint)
+
+
+class _AddFilter(argparse.Action):
+    """Keep includes and excludes in one list: their order decides."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        pair = (str(option_string).removeprefix("--"), values)
+        namespace.filters = [*getattr(namespace, "filters", []), pair]
+
+
+def _parser(notebook: bool) -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", default=[])
+    for name, spec in FIELDS.items():
+        flags = ["-n", flag(name)] if name == "dry_run" else [flag(name)]
+        if name == "filters":
+            parser.add_argument("--include", "--exclude", action=_AddFilter)
+        elif isinstance(spec.default, bool):
+            parser.add_argument(*flags, action="store_true")
+        else:
+            parser.add_argument(*flags, action="append" if name in _COLLECTED else "store")
+    if notebook:
+        parser.add_argument("-o", dest="output_name")
+        parser.add_argument("--show")
+    else:
+        parser.add_argument("--lab", action="store_true")
+    return parser
+
+
+def _unknown_option(word: str, parser: argparse.ArgumentParser) -> UsageError:
+    name = word.split("=", 1)[0]
+    return UsageError(f"unknown option {name}", _nearest(name, list(parser._option_string_actions)))
+
+
+def _check_command(command: str, notebook: bool) -> None:
+    known = list(texts.pages(notebook=notebook))
+    if not command:
+        raise UsageError("no command", f"It is one of: {', '.join(known)}")
+    if command == "demo" and notebook:
+        raise UsageError("demo runs in a shell", "There: nbsync demo")
+    if command not in known:
+        hint = _nearest(command, known) or f"It is one of: {', '.join(known)}"
+        raise UsageError(f"unknown command {command!r}", hint)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if command != "plan":
+        return ("" if command == "ls" else command), words
+    if not words or words[0] not in ("pull", "push"):
+        raise UsageError("plan needs to know what for", "Write: plan pull REMOTE [LOCAL], or: plan push LOCAL REMOTE")
+    return words[0], words[1:]
+
+
+def _taken_by(command: str, direction: str) -> set[str]:
+    """Names of the options that this command takes, those of its face included."""
+    needed = {command, direction} - {""}
+    taken = {name for name, spec in FIELDS.items() if needed <= set(spec.metadata["commands"])}
+    return taken | {"output_name", "show"}
+
+
+def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any],
+                   taken: set[str]) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """Options for the engine, and what only the face needs."""
+    values = {name: value for name, value in defaults.items() if name in taken}
+    for name, value in given.items():
+        values[name] = [*values.get(name, ()), *value] if name in _COLLECTED else value
+    face: dict[str, str] = {name: values.pop(name) for name in ("output_name", "show") if name in values}
+    if face.get("show", "all") not in SHOW:
+        raise UsageError(f"--show takes one of {', '.join(SHOW)}, not {face['show']!r}")
+    name = face.get("output_name", "a")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"-o takes the name of a variable, not {name!r}")
+    return values, face
+
+
+def _only(given: Mapping[str, Any], taken: Sequence[str] | set[str], command: str) -> None:
+    for name in given:
+        if name not in taken:
+            shown = "--include" if name == "filters" else "-o" if name == "output_name" else flag(name)
+            others = [c for c in ("pull", "push", "ls") if name in FIELDS and c in FIELDS[name].metadata["commands"]]
+            hint = f"It belongs to: {', '.join(others)}" if others else ""
+            raise UsageError(f"{command} has no option {shown}", hint)
+
+
+def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str, str]:
+    """`words` as the `remote` and `local` of a Call."""
+    wanted = " ".join([command, *names])
+    if len(words) > len(names):
+        hint = f"It is: {wanted}. A name with spaces needs quotes."
+        raise UsageError(f"{command} does not take the word {words[len(names)]!r}", hint)
+    for name, word in zip(names, words, strict=False):
+        if not word:
+            raise UsageError(f"{name.strip('[]')} is empty", f"It is: {wanted}")
+    missing = [name for name in names[len(words) :] if not name.startswith("[")]
+    if missing:
+        raise UsageError(f"{command} needs {missing[0]}", f"It is: {wanted}")
+    return {name.strip("[]").lower(): word for name, word in zip(names, words, strict=False)}
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return f"{metadata.version('nbsync')} (Python {sys.version.split()[0]})"
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

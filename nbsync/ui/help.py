@@ -1,0 +1,128 @@
+"""The help texts: a short opening, the commands with a line each, examples; and one page a command. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from typing import Any, NamedTuple
+
+from nbsync.options import FIELDS, flag
+
+_WIDTH = 30  # the column at which explanations begin
+_REMOTE = ("REMOTE", "s3://bucket/prefix or bucket/prefix; a prefix is a folder")
+
+
+class Page(NamedTuple):
+    """What is said about one command."""
+
+    usage: str
+    does: str
+    words: tuple[tuple[str, str], ...]
+    example: str
+
+
+PAGES: dict[str, Page] = {
+    "pull": Page(
+        "pull REMOTE [LOCAL]",
+        "make LOCAL hold what REMOTE holds; only what differs travels",
+        (_REMOTE, ("LOCAL", "a directory; without it, ./ + the last name in REMOTE")),
+        "pull s3://bucket/raw data --exclude '*' --include '*.csv'",
+    ),
+    "push": Page(
+        "push LOCAL REMOTE",
+        "make REMOTE hold what LOCAL holds; only what differs travels",
+        (("LOCAL", "a directory"), _REMOTE),
+        "push results s3://bucket/results --delete --max-delete 20",
+    ),
+    "plan": Page(
+        "plan pull|push ...",
+        "decide and show what pull or push would do; change nothing",
+        (("pull REMOTE [LOCAL]", "what a pull would do"), ("push LOCAL REMOTE", "what a push would do")),
+        "plan push results s3://bucket/results --delete",
+    ),
+    "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
+}
+_DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")
+NOTEBOOK_OPTIONS = (
+    ("-o NAME", "bind the result to NAME"),
+    ("--show summary|changed|all", "which rows the table shows (default: changed)"),
+)
+
+
+def pages(*, notebook: bool) -> dict[str, Page]:
+    """The commands of one face."""
+    return PAGES if notebook else {**PAGES, "demo": _DEMO}
+
+
+def overview(*, notebook: bool) -> str:
+    """What `nbsync --help` and `%s3sync` alone print."""
+    prog = program(notebook)
+    known = pages(notebook=notebook)
+    lines = [
+        "nbsync: sync S3 and local folders by content. A re-run moves only what differs.",
+        "",
+        f"usage: {prog} COMMAND ... [options]",
+        "",
+        "Commands:",
+        *(_pair(page.usage, page.does) for page in known.values()),
+        "",
+        f"{prog} COMMAND --help shows a command's options.",
+        "",
+        "Examples:",
+        *(f"  {prog} {page.example}" for page in known.values()),
+    ]
+    if notebook:
+        lines += [
+            "  r = %s3sync pull {bucket}/raw data --include '*.csv';",
+            "",
+            "{expr} and $name take values from the notebook; inside single quotes nothing is expanded.",
+            "A trailing ; hides the table. %%s3sync runs one command a line.",
+        ]
+    lines += ["", "Credentials come from your AWS profile, environment or role; never from an option."]
+    return "\n".join(lines)
+
+
+def page(command: str, *, notebook: bool) -> str:
+    """What `nbsync COMMAND --help` prints: the options in their groups."""
+    found = pages(notebook=notebook)[command]
+    prog = program(notebook)
+    lines = [f"usage: {prog} {found.usage} [options]", "", f"{found.does}", ""]
+    lines += [_pair(word, text) for word, text in found.words]
+    if command == "demo":
+        return "\n".join(
+            [*lines, _pair("--lab", "open JupyterLab on the quickstart notebook, with the server running")]
+        )
+    group = ""
+    for spec in FIELDS.values():
+        if command not in spec.metadata["commands"]:
+            continue
+        if spec.metadata["group"] != group:
+            group = spec.metadata["group"]
+            lines += ["", f"{group}:"]
+        lines += [_pair(*line) for line in _option(spec)]
+    if notebook:
+        lines += ["", "Notebook:", *(_pair(*line) for line in NOTEBOOK_OPTIONS)]
+    lines += ["", f"Example: {prog} {found.example}"]
+    return "\n".join(lines)
+
+
+def program(notebook: bool) -> str:
+    """How the user calls us."""
+    return "%s3sync" if notebook else "nbsync"
+
+
+def _option(spec: Field[Any]) -> list[tuple[str, str]]:
+    meta = spec.metadata
+    if spec.name == "filters":
+        return [("--include GLOB", "in order; the last match wins; all included at first;"),
+                ("--exclude GLOB", "matched on the relative path, * crosses /")]  # fmt: skip
+    words = f"{'-n, ' if spec.name == 'dry_run' else ''}{flag(spec.name)}"
+    value = "|".join(meta["choices"]) or meta["metavar"]
+    text = meta["help"].replace(" (-n)", "")
+    if isinstance(spec.default, (int, float, str)) and spec.default and "default" not in text:
+        text += f" (default: {spec.default:g})" if isinstance(spec.default, float) else f" (default: {spec.default})"
+    return [(f"{words} {value}" if value else words, text)]
+
+
+def _pair(left: str, right: str) -> str:
+    left = f"  {left}"
+    return f"{left:<{_WIDTH}}{right}" if len(left) < _WIDTH - 1 else f"{left}\n{'':<{_WIDTH}}{right}"

@@ -1,0 +1,56 @@
+"""What the faces need of the engine, as protocols: a job to follow, a listing to print. Pure types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from nbsync.core.model import Snapshot
+from nbsync.options import Call
+from nbsync.result import SyncResult
+
+Tick = Callable[[Snapshot], None]
+
+
+class Job(Protocol):
+    """A run under way; `nbsync.job.SyncJob` is one."""
+
+    def wait(self, timeout: float | None = None, *, tick: Tick | None = None, interval: float = 0.2) -> SyncResult: ...
+
+    def cancel(self) -> None: ...
+
+
+class Listed(Protocol):
+    """One object of a listing. Size in bytes, time in ns since the epoch."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def last_modified_ns(self) -> int: ...
+    @property
+    def storage_class(self) -> str: ...
+
+
+class Listing(Protocol):
+    """What `ls` found."""
+
+    @property
+    def remote(self) -> str: ...
+    @property
+    def entries(self) -> Sequence[Listed]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+    @property
+    def exit_code(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Engine(Protocol):
+    """`nbsync.api`, or a fake of it."""
+
+    def start(self, call: Call, /) -> Job: ...
+
+    def listing(self, call: Call, /) -> Listing: ...

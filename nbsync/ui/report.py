@@ -1,0 +1,57 @@
+"""Every report under one roof: text, HTML and JSON of results, listings and progress. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from nbsync.errors import NbsyncError
+from nbsync.options import Call
+from nbsync.result import SyncResult
+from nbsync.ui.report_html import item_html, listing_html, result_html, results_html, snapshot_html
+from nbsync.ui.report_text import (
+    item_text,
+    listing_lines,
+    listing_text,
+    listing_total,
+    one_line_summary,
+    result_text,
+    results_text,
+    snapshot_text,
+)
+
+
+class _HasDict(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def json_document(result: _HasDict) -> str:
+    """The contract's JSON, on one line. Plain ASCII: no name in it can act on a terminal."""
+    return json.dumps(result.to_dict())
+
+
+def refusal(command: str, error: NbsyncError, call: Call | None = None) -> SyncResult:
+    """The result of a command that was refused before it was a run."""
+    remote, local = (call.remote, call.local) if call else ("", "")
+    result = SyncResult(command=command, remote=remote, local=local, dry_run=bool(call and call.options.dry_run))
+    result.error = error
+    return result
+
+
+__all__ = [
+    "item_html",
+    "item_text",
+    "json_document",
+    "listing_html",
+    "listing_lines",
+    "listing_text",
+    "listing_total",
+    "one_line_summary",
+    "refusal",
+    "result_html",
+    "result_text",
+    "results_html",
+    "results_text",
+    "snapshot_html",
+    "snapshot_text",
+]

@@ -1,0 +1,172 @@
+"""Results, listings and progress as HTML for a notebook's output. Pure functions of data.
+
+It must stay readable where a notebook is not trusted: JupyterLab, GitHub and nbconvert then strip
+`<style>`, `<svg>`, roles and scripts. So all meaning is in the text, bars are blocks with a width, and
+colours are mid-tones and transparent tints that read on a white page and on a dark one. Everything that
+comes from a bucket is cleaned and escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from nbsync.core.model import Active, Row, Snapshot
+from nbsync.result import SyncResult
+from nbsync.ui import report_text, words
+from nbsync.ui.ports import Listed, Listing
+from nbsync.ui.view import View, detail, title, view, word
+
+_PATH, _TEXT = 140, 160
+_BOX = "max-width:980px;margin:2px 0;font-size:13px;line-height:1.45;text-align:left"
+_TABLE = "border-collapse:collapse;width:100%;margin:4px 0 0 0;font-size:12px;color:inherit"
+_TR = "background:transparent;border-top:1px solid rgba(128,128,128,0.22)"
+_CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere"
+_MONO = "font-family:monospace"
+_SOFT = "opacity:0.7"
+_BAR = "background:rgba(128,128,128,0.22);border-radius:3px;overflow:hidden"
+LIVE_HEIGHT = 236  # pixels; fixed, so that the page does not jump while a run goes on
+ACTIVE_SHOWN = 6
+
+
+def result_html(result: SyncResult, show: str = "changed") -> str:
+    """The finished table of `result`."""
+    seen = view(result, show)
+    parts = [_header(seen), _counts(seen.counts), _table(seen)]
+    parts += [_remark("!", words.RED, f"{words.clean(p.path, _PATH)}: {words.clean(p.message, _TEXT)}")
+              for p in seen.problems]  # fmt: skip
+    if seen.more_problems:
+        parts.append(_remark("…", words.GREY, f"{words.number(seen.more_problems, 'more problem')}: r.problems"))
+    parts += [_remark("note", words.GREY, words.clean(note, _TEXT)) for note in seen.notes]
+    if seen.error:
+        parts.append(_remark(seen.verdict, words.RED, words.clean(seen.error, 400)))
+    return f'<div style="{_BOX}">{"".join(parts)}</div>'
+
+
+def results_html(results: Iterable[SyncResult | Listing]) -> str:
+    """The tables of several commands, one below the other."""
+    return "".join(item_html(item) for item in results) or "<div>no commands</div>"
+
+
+def item_html(item: SyncResult | Listing) -> str:
+    """The table of a result or of a listing."""
+    return result_html(item) if isinstance(item, SyncResult) else listing_html(item)
+
+
+def listing_html(listing: Listing) -> str:
+    """Keys, sizes and times; the first ones of a long listing."""
+    shown = listing.entries[: report_text.MAX_LISTED]
+    more = len(listing.entries) - len(shown)
+    classes = any(entry.storage_class not in ("", "STANDARD") for entry in shown)
+    head = ["key", "size", "last modified (UTC)", *(["storage class"] if classes else [])]
+    rows = [_tr([_th(name) for name in head])] if shown else []
+    rows += [_listed(entry, classes) for entry in shown]
+    parts = [f'<div>{_strong("ls " + _text(listing.remote, 400))} · '
+             f"{html.escape(report_text.listing_total(listing).partition(';')[0])}</div>"]  # fmt: skip
+    parts += [f'<table style="{_TABLE}">{"".join(rows)}</table>'] if rows else []
+    if more > 0:
+        parts.append(_remark("…", words.GREY, f"and {more:,} more: r.entries or --json"))
+    parts += [_remark("note", words.GREY, words.clean(note, _TEXT)) for note in listing.notes]
+    return f'<div style="{_BOX}">{"".join(parts)}</div>'
+
+
+def snapshot_html(snapshot: Snapshot) -> str:
+    """A run at one moment: bar, totals, counts, the files on their way, the latest problems."""
+    name = title(snapshot.command, snapshot.remote, snapshot.local, report_text.direction_of(snapshot))
+    facts = " · ".join(report_text.progress_facts(snapshot))
+    counts = [(status, snapshot.counts[status]) for status in words.IMPORTANCE if snapshot.counts.get(status)]
+    parts = [f'<div>{_strong(_text(name, 400))} · {html.escape(snapshot.state)}</div>',
+             f'<div style="margin:5px 0">{_bar(report_text.share(snapshot), 8, words.BLUE)}</div>',
+             f"<div>{html.escape(facts)}</div>", _counts(counts)]  # fmt: skip
+    active = "".join(_active(item) for item in snapshot.active[:ACTIVE_SHOWN])
+    parts += [f'<table style="{_TABLE}">{active}</table>'] if active else []
+    parts += [_remark("!", words.RED, f"{words.clean(p.path, 60)}: {words.clean(p.message, 80)}")
+              for p in snapshot.problems[-2:]]  # fmt: skip
+    return f'<div style="{_BOX};height:{LIVE_HEIGHT}px;overflow:hidden">{"".join(parts)}</div>'
+
+
+def _text(text: str, limit: int) -> str:
+    return html.escape(words.clean(text, limit), quote=True)
+
+
+def _strong(escaped: str) -> str:
+    return f'<b style="font-weight:600">{escaped}</b>'
+
+
+def _header(seen: View) -> str:
+    mark, tint = ("✓", words.GREEN) if seen.good else ("✗", words.RED)
+    facts = html.escape(" · ".join(seen.facts))
+    line = f'<b style="color:{tint}">{mark} {html.escape(seen.verdict)}</b> · {_strong(_text(seen.title, 400))}'
+    return f'<div>{line}</div><div style="{_SOFT}">{facts}</div>'
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
+    chips = [f'<span style="display:inline-block;margin:3px 6px 2px 0;padding:0 8px;border-radius:9px;'
+             f'border:1px solid {words.colour(status)}">{count:,} {html.escape(status)}</span>'
+             for status, count in counts]  # fmt: skip
+    return f"<div>{' '.join(chips)}</div>" if chips else ""
+
+
+def _table(seen: View) -> str:
+    rows = [_row(row) for row in seen.rows]
+    if seen.more:
+        rows.append(_wide_row("…", f"and {seen.more:,} more: r.to_pandas() or --json"))
+    if seen.hits:
+        rows.append(_wide_row("=", seen.hits))
+    if seen.rows:
+        names = ("", "path", "size", "reason", "evidence")
+        rows.insert(0, _tr([_th(name, "right" if name == "size" else "left") for name in names]))
+    return f'<table style="{_TABLE}">{"".join(rows)}</table>' if rows else ""
+
+
+def _row(row: Row) -> str:
+    size = words.size(row.bytes) if row.bytes else ""
+    mark = f'<b style="color:{words.colour(row.status)}">{words.symbol(row)}</b> {html.escape(word(row))}'
+    evidence = "" if row.evidence == "none" else _text(row.evidence, 40)
+    return _tr([_td(mark, "white-space:nowrap;width:12%"), _td(_text(row.path, _PATH), f"{_MONO};width:42%"),
+                _td(size, "white-space:nowrap;width:9%;text-align:right"), _td(_text(detail(row), _TEXT), "width:25%"),
+                _td(evidence, f"{_SOFT};width:12%")])  # fmt: skip
+
+
+def _wide_row(mark: str, text: str) -> str:
+    cell = f'<td colspan="5" style="{_CELL}"><b style="color:{words.GREY}">{mark}</b> {html.escape(text)}</td>'
+    return _tr([cell])
+
+
+def _listed(entry: Listed, classes: bool) -> str:
+    cells = [_td(_text(entry.key, _PATH), f"{_MONO};width:58%"),
+             _td(words.size(entry.size), "white-space:nowrap;width:12%"),
+             _td(words.moment(entry.last_modified_ns), "white-space:nowrap;width:18%")]  # fmt: skip
+    return _tr([*cells, _td(_text(entry.storage_class, 40), "width:12%")] if classes else cells)
+
+
+def _active(item: Active) -> str:
+    done = min(item.done / item.size, 1.0) if item.size > 0 else 0.0
+    arrow = "↑" if item.verb.value.startswith("up") else "↓"
+    amount = f"{words.size(item.done)} of {words.size(item.size)}"
+    return _tr([_td(f"{arrow} {_text(item.path, 64)}", f"{_MONO};width:54%;white-space:nowrap"),
+                _td(_bar(done, 6, words.GREEN), "width:24%;vertical-align:middle"),
+                _td(amount, "width:22%;white-space:nowrap")])  # fmt: skip
+
+
+def _bar(done: float, height: int, tint: str) -> str:
+    """A block within a block; the number beside it says the same in words."""
+    inner = f'<div style="width:{done * 100:.0f}%;height:{height}px;background:{tint}"></div>'
+    return f'<div style="{_BAR};height:{height}px">{inner}</div>'
+
+
+def _remark(mark: str, tint: str, text: str) -> str:
+    style = "font-size:12px;margin:2px 0 0 0;overflow-wrap:anywhere"
+    return f'<div style="{style}"><b style="color:{tint}">{html.escape(mark)}</b> {html.escape(text)}</div>'
+
+
+def _tr(cells: Iterable[str]) -> str:
+    return f'<tr style="{_TR}">{"".join(cells)}</tr>'
+
+
+def _td(content: str, style: str) -> str:
+    return f'<td style="{_CELL};{style}">{content}</td>'
+
+
+def _th(name: str, align: str = "left") -> str:
+    return f'<th style="{_CELL};{_SOFT};font-weight:500;text-align:{align}">{html.escape(name)}</th>'

@@ -1,0 +1,123 @@
+"""Results, listings and progress as plain text, for terminals and `text/plain`. Pure functions of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nbsync.core.model import Row, Snapshot
+from nbsync.result import SyncResult
+from nbsync.ui import words
+from nbsync.ui.ports import Listed, Listing
+from nbsync.ui.view import View, detail, title, view, word
+
+MAX_LISTED = 200
+_PATH, _TEXT = 400, 240
+_ANSI = {"failed": "31", "conflict": "31", "skipped": "33", "cancelled": "33", "deleted": "33",
+         "miss": "32", "planned": "34", "hit": "2"}  # fmt: skip
+
+
+def result_text(result: SyncResult, show: str = "changed", *, colour: bool = False, unlimited: bool = False) -> str:
+    """The table of `result`: header, counts, rows, problems, notes; no line break at the end."""
+    seen = view(result, show, unlimited=unlimited)
+    lines = [words.clean(seen.title, _PATH), f"  {'✓' if seen.good else '✗'} {seen.verdict} · {' · '.join(seen.facts)}"]
+    if seen.counts:
+        lines.append("  " + " · ".join(f"{count:,} {status}" for status, count in seen.counts))
+    lines += _rows(seen, colour)
+    lines += [f"  ! {words.clean(p.path, _PATH)}: {words.clean(p.message, _TEXT)}" for p in seen.problems]
+    if seen.more_problems:
+        lines.append(f"  … and {words.number(seen.more_problems, 'more problem')}: r.problems or --json")
+    lines += [f"  note: {words.clean(note, _TEXT)}" for note in seen.notes]
+    if seen.error:
+        lines.append(f"  {seen.verdict}: {words.clean(seen.error, _PATH)}")
+    return "\n".join(lines)
+
+
+def one_line_summary(result: SyncResult) -> str:
+    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`."""
+    seen = view(result, "summary")
+    told = [f"{count:,} {status}" for status, count in seen.counts] or ["no files"]
+    told += [fact for fact in seen.facts[1:] if fact.endswith(("moved", "saved", "move"))] + seen.facts[:1]
+    mark = "✓" if seen.good else f"✗ {seen.verdict}:"
+    return f"{words.clean(seen.title, _PATH)}: {mark} {', '.join(told)}"
+
+
+def results_text(results: Iterable[SyncResult | Listing]) -> str:
+    """The tables of several commands, one after the other."""
+    return "\n\n".join(item_text(item) for item in results) or "no commands"
+
+
+def item_text(item: SyncResult | Listing) -> str:
+    """The table of a result or of a listing."""
+    return result_text(item) if isinstance(item, SyncResult) else listing_text(item)
+
+
+def listing_text(listing: Listing) -> str:
+    """The first keys of a listing with sizes and times, and how many there are."""
+    lines = [words.clean(listing.remote, _PATH), *listing_lines(listing.entries[:MAX_LISTED])]
+    more = len(listing.entries) - MAX_LISTED
+    if more > 0:
+        lines.append(f"… and {more:,} more: r.entries or --json")
+    return "\n".join([*lines, listing_total(listing), *(f"note: {words.clean(note, _TEXT)}" for note in listing.notes)])
+
+
+def listing_lines(entries: Iterable[Listed]) -> Iterator[str]:
+    """One line an object, as `aws s3 ls --recursive` prints them: time (UTC), bytes, key."""
+    for entry in entries:
+        yield f"{words.moment(entry.last_modified_ns)} {entry.size:>12} {words.clean(entry.key, 2048)}"
+
+
+def listing_total(listing: Listing) -> str:
+    """How many objects, and their size."""
+    total = sum(entry.size for entry in listing.entries)
+    return f"{words.number(len(listing.entries), 'object')}, {words.size(total)}; times are UTC"
+
+
+def snapshot_text(snapshot: Snapshot) -> str:
+    """A run at one moment, in one line."""
+    name = words.clean(title(snapshot.command, snapshot.remote, snapshot.local, direction_of(snapshot)), _PATH)
+    return f"{name}: {snapshot.state} · {' · '.join(progress_facts(snapshot))}"
+
+
+def progress_facts(snapshot: Snapshot) -> list[str]:
+    """Files, bytes, rate and what is left, in words; totals that still grow are marked so."""
+    grows = "" if snapshot.listing_done else "+"
+    facts = [f"{snapshot.files_done:,} of {snapshot.files_total:,}{grows} files",
+             f"{words.size(snapshot.bytes_done)} of {words.size(snapshot.bytes_total)}{grows}"]  # fmt: skip
+    if snapshot.rate > 0:
+        facts.append(f"{words.size(int(snapshot.rate))}/s")
+    if snapshot.eta_seconds is not None and snapshot.listing_done:
+        facts.append(f"{words.duration(snapshot.eta_seconds)} left")
+    return [*facts, words.duration(snapshot.seconds)]
+
+
+def share(snapshot: Snapshot) -> float:
+    """How much of the known work is done, from 0 to 1: bytes, or files where no bytes travel."""
+    done, total = (snapshot.bytes_done, snapshot.bytes_total) if snapshot.bytes_total else (
+        snapshot.files_done, snapshot.files_total)  # fmt: skip
+    return min(max(done / total, 0.0), 1.0) if total else 0.0
+
+
+def direction_of(snapshot: Snapshot) -> str:
+    """`push` for a push, else `pull`; a plan tells it by what is on its way."""
+    return snapshot.command if snapshot.command == "push" else "pull"
+
+
+def _rows(seen: View, colour: bool) -> list[str]:
+    paths = [words.clean(row.path, _PATH) for row in seen.rows]
+    wide = min(max(map(len, paths), default=0), 48)
+    label = max((len(word(row)) for row in seen.rows), default=0)
+    lines = [_row(row, path, wide, label, colour) for row, path in zip(seen.rows, paths, strict=True)]
+    if seen.more:
+        lines.append(f"  … and {seen.more:,} more: r.to_pandas() or --json")
+    if seen.hits:
+        lines.append(f"  = {seen.hits}")
+    return lines
+
+
+def _row(row: Row, path: str, wide: int, label: int, colour: bool) -> str:
+    head = f"{words.symbol(row)} {word(row):<{label}}"
+    if colour:
+        head = f"\x1b[{_ANSI.get(row.status, '0')}m{head}\x1b[0m"
+    size = words.size(row.bytes) if row.bytes else ""
+    evidence = f" ({row.evidence})" if row.evidence not in ("", "none") else ""
+    return f"  {head}  {size:>9}  {path:<{wide}}  {words.clean(detail(row), _TEXT)}{evidence}".rstrip()

@@ -1,0 +1,132 @@
+"""What a report shows of a result, chosen and ordered once for text and HTML. Pure.
+
+Hits are folded into one line; rows that changed come by what matters; a run of a million files shows as
+many rows as a run of a few hundred.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nbsync.core.model import Problem, Row, Status
+from nbsync.errors import GuardRefusal, Interrupted, LockedError
+from nbsync.result import SyncResult
+from nbsync.ui import words
+
+MAX_CHANGED = 200
+MAX_HITS = 300  # with show="all"
+MAX_PROBLEMS = 20
+MAX_NOTES = 20
+
+
+class View(NamedTuple):
+    """The parts of a finished report, in their order."""
+
+    title: str  # pull s3://bucket/p/ → data
+    good: bool
+    verdict: str  # done, refused, 3 problems, ...
+    facts: list[str]  # duration, moved, saved, requests
+    counts: list[tuple[str, int]]  # (status, how many), only what happened
+    rows: list[Row]
+    more: int  # changed rows that are not in `rows`
+    hits: str  # the folded line, or how many hit rows are not in `rows`; may be empty
+    problems: list[Problem]  # those that no shown row tells
+    more_problems: int
+    notes: list[str]
+    error: str
+
+
+def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
+    """The View of `result`; `show` is summary, changed or all; `unlimited` shows every row."""
+    changed = [row for row in result.files if row.status != Status.HIT.value]
+    kept: list[Row] = []
+    if show != "summary":
+        changed.sort(key=_importance)
+        kept = changed if unlimited else changed[:MAX_CHANGED]
+    shown_hits: list[Row] = []
+    if show == "all":
+        shown_hits = result.hits if unlimited else result.hits[:MAX_HITS]
+    told = {row.path: detail(row) for row in kept}
+    problems = [p for p in result.problems if p.message not in told.get(p.path, "")]
+    return View(
+        title=title(result.command, result.remote, result.local, _direction(result), dry_run=result.dry_run),
+        good=result.ok,
+        verdict=verdict(result),
+        facts=_facts(result),
+        counts=[(s, result.counts.get(s, 0)) for s in words.IMPORTANCE if result.counts.get(s, 0)],
+        rows=[*kept, *shown_hits],
+        more=0 if show == "summary" else len(changed) - len(kept),
+        hits=_folded(result, len(shown_hits)),
+        problems=problems[:MAX_PROBLEMS],
+        more_problems=max(0, len(problems) - MAX_PROBLEMS),
+        notes=result.notes[:MAX_NOTES],
+        error=str(result.error) if result.error else "",
+    )
+
+
+def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:
+    """`push data → s3://bucket/p/`."""
+    ends = f"{local} → {remote}" if direction == "push" else f"{remote} → {local}"
+    name = f"plan {direction}".rstrip() if command == "plan" else command
+    return f"{name}{' (dry run)' if dry_run and command != 'plan' else ''} {ends}"
+
+
+def detail(row: Row) -> str:
+    """The reason, and the error where there is one."""
+    if row.error and row.error != row.reason:
+        return f"{row.reason}: {row.error}" if row.reason else row.error
+    return row.reason
+
+
+def word(row: Row) -> str:
+    """The status, and for a plan what would be done."""
+    return f"{row.status} {row.action}" if row.status == Status.PLANNED.value else row.status
+
+
+def verdict(result: SyncResult) -> str:
+    """How it ended, in a word or two."""
+    if isinstance(result.error, Interrupted):
+        return "interrupted"
+    if isinstance(result.error, (GuardRefusal, LockedError)):
+        return "refused"
+    if result.error is not None:
+        return "stopped"
+    if not result.ok:
+        bad = {row.path for row in result.files if row.status in words.PROBLEM}
+        return words.number(len(bad | {problem.path for problem in result.problems}), "problem")
+    return "planned, nothing changed" if result.dry_run or result.command == "plan" else "done"
+
+
+def _importance(row: Row) -> tuple[int, str]:
+    known = row.status in words.IMPORTANCE
+    return (words.IMPORTANCE.index(row.status) if known else 0, row.path)
+
+
+def _direction(result: SyncResult) -> str:
+    if result.command in ("pull", "push"):
+        return result.command
+    given = getattr(result, "direction", "")
+    return str(given) if given else "pull"
+
+
+def _facts(result: SyncResult) -> list[str]:
+    facts = [words.duration(result.seconds)]
+    planned = sum(row.bytes for row in result.files if row.status == Status.PLANNED.value)
+    if planned:
+        facts.append(f"{words.size(planned)} to move")
+    if not (result.dry_run or result.command == "plan"):
+        facts.append(f"{words.size(result.bytes.get('moved', 0))} moved")
+    if result.bytes.get("saved"):
+        facts.append(f"{words.size(result.bytes['saved'])} saved")
+    sent = [f"{count:,} {kind.upper()}" for kind, count in result.requests.items() if count]
+    return [*facts, " ".join(sent)] if sent else facts
+
+
+def _folded(result: SyncResult, shown: int) -> str:
+    """The line that stands for the hits that have no row of their own."""
+    folded = result.counts.get(Status.HIT.value, 0) - shown
+    if folded <= 0:
+        return ""
+    saved = result.bytes.get("saved", 0)
+    kept = f", {words.size(saved)} not moved" if saved and not shown else ""
+    return f"{words.number(folded, 'more file' if shown else 'file')} up to date{kept}"
