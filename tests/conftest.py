@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end_session)
+
+
+def _end_session(_signal: int, _frame: object) -> None:
+    """A cancelled CI run ends its servers too: by default SIGTERM would run no finalizer."""
+    pytest.exit("terminated", returncode=128 + signal.SIGTERM)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
