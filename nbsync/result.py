@@ -139,3 +139,25 @@ class SyncResult:
         from nbsync.ui import report
 
         return {"text/html": report.result_html(self), "text/plain": report.result_text(self)}
+
+
+class SyncResults(list[SyncResult]):
+    """The results of several syncs, in order, with combined `ok` and `counts`."""
+
+    @property
+    def ok(self) -> bool:
+        """True when every one is ok."""
+        return all(result.ok for result in self)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by status, over all."""
+        return {status.value: sum(result.counts[status.value] for result in self) for status in Status}
+
+    def __repr__(self) -> str:
+        return "\n".join(repr(result) for result in self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from nbsync.ui import report
+
+        return {"text/html": report.results_html(self), "text/plain": report.results_text(self)}

@@ -129,6 +129,7 @@ _KIND_WORDS = {
     Kind.BROKEN_LINK: "a broken symbolic link",
     Kind.SPECIAL: "a special file",
     Kind.UNREADABLE: "something unreadable",
+    Kind.UNREADABLE_FOLDER: "an unreadable folder",
 }
 
 
@@ -199,7 +200,7 @@ def _refused_locally(one: Joined) -> Action | None:
         return _settled(one, Status.SKIPPED, "a broken symbolic link", problem="broken-link")
     if local.kind is Kind.SPECIAL:
         return _settled(one, Status.SKIPPED, "not a regular file (FIFO, socket or device)", problem="special-file")
-    if local.kind is Kind.UNREADABLE:
+    if local.kind is not Kind.FILE:
         return _settled(one, Status.SKIPPED, local.message or "cannot be read", problem="unreadable")
     refusal = names.refusal(one.path)
     return _settled(one, Status.SKIPPED, refusal, problem="unsafe-name") if refusal else None

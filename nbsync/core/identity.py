@@ -14,6 +14,7 @@ from typing import NamedTuple
 from nbsync.core.model import Evidence, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.parts import candidate_part_sizes, looks_like_md5, parse_multipart_etag
 
+# Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html
 ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
@@ -49,7 +50,10 @@ def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
 
 def still(remote: RemoteEntry, row: RecordedEntry) -> bool:
     """Is the object the one that was recorded? ETag and version say so; LastModified never does."""
-    return remote.etag == row.etag and bool(row.etag) and (not row.version_id or row.version_id == remote.version_id)
+    if not row.etag or remote.etag != row.etag:
+        return False
+    # Listings without versions give none; then the ETag alone has to do.
+    return not row.version_id or not remote.version_id or row.version_id == remote.version_id
 
 
 def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:

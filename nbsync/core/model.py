@@ -71,7 +71,8 @@ class Kind(_Word):
     SYMLINK = "symlink"
     BROKEN_LINK = "broken-link"
     SPECIAL = "special"  # FIFO, socket, device
-    UNREADABLE = "unreadable"  # a file or directory that cannot be read, or whose name is not Unicode
+    UNREADABLE = "unreadable"  # a file that cannot be looked at, or whose name is not Unicode
+    UNREADABLE_FOLDER = "unreadable-folder"
 
 
 class Problem(NamedTuple):
@@ -160,6 +161,8 @@ class Action(NamedTuple):
     trash: bool = False  # the local file that is replaced goes to the trash
     in_the_way: str = ""  # a local path that must go to the trash just before the download
     problem: str = ""  # kind of the Problem that this row is, if it is one
+    record: RecordedEntry | None = None  # what to remember of a hit
+    digest: str = ""  # the local content's name, when the check computed it
 
     @property
     def bytes(self) -> int:

@@ -72,7 +72,7 @@ def digest_file(
         OSError: it cannot be read. InterruptedError: `cancelled` said so.
     """
     hashers = [Hasher(digest) for digest in digests]
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not same_stat(os.fstat(fd), entry):
             raise FileChanged

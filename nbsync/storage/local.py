@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 from nbsync.core.model import Kind, LocalEntry
 from nbsync.errors import LocalError
@@ -34,8 +35,8 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
     yield from _scan(names, "", parents, follow_symlinks)
 
 
-def _scan(names: os.ScandirIterator[str], prefix: str, parents: tuple[tuple[int, int], ...], follow: bool) -> Iterator[LocalEntry]:  # fmt: skip # noqa: E501
-    with names:
+def _scan(names: Any, prefix: str, parents: tuple[tuple[int, int], ...], follow: bool) -> Iterator[LocalEntry]:
+    with names:  # what os.scandir gives
         siblings = [_look(entry, prefix, parents, follow) for entry in names if not _is_own(entry.name)]
     siblings.sort(key=_order)
     for entry, name in siblings:
@@ -88,7 +89,7 @@ def _look(
 def _directory(entry: os.DirEntry[str], path: str) -> tuple[LocalEntry | os.DirEntry[str], str]:
     if os.access(entry.path, os.R_OK | os.X_OK):
         return entry, path + "/"
-    return _odd(path, Kind.UNREADABLE, "the folder cannot be read: permission denied"), path
+    return _odd(path, Kind.UNREADABLE_FOLDER, "the folder cannot be read: permission denied"), path
 
 
 def _look_through(

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from urllib.parse import quote
 
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
@@ -123,9 +124,8 @@ def open_state(path: str, remote: RemoteName, *, writable: bool) -> State:
 
 
 def _connect(path: str, writable: bool) -> sqlite3.Connection:
-    mode = "rw" if writable else "ro"
-    uri = "file:" + "".join(f"%{b:02x}" if b in b"%?#" else chr(b) for b in os.fsencode(path))
-    db = sqlite3.connect(f"{uri}?mode={mode}" if path.isascii() else path, uri=path.isascii(), check_same_thread=False)
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={'rw' if writable else 'ro'}"
+    db = sqlite3.connect(uri, uri=True, check_same_thread=False)
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:

@@ -1,0 +1,72 @@
+"""nbsync: sync S3 and notebook folders by content.
+
+    %load_ext nbsync
+    %s3sync pull bucket/prefix
+
+In Python: `nbsync.pull`, `push`, `plan`, `ls`, and `LocalObjectCache`. Importing this loads nothing heavy:
+no S3 library, no IPython, no widgets.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "pull": "api", "push": "api", "plan": "api", "ls": "api",
+    "LocalObjectCache": "cache", "SyncJob": "job", "SyncProgress": "progress",
+    "SyncResult": "result", "SyncResults": "result", "Listing": "listing",
+    "NbsyncError": "errors",
+}  # fmt: skip
+
+__all__ = [
+    "Listing",
+    "LocalObjectCache",
+    "NbsyncError",
+    "SyncJob",
+    "SyncProgress",
+    "SyncResult",
+    "SyncResults",
+    "__version__",
+    "load_ipython_extension",
+    "ls",
+    "plan",
+    "pull",
+    "push",
+    "unload_ipython_extension",
+]
+
+if TYPE_CHECKING:
+    from nbsync.api import ls, plan, pull, push
+    from nbsync.cache import LocalObjectCache
+    from nbsync.errors import NbsyncError
+    from nbsync.job import SyncJob
+    from nbsync.listing import Listing
+    from nbsync.progress import SyncProgress
+    from nbsync.result import SyncResult, SyncResults
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"nbsync.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'nbsync' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext nbsync`: registers `%s3sync` and `%%s3sync`."""
+    from nbsync.ui import magic
+
+    magic.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext nbsync`."""
+    from nbsync.ui import magic
+
+    magic.unload_ipython_extension(shell)

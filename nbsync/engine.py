@@ -1,0 +1,266 @@
+"""One pull or push (or the plan of one): list + scan -> join -> decide -> guard -> transfer -> record.
+
+Runs in a thread of its own, which owns the state database, the tally and the runner. It never prints.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from nbsync.core import decide, guard
+from nbsync.core.filters import Filters, read_files_from
+from nbsync.core.location import Location, parse_location
+from nbsync.core.merge import join
+from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
+from nbsync.errors import GuardRefusal, Interrupted, LocalError, NbsyncError, UsageError
+from nbsync.execution import Execution
+from nbsync.options import Call, Options
+from nbsync.result import SyncResult
+from nbsync.storage.listing import list_objects, single_object
+from nbsync.storage.local import scan
+from nbsync.storage.room import Room, find_place
+from nbsync.storage.s3 import Bucket
+from nbsync.storage.s3_errors import translate
+from nbsync.storage.state import RemoteName, State, open_state
+from nbsync.storage.twins import without_twins
+from nbsync.tally import Board, Tally
+from nbsync.transfer.context import Context
+from nbsync.transfer.headers import common_put_headers
+from nbsync.transfer.limiter import Limiter
+from nbsync.wire.errors import Aborted, WireError
+
+
+class Run:
+    """One run of a call. Make it in the caller's thread (it checks the words), `execute` it in its own.
+
+    Args:
+        call: pull, push, or plan of one.
+        cancel: set to stop the run within a second.
+        now_ns: the wall clock, ns since the epoch.
+
+    Raises:
+        UsageError: REMOTE, LOCAL or an option does not make sense.
+    """
+
+    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.call = call
+        self.options: Options = call.options
+        self.direction = Direction(call.direction)
+        self.location: Location = parse_location(call.remote)
+        self.local = call.local or os.path.join(".", self.location.name)
+        self.root = os.path.abspath(os.path.expanduser(self.local))
+        self.dry_run = self.options.dry_run or call.command == "plan"
+        self.board = Board()
+        self.cancel = cancel
+        self.execution: Execution | None = None
+        self._now_ns = now_ns
+        self._stopped = False
+        self._made: str = ""  # LOCAL's topmost folder that this run made
+        self._bucket: Bucket | None = None
+        self.result = SyncResult(command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run)
+        common_put_headers(self.options)
+        self._admits = _make_filter(self.options)
+
+    def execute(self) -> SyncResult:
+        """Do it; what was refused or broke off is in the result's `error`."""
+        started = time.monotonic()
+        result = self.result
+        try:
+            self._run()
+        except NbsyncError as error:
+            result.error = error
+        except (WireError, OSError) as error:
+            result.error = translate(error, self.location.uri)
+        if self._stopped:
+            result.error = Interrupted("stopped: what was done is kept", "Run it again to go on")
+        if self._bucket is not None:
+            result.requests = {**result.requests, **self._bucket.counts.snapshot()}
+            self._bucket.client.close()
+        result.seconds = time.monotonic() - started
+        self.board.state = "cancelled" if self._stopped else "failed" if result.error else "done"
+        return result
+
+    def stop(self) -> None:
+        """From any thread: stop now. What is under way breaks off; staging is removed."""
+        self._stopped = True
+        self.cancel.set()
+        if self._bucket is not None:
+            self._bucket.client.abort()
+
+    def requests(self) -> dict[str, int]:
+        """Requests so far, by kind. Any thread may ask."""
+        return self._bucket.counts.snapshot() if self._bucket is not None else dict(self.result.requests)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, or wake early; True when the run is to stop."""
+        return self.cancel.wait(seconds)
+
+    # ---- what follows runs in the run's thread ----------------------------------------------------
+
+    def _run(self) -> None:
+        self._check_local()
+        bucket = self._bucket = Bucket(self.location, self.options, wait=self.wait, on_slow_down=self._slow_down)
+        if self.cancel.is_set():
+            raise Aborted("stopped before it began")
+        self.board.state = "syncing"
+        prefix, remote = self._remote(bucket)
+        room = self._open_room()
+        try:
+            place = find_place(self.root)
+            state = self._open_state(bucket, prefix, os.path.join(place, "state.sqlite3"))
+            try:
+                self._sync(bucket, prefix, remote, room, state)
+            finally:
+                state.close()
+        except GuardRefusal:
+            if room is not None and self._made:  # refused before anything was changed: no empty LOCAL either
+                shutil.rmtree(self._made)
+            raise
+        finally:
+            if room is not None:
+                room.close()
+
+    def _check_local(self) -> None:
+        exists = os.path.lexists(self.root)
+        if exists and not os.path.isdir(self.root):
+            raise LocalError(f"{self.local} is not a directory", "LOCAL is a directory; give another")
+        if self.direction is Direction.PUSH and not exists and not self._may_be_missing():
+            raise LocalError(f"{self.local}: no such directory", "Check LOCAL: push is `push LOCAL REMOTE`")
+
+    def _may_be_missing(self) -> bool:
+        return self.options.delete and self.options.allow_empty_source
+
+    def _remote(self, bucket: Bucket) -> tuple[str, Iterator[RemoteEntry]]:
+        """The prefix of keys, and the listing, whose first page has come: what is wrong with REMOTE is known now."""
+        prefix = self.location.prefix
+        entries = list_objects(bucket, prefix, admits=self._admits)
+        first = next(entries, None)
+        if first is None and self.direction is Direction.PULL:
+            one = single_object(bucket, self.location)
+            if one is not None:
+                return self.location.parent().prefix, iter([one])
+            self.result.notes.append(f"there is nothing under {self.location.uri}")
+        return prefix, entries if first is None else chain([first], entries)
+
+    def _open_room(self) -> Room | None:
+        if self.dry_run:
+            return None
+        if self.direction is Direction.PULL:
+            try:
+                self._made = _first_missing(self.root)
+                os.makedirs(self.root, exist_ok=True)
+            except OSError as error:
+                raise LocalError(f"{self.local} cannot be made: {error.strerror}", "Choose another LOCAL") from None
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise LocalError(f"{self.local} cannot be written", "Check its permissions, or choose another LOCAL")
+        elif not os.path.isdir(self.root):
+            return None
+        now_ns = self._now_ns()
+        room = Room(self.root, find_place(self.root), f"{now_ns // 10**9}-{os.getpid()}", wait=self.wait)
+        room.purge_trash(now_ns / 1e9)
+        return room
+
+    def _open_state(self, bucket: Bucket, prefix: str, path: str) -> State:
+        name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
+        state = open_state(path, name, writable=not self.dry_run and os.path.isdir(os.path.dirname(path)))
+        self.result.notes += state.notes
+        return state
+
+    def _sync(
+        self, bucket: Bucket, prefix: str, remote: Iterator[RemoteEntry], room: Room | None, state: State
+    ) -> None:
+        limiter = Limiter(self.options.bandwidth, self.wait)
+        ctx = Context(
+            bucket, self.root, self.options, prefix, room, limiter, self.cancel, self.dry_run, now_ns=self._now_ns
+        )
+        tally = Tally(self.result, self.board, None if self.dry_run else state)
+        self.execution = Execution(ctx, self.direction, self.board, tally)
+        try:
+            self.execution.run(self._actions(remote, state, tally), self._source_guard)
+        finally:
+            tally.flush()
+            if room is not None and tally.youngest_ctime_ns:
+                room.wait_out_tick(tally.youngest_ctime_ns)
+            self._note(bucket, room, state)
+
+    def _actions(self, remote: Iterator[RemoteEntry], state: State, tally: Tally) -> Iterator[Action]:
+        """Every Action of the run, settled or to do, as the join brings them."""
+        policy = decide.Policy(
+            self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
+            self.options.existing, self.options.ignore_existing, self._admits,
+        )  # fmt: skip
+        self._seen = 0
+        remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
+        for one in join(self._scan(), remote, state.rows()):
+            self._count_source(one)
+            action = decide.decide(one, policy)
+            if action is not None:
+                yield action
+            elif one.local is None and one.remote is None:
+                tally.forget(one.path)
+        self.board.listing_done = True
+
+    def _scan(self) -> Iterable[LocalEntry]:
+        if not os.path.isdir(self.root):
+            return ()
+        return scan(self.root, follow_symlinks=self.options.follow_symlinks and self.direction is Direction.PUSH)
+
+    def _count_source(self, one: Joined) -> None:
+        source = one.remote if self.direction is Direction.PULL else one.local
+        if source is None:
+            return
+        self._seen += 1
+        if isinstance(source, LocalEntry) and source.kind is Kind.UNREADABLE_FOLDER and self.execution is not None:
+            self.execution.distrust(f"{source.path} could not be read")
+
+    def _source_guard(self) -> NbsyncError | None:
+        place = self.location.uri if self.direction is Direction.PULL else self.local
+        allowed = self.options.allow_empty_source
+        return guard.empty_source(self.direction.value, place, self._seen, delete=self.options.delete, allowed=allowed)
+
+    def _slow_down(self) -> None:
+        if self.execution is not None:
+            self.execution.slow_down()
+
+    def _note(self, bucket: Bucket, room: Room | None, state: State) -> None:
+        notes, rows = self.result.notes, self.result.files
+        verbs = {row.action for row in rows if row.status != Status.CANCELLED.value}
+        if Verb.UPLOAD.value in verbs and bucket.conditional_put_note:
+            notes.append(bucket.conditional_put_note)
+        if Verb.DELETE_REMOTE.value in verbs and not bucket.conditional_delete:
+            notes.append("conditional DELETE is unproven on this server: best effort")
+        if self.direction is Direction.PUSH and state.fresh and Verb.UPLOAD.value in verbs:
+            notes.append("protection: no record; this folder was not synced with this REMOTE before")
+        kinds = {kind for kind, _ in self.options.filters}
+        if kinds == {"include"}:
+            notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")
+        if room is not None and os.path.isdir(room.trash):
+            files, size = room.trash_summary()
+            notes.append(f"{files} replaced or deleted local files ({size:,} bytes) were kept in {room.trash}")
+
+
+def _first_missing(path: str) -> str:
+    """The topmost folder of `path` that is not there yet; empty if all are."""
+    missing = ""
+    while not os.path.isdir(path):
+        missing, path = path, os.path.dirname(path)
+    return missing
+
+
+def _make_filter(options: Options) -> Callable[[str], bool]:
+    """Which paths are in scope: the filters, and the list of --files-from."""
+    filters = Filters(options.filters)
+    if not options.files_from:
+        return filters.admits
+    try:
+        with open(options.files_from, encoding="utf-8-sig") as file:
+            listed = read_files_from(file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise UsageError(f"--files-from {options.files_from}: {reason}") from None
+    return lambda path: path in listed and filters.admits(path)

@@ -1,0 +1,219 @@
+"""From Actions to Outcomes: stream them, or spool and guard them first; deletes last and only if sure.
+
+Part of the engine; runs in the run's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from nbsync.core import guard
+from nbsync.core.model import Action, Direction, Outcome, Status, Verb
+from nbsync.errors import GuardRefusal, NbsyncError
+from nbsync.spool import Spool
+from nbsync.tally import Board, Tally
+from nbsync.transfer.context import Context
+from nbsync.transfer.runner import Runner
+from nbsync.transfer.worker import Worker, settled
+
+_HELD = 256  # Actions looked at before it is known whether the run can stream
+_PLENTY = 100  # times the room that those need: then there is no need to know the rest first
+_DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
+
+
+class Execution:
+    """Runs the Actions of one run."""
+
+    def __init__(self, ctx: Context, direction: Direction, board: Board, tally: Tally) -> None:
+        self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
+        self._distrust = ""
+        self.runner: Runner[Outcome] | Runner[Action] | None = None
+
+    def run(self, actions: Iterator[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
+        """Do them all.
+
+        Args:
+            actions: in any order, settled or to do.
+            source_guard: asked once, after the last Action.
+
+        Raises:
+            GuardRefusal: before anything was changed. ListingError and others from `actions`.
+        """
+        held = []
+        for action in actions:
+            held.append(action)
+            if len(held) >= _HELD:
+                break
+        if self._ctx.options.delete or not self._has_plenty(held):
+            self._complete(chain(held, actions), source_guard)
+        else:
+            self._stream(chain(held, actions))
+
+    def distrust(self, why: str) -> None:
+        """The source could not be listed completely: nothing will be deleted."""
+        self._distrust = self._distrust or why
+
+    def slow_down(self) -> None:
+        """The service asked for less."""
+        if self.runner is not None:
+            self.runner.slow_down()
+
+    # ---- streaming ----------------------------------------------------------------------------------
+
+    def _stream(self, actions: Iterable[Action]) -> None:
+        runner = self._start(lambda worker, action: worker.perform(action))
+        try:
+            self._feed(runner, actions)
+        finally:
+            for outcome in runner.finish():
+                self._tally.take(outcome)
+        if runner.failure is not None:
+            raise runner.failure
+
+    def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
+        self._board.files_done = self._board.files_total = self._board.bytes_total = 0
+        runner = Runner(lambda: Worker(self._ctx), do, jobs=self._ctx.options.jobs, cancel=self._ctx.cancel)
+        self.runner = runner
+        return runner
+
+    def _feed(self, runner: Runner[Outcome], actions: Iterable[Action]) -> None:
+        board = self._board
+        for action in actions:
+            if self._ctx.cancelled():
+                return
+            board.files_total += 1
+            if action.status is not Status.PLANNED:
+                self._tally.take(settled(action))
+                continue
+            board.bytes_total += action.bytes
+            runner.submit(action)
+            for outcome in runner.drain():
+                self._tally.take(outcome)
+
+    # ---- comparing first, changing afterwards -------------------------------------------------------
+
+    def _complete(self, actions: Iterable[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
+        spool = Spool()
+        try:
+            need = self._compare_all(actions, spool)
+            refusal = source_guard() or need.refusal()
+            if refusal is not None:
+                if self._ctx.dry_run:  # what was refused can still be looked at
+                    self._stream(spool)
+                raise refusal
+            if self._ctx.cancelled():
+                return
+            self._stream(action for action in spool if action.verb not in _DELETES)
+            self._delete(spool)
+        finally:
+            spool.close()
+
+    def _compare_all(self, actions: Iterable[Action], spool: Spool) -> _Need:
+        """Settle every question that needs reading; nothing is changed. All Actions end in the spool."""
+        need = _Need(self._ctx, self._direction)
+        runner: Runner[Action] = Runner(
+            lambda: Worker(self._ctx), _resolve, jobs=self._ctx.options.jobs, cancel=self._ctx.cancel
+        )
+        self.runner = runner
+
+        def keep(done: Iterable[Action]) -> None:
+            for action in done:
+                need.add(action)
+                spool.add(action)
+
+        try:
+            for action in actions:
+                if self._ctx.cancelled():
+                    break
+                self._board.files_total += 1
+                if action.check:
+                    runner.submit(action)
+                    keep(runner.drain())
+                else:
+                    keep([action])
+        finally:
+            keep(runner.finish())
+        if runner.failure is not None:
+            raise runner.failure
+        return need
+
+    def _delete(self, spool: Spool) -> None:
+        """Last, and only if nothing went wrong on the way."""
+        deletes = (action for action in spool if action.verb in _DELETES)
+        why = self._distrust or ("a transfer failed" if self._tally.failed else "")
+        if why:
+            for action in deletes:
+                reason = f"not deleted: {why}"
+                outcome = settled(action)._replace(status=Status.CANCELLED, reason=reason, error=reason, bytes=0)
+                self._tally.take(outcome)
+            return
+        if not self._ctx.cancelled():
+            self._board.state = "deleting"
+            self._stream(deletes)
+
+    def _has_plenty(self, held: list[Action]) -> bool:
+        if self._direction is Direction.PUSH:
+            return True
+        need = _Need(self._ctx, self._direction)
+        for action in held:
+            need.add(action)
+        whole_run = len(held) < _HELD
+        return need.bytes * (1 if whole_run else _PLENTY) <= need.free
+
+
+def _resolve(worker: Worker, action: Action) -> Action:
+    return worker.resolve_safely(action)
+
+
+class _Need:
+    """What the run would take: room on the disk, and deletions."""
+
+    def __init__(self, ctx: Context, direction: Direction) -> None:
+        self._ctx, self._direction = ctx, direction
+        self._sum = self._largest = 0
+        self._deletes = 0
+        self._ways: set[str] = set()
+        place = ctx.root
+        while not os.path.isdir(place):
+            place = os.path.dirname(place)
+        self.free = shutil.disk_usage(place).free
+        self._place = place
+
+    @property
+    def bytes(self) -> int:
+        """Room for what will be there more than now, and for the largest file in staging."""
+        return max(0, self._sum) + self._largest
+
+    def add(self, action: Action) -> None:
+        """Take one Action into account."""
+        if action.status is not Status.PLANNED:
+            return
+        if action.verb is Verb.DOWNLOAD:
+            goes = action.local.size if action.local is not None and not action.trash else 0
+            self._sum += action.bytes - goes
+            self._largest = max(self._largest, goes)
+            if action.in_the_way:
+                self._ways.add(action.in_the_way)
+        elif action.verb in _DELETES:
+            self._deletes += 1
+
+    def refusal(self) -> GuardRefusal | None:
+        """The guard that says no, if one does."""
+        if self._direction is Direction.PULL:
+            room = guard.no_room(self.bytes, self.free, self._place)
+            if room is not None:
+                return room
+        limit = self._ctx.options.max_delete
+        if limit is None:
+            return None
+        deletes = self._deletes + sum(_files_at(self._ctx.local_path(way)) for way in self._ways)
+        return guard.too_many_deletes(deletes, limit)
+
+
+def _files_at(path: str) -> int:
+    if not os.path.isdir(path) or os.path.islink(path):
+        return 1
+    return sum(len(names) for _, _, names in os.walk(path))

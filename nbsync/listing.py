@@ -1,0 +1,64 @@
+"""What `ls` gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class ListedObject(NamedTuple):
+    """One object: its key, its path below REMOTE, bytes, ns since the epoch."""
+
+    key: str
+    path: str
+    size: int
+    last_modified_ns: int
+    etag: str
+    storage_class: str
+
+
+class Listing:
+    """The objects under one REMOTE, in key order.
+
+    Attributes:
+        remote: `s3://bucket/prefix/`.
+        entries: the objects.
+        requests: what went over the wire, by kind.
+        notes: remarks on the whole.
+    """
+
+    exit_code = 0
+
+    def __init__(self, remote: str, entries: list[ListedObject], requests: dict[str, int]) -> None:
+        self.remote = remote
+        self.entries = entries
+        self.requests = requests
+        self.notes = [] if entries else [f"there is nothing under {remote}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document, in the contract's style."""
+        return {
+            "command": "ls",
+            "remote": self.remote,
+            "ok": True,
+            "objects": len(self.entries),
+            "bytes": sum(entry.size for entry in self.entries),
+            "requests": dict(self.requests),
+            "files": [entry._asdict() for entry in self.entries],
+            "notes": list(self.notes),
+        }
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[ListedObject]:
+        return iter(self.entries)
+
+    def __repr__(self) -> str:
+        size = sum(entry.size for entry in self.entries)
+        return f"<Listing {self.remote}: {len(self.entries):,} objects, {size:,} bytes>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from nbsync.ui import report
+
+        return {"text/html": report.listing_html(self), "text/plain": report.listing_text(self)}

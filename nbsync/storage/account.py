@@ -1,0 +1,162 @@
+"""Who we are and where the bucket is: profile, credentials, region and endpoint, through botocore.
+
+botocore knows profiles, SSO, roles, instance metadata, endpoint rules, access points and the rest;
+we ask it for two values, a Target for the wire and a source of credentials. Its client is only made
+where its endpoint rules are needed: it costs a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from nbsync.core.location import Location
+from nbsync.errors import ConfigError, UsageError
+from nbsync.options import Options
+from nbsync.wire.client import Target
+from nbsync.wire.sigv4 import Credentials
+
+_NO_CREDENTIALS = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (--profile NAME; aws configure),"
+    " or use --no-sign-request for a public bucket"
+)
+
+
+class Account:
+    """One profile's way to one bucket.
+
+    Raises (from every method): ConfigError, with what to do.
+    """
+
+    def __init__(self, options: Options) -> None:
+        import botocore.exceptions
+        import botocore.session
+
+        self._options = options
+        try:
+            self._session = botocore.session.Session(profile=options.profile or None)
+            self._region = options.region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
+        except botocore.exceptions.ProfileNotFound as error:
+            known = ", ".join(botocore.session.Session().available_profiles) or "none"
+            raise ConfigError(f"{error}", f"Profiles on this machine: {known}") from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise ConfigError(f"the AWS configuration cannot be read: {error}") from None
+        if options.ca_bundle and not os.path.isfile(options.ca_bundle):
+            raise ConfigError(f"--ca-bundle {options.ca_bundle}: no such file")
+
+    def credentials(self) -> Callable[[], Credentials | None]:
+        """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
+        if self._options.no_sign_request:
+            return lambda: None
+        import botocore.exceptions
+
+        try:
+            found = self._session.get_credentials()
+        except botocore.exceptions.BotoCoreError as error:
+            raise ConfigError(f"the credentials could not be loaded: {error}", _NO_CREDENTIALS) from None
+        if found is None:
+            raise ConfigError("no AWS credentials found", _NO_CREDENTIALS)
+
+        def now() -> Credentials:
+            try:
+                frozen = found.get_frozen_credentials()
+            except botocore.exceptions.BotoCoreError as error:
+                raise ConfigError(f"the credentials could not be renewed: {error}", "Log in again") from None
+            return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+
+        now()  # an expired login is told at once
+        return now
+
+    def target(self, location: Location, region: str = "") -> Target:
+        """Where requests for the bucket go. `region` overrides what is configured (after a redirect)."""
+        endpoint = self._explicit_endpoint()
+        region = region or self._region or "us-east-1"
+        if endpoint and not location.bucket.startswith("arn:"):
+            return self._custom(endpoint, location.bucket, region)
+        return self._by_rules(location.bucket, region)
+
+    def _explicit_endpoint(self) -> str:
+        if self._options.endpoint_url:
+            return self._options.endpoint_url
+        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return ""
+        return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+    def _custom(self, endpoint: str, bucket: str, region: str) -> Target:
+        """A named endpoint: path style unless asked otherwise, as botocore does it."""
+        url, port = _split(endpoint)
+        host, base = url.hostname or "", url.path.rstrip("/")
+        if self._style() == "virtual":
+            host = f"{bucket}.{host}"
+        else:
+            base = f"{base}/{bucket}"
+        return self._make(url.scheme, host, port, base, region=region, service="s3")
+
+    def _style(self) -> str:
+        if self._options.addressing_style != "auto":
+            return self._options.addressing_style
+        configured = self._session.get_scoped_config().get("s3") or {}
+        return str(configured.get("addressing_style", "auto")) if isinstance(configured, dict) else "auto"
+
+    def _by_rules(self, bucket: str, region: str) -> Target:
+        """Let botocore's endpoint rules make the URL of a request, and read it before it is sent."""
+        import botocore.config
+        import botocore.exceptions
+
+        config = botocore.config.Config(s3={"addressing_style": self._style()}, signature_version="s3v4")
+        seen: list[tuple[str, str, str]] = []
+
+        def stop(request: Any, signing_name: str, region_name: str, signature_version: str, **_: Any) -> None:
+            if "v4a" in str(signature_version):
+                raise ConfigError("multi-region access points need signature version 4A, which nbsync does not speak")
+            seen.append((request.url, signing_name, region_name))
+            raise _UrlSeen
+
+        try:
+            client = self._session.create_client(
+                "s3", region_name=region, endpoint_url=self._options.endpoint_url or None, config=config,
+                aws_access_key_id="none", aws_secret_access_key="none",
+            )  # fmt: skip
+            client.meta.events.register_first("before-sign.s3", stop)
+            client.get_object(Bucket=bucket, Key="k")
+        except _UrlSeen:
+            pass
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {error}") from None
+        url, signing_name, signing_region = seen[0]
+        parts, port = _split(url)
+        base = unquote(parts.path).removesuffix("/k")
+        return self._make(parts.scheme, parts.hostname or "", port, base, region=signing_region, service=signing_name)
+
+    def _make(self, scheme: str, host: str, port: int, base: str, *, region: str, service: str) -> Target:
+        options = self._options
+        bundle = options.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or self._session.get_config_variable("ca_bundle")
+        return Target(
+            scheme=scheme, host=host, port=port, base_path=base, region=region, service=service,
+            timeout=options.timeout, connect_timeout=min(10.0, options.timeout), verify=not options.no_verify_ssl,
+            ca_bundle=bundle or "", request_payer=options.request_payer,
+        )  # fmt: skip
+
+    @property
+    def may_follow_redirects(self) -> bool:
+        """Is the endpoint AWS's own, so that another region means another host?"""
+        return not self._explicit_endpoint()
+
+
+class _UrlSeen(Exception):
+    """Ends a botocore call after its URL was made and before anything is signed or sent."""
+
+
+def _split(endpoint: str) -> tuple[Any, int]:
+    url = urlsplit(endpoint)
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.query or url.fragment:
+        raise UsageError(f"--endpoint-url {endpoint!r} is not a URL", "Write it as http://host:port or https://host")
+    if url.username or url.password:
+        raise UsageError("--endpoint-url must not hold credentials", "Use a profile or the AWS_* variables")
+    return url, port or (443 if url.scheme == "https" else 80)

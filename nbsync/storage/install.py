@@ -1,0 +1,186 @@
+"""Putting staged files into LOCAL, and moving local files to the trash. Runs in worker threads.
+
+Nothing is ever written through a symbolic link: every folder on the way is opened by itself, without
+following links, and the rename happens relative to that open folder (POSIX openat and renameat).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections import OrderedDict
+from errno import EEXIST, ELOOP, ENOTDIR, EXDEV
+
+from nbsync.core.model import LocalEntry
+from nbsync.storage.digest import same_stat
+from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.room import Room
+
+_KEPT_FOLDERS = 4
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class InTheWay(Exception):
+    """A path that is not a folder stands where a folder must be; its relative path is the argument."""
+
+
+class Installer:
+    """Installs into one LOCAL; one for each worker thread (it keeps a few folders open)."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._folders: OrderedDict[str, int] = OrderedDict()
+
+    def install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
+        """Rename `staged` to `path`; returns the installed file's stat.
+
+        What stands there goes to the trash if `keep_old`, or if it is not the `expected` file any more.
+
+        Raises:
+            InTheWay: a parent is not a folder. IsADirectoryError: `path` is one. OSError.
+        """
+        try:
+            return self._install(staged, path, expected, keep_old=keep_old)
+        except FileNotFoundError:  # a folder that we hold open was removed meanwhile: make it again
+            self.close()
+            return self._install(staged, path, expected, keep_old=keep_old)
+
+    def _install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
+        folder, _, name = path.rpartition("/")
+        fd = self._folder(folder)
+        old = _lstat(name, fd)
+        if old is not None:
+            if stat.S_ISDIR(old.st_mode):
+                raise IsADirectoryError(EEXIST, "a folder is in the way", path)
+            if keep_old or expected is None or not same_stat(old, expected):
+                self.to_trash(path, leave=True)
+            os.chmod(staged, stat.S_IMODE(old.st_mode))
+        try:
+            os.replace(staged, name, dst_dir_fd=fd)
+        except OSError as error:
+            if error.errno != EXDEV:
+                raise
+            self._install_across(staged, name, fd, folder)
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+
+    def _install_across(self, staged: str, name: str, fd: int, folder: str) -> None:
+        """`path` is on another file system mounted below LOCAL: stage again there, then rename."""
+        place = os.path.join(self._mount_top(folder), OWN_ROOM)
+        os.makedirs(os.path.join(place, "stage"), exist_ok=True)
+        with contextlib.suppress(FileExistsError), open(os.path.join(place, ".gitignore"), "x") as file:
+            file.write("*\n")
+        near = os.path.join(place, "stage", os.path.basename(staged))
+        try:
+            shutil.copy2(staged, near)
+            at = os.stat(staged)
+            os.utime(near, ns=(at.st_mtime_ns, at.st_mtime_ns))
+            os.replace(near, name, dst_dir_fd=fd)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(near)
+        os.unlink(staged)
+
+    def _mount_top(self, folder: str) -> str:
+        top = os.path.join(self._room.root, folder)
+        device = os.stat(top).st_dev
+        while os.stat(parent := os.path.dirname(top)).st_dev == device and parent != top:
+            top = parent
+        return top
+
+    def to_trash(self, path: str, *, leave: bool = False) -> None:
+        """Move the file or folder at `path` to the trash; with `leave`, it also stays until it is replaced.
+
+        Raises:
+            OSError: it could not be kept, so it was not touched.
+        """
+        kept = os.path.join(self._room.trash, path)
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        if os.path.lexists(kept):
+            kept = _free_name(kept)
+        folder, _, name = path.rpartition("/")
+        fd = self._folder(folder)
+        if leave:
+            try:
+                os.link(name, kept, src_dir_fd=fd, follow_symlinks=False)
+                return
+            except OSError:  # no hard links here: the name is free for a moment
+                pass
+        try:
+            os.rename(name, kept, src_dir_fd=fd)
+        except OSError as error:
+            if error.errno != EXDEV:
+                raise
+            shutil.move(os.path.join(self._room.root, path), kept)
+
+    def delete(self, path: str, expected: LocalEntry) -> bool:
+        """Move a file that REMOTE does not have to the trash, and remove the folders this empties.
+
+        Returns False, with nothing done, if the file is not the `expected` one any more.
+        """
+        folder, _, name = path.rpartition("/")
+        old = _lstat(name, self._folder(folder))
+        if old is None or not same_stat(old, expected):
+            return False
+        self.to_trash(path)
+        self.close()
+        while folder:
+            try:
+                os.rmdir(os.path.join(self._room.root, folder))
+            except OSError:  # not empty
+                break
+            folder = folder.rpartition("/")[0]
+        return True
+
+    def _folder(self, path: str) -> int:
+        """An open folder at `path` below LOCAL, made if missing, reached without following any link."""
+        fd = self._folders.get(path)
+        if fd is not None:
+            self._folders.move_to_end(path)
+            return fd
+        fd = os.open(self._room.root, _FOLDER & ~os.O_NOFOLLOW)
+        at = ""
+        for name in path.split("/") if path else ():
+            at = f"{at}/{name}" if at else name
+            try:
+                below = _open_folder(name, fd)
+            except OSError as error:
+                if error.errno in (ENOTDIR, ELOOP):
+                    raise InTheWay(at) from None
+                raise
+            finally:
+                os.close(fd)
+            fd = below
+        self._folders[path] = fd
+        if len(self._folders) > _KEPT_FOLDERS:
+            os.close(self._folders.popitem(last=False)[1])
+        return fd
+
+    def close(self) -> None:
+        """Close the folders that are kept open."""
+        while self._folders:
+            os.close(self._folders.popitem()[1])
+
+
+def _open_folder(name: str, parent: int) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=parent)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
+        return os.open(name, _FOLDER, dir_fd=parent)
+
+
+def _lstat(name: str, fd: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _free_name(path: str) -> str:
+    number = 1
+    while os.path.lexists(candidate := f"{path}.{number}"):
+        number += 1
+    return candidate

@@ -1,0 +1,147 @@
+"""The control plane of one bucket: requests with retries, region redirects, HEAD, and what its server can do."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from nbsync.core.location import Location
+from nbsync.options import Options
+from nbsync.storage.account import Account
+from nbsync.wire import retry
+from nbsync.wire.client import Client, RequestCounts
+from nbsync.wire.errors import ServiceError
+from nbsync.wire.reader import Response
+
+T = TypeVar("T")
+
+# What a server is known to honour, by the Server header it sends. Proven against the real servers by
+# the contract tests; for any other server it is unproven, and the result says so.
+_CONDITIONAL_PUT = ("AmazonS3", "Werkzeug", "Ceph")
+_IGNORES_CONDITIONS = ("rclone",)
+
+
+class Bucket:
+    """Requests to one bucket, for one run. Thread-safe.
+
+    Args:
+        location: bucket and prefix.
+        options: the run's options.
+        wait: sleeps so many seconds between tries, returns True when the run was cancelled.
+        on_slow_down: told each time that the service asks for less.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        options: Options,
+        *,
+        wait: Callable[[float], bool],
+        on_slow_down: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.location = location
+        self.counts = RequestCounts()
+        self._account = Account(options)
+        self._credentials = self._account.credentials()
+        self._wait = wait
+        self._on_slow_down = on_slow_down
+        self._policy = retry.RetryPolicy(retries=options.retries)
+        self._lock = threading.Lock()
+        self.client = self._connect("")
+        self.server = ""
+
+    def _connect(self, region: str) -> Client:
+        return Client(self._account.target(self.location, region), self._credentials, counts=self.counts)
+
+    @property
+    def endpoint(self) -> str:
+        """`scheme://host:port` as the state records it; the same for every bucket of a path-style server."""
+        target = self.client.target
+        host = target.host.removeprefix(f"{self.location.bucket}.")
+        return f"{target.scheme}://{host}:{target.port}"
+
+    def request(
+        self,
+        method: str,
+        key: str = "",
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        kind: str = "",
+    ) -> Response:
+        """One small request, tried again as the policy says, sent to the right region.
+
+        Raises:
+            ServiceError, TransientError: see wire.errors. ConfigError: credentials ran out.
+        """
+
+        def once() -> Response:
+            return self.client.request(method, key, query=query, headers=headers, body=body, kind=kind)
+
+        try:
+            answer = self.retrying(once)
+        except ServiceError as error:
+            if not self._move_to(error):
+                raise
+            answer = self.retrying(once)
+        if not self.server:
+            self.server = answer.headers.get("server", "")
+        return answer
+
+    def retrying(self, attempt: Callable[[], T]) -> T:
+        """The result of `attempt`, tried again with back-off while what it raises may pass."""
+
+        def on_retry(error: Exception) -> None:
+            if isinstance(error, ServiceError) and error.slow_down:
+                self._on_slow_down()
+
+        return retry.call(attempt, self._policy, wait=self._wait, random=random.random, on_retry=on_retry)
+
+    def _move_to(self, error: ServiceError) -> bool:
+        """Follow the service to the bucket's own region; False if that is not what the error says."""
+        region = error.headers.get("x-amz-bucket-region", "")
+        wrong_region = error.status in (301, 307) or error.code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
+        with self._lock:
+            if not wrong_region or not region or region == self.client.target.region:
+                return False
+            if not self._account.may_follow_redirects:
+                return False
+            self.client.close()
+            self.client = self._connect(region)
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Is there an object of this name? One HEAD."""
+        try:
+            self.request("HEAD", key)
+        except ServiceError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def cleaner(self) -> Client:
+        """A client that works after `abort`, for tidying up: short time-outs."""
+        target = self.client.target
+        from dataclasses import replace
+
+        return Client(replace(target, timeout=2.0, connect_timeout=1.0), self._credentials, counts=self.counts)
+
+    @property
+    def conditional_put_note(self) -> str:
+        """A note for the result where conditional PUT is not proven on this server; empty where it is."""
+        if any(self.server.startswith(name) for name in _CONDITIONAL_PUT):
+            return ""
+        if any(self.server.startswith(name) for name in _IGNORES_CONDITIONS):
+            return (
+                f"this server ({self.server}) ignores conditions on PUT: a change made meanwhile by others is not seen"
+            )
+        return "conditional PUT is unproven on this server: best effort"
+
+    @property
+    def conditional_delete(self) -> bool:
+        """Is DELETE with If-Match known to be honoured?"""
+        return self.server.startswith("AmazonS3")

@@ -1,0 +1,66 @@
+"""Service error codes and connection failures -> nbsync errors, in one table.
+
+Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NbsyncError, NoSuchBucket, RemoteError
+from nbsync.wire.errors import ServiceError, TransientError
+
+_CREDENTIALS = "Check the profile or the AWS_* variables; --profile NAME chooses another"
+
+_TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
+    "NoSuchBucket": (NoSuchBucket, "no such bucket", "Check its name, the endpoint and the profile"),
+    "InvalidBucketName": (NoSuchBucket, "not a bucket name that the service takes", "Check its spelling"),
+    "AccessDenied": (
+        AccessDenied,
+        "access denied",
+        "The credentials need s3:ListBucket, s3:GetObject and s3:PutObject",
+    ),
+    "AllAccessDisabled": (AccessDenied, "all access to this bucket is disabled", ""),
+    "AccountProblem": (AccessDenied, "there is a problem with the account", ""),
+    "Forbidden": (AccessDenied, "access denied", "Check the credentials and the bucket's policy"),
+    "InvalidAccessKeyId": (ConfigError, "the service does not know this access key", _CREDENTIALS),
+    "SignatureDoesNotMatch": (ConfigError, "the service refused the signature: the secret key is wrong", _CREDENTIALS),
+    "ExpiredToken": (ConfigError, "the session token has expired", "Log in again (aws sso login, or new keys)"),
+    "InvalidToken": (ConfigError, "the session token is not valid", _CREDENTIALS),
+    "TokenRefreshRequired": (ConfigError, "the session token has to be renewed", _CREDENTIALS),
+    "RequestTimeTooSkewed": (ConfigError, "this machine's clock is too far from the service's", "Set the clock"),
+    "AuthorizationHeaderMalformed": (ConfigError, "the bucket is in another region", "Give its --region"),
+    "PermanentRedirect": (ConfigError, "the bucket is in another region", "Give its --region"),
+    "NotImplemented": (RemoteError, "this server cannot do that", ""),
+}
+
+
+def translate(error: Exception, place: str) -> NbsyncError:
+    """The error that a user should read, for what went wrong at `place` (a bucket's or an object's URI)."""
+    if isinstance(error, NbsyncError):
+        return error
+    if isinstance(error, ServiceError):
+        return _from_service(error, place)
+    if isinstance(error, TransientError):
+        hint = "Check the endpoint's address, the network and --timeout"
+        return EndpointUnreachable(f"{place}: no answer from the endpoint ({error})", hint)
+    return RemoteError(f"{place}: {type(error).__name__}: {error}")
+
+
+def _from_service(error: ServiceError, place: str) -> NbsyncError:
+    code = error.code
+    if code not in _TABLE and error.status in (401, 403):
+        code = "AccessDenied"
+    if code in _TABLE:
+        kind, words, hint = _TABLE[code]
+        return kind(f"{place}: {words} ({error.code})", hint)
+    said = f": {error.message}" if error.message else ""
+    return RemoteError(f"{place}: the service answered {error.status} {error.code}{said}")
+
+
+def words(error: Exception) -> str:
+    """One clause on a failure of one file, for its row."""
+    if isinstance(error, ServiceError):
+        known = _TABLE.get(error.code)
+        return f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

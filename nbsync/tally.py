@@ -1,0 +1,105 @@
+"""What a run has come to so far: outcomes become rows, counts, problems and records. One thread: the run's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from nbsync.core.model import Outcome, Problem, RecordedEntry, Row, Status
+from nbsync.result import MAX_HIT_ROWS, SyncResult
+from nbsync.storage.state import State
+
+_FLUSH_ROWS = 2_000
+_FLUSH_SECONDS = 1.0
+_MAX_PROBLEMS_SHOWN = 5
+
+
+class Board:
+    """What a display may read of a run at any time, from any thread: plain values, written by the run alone."""
+
+    def __init__(self) -> None:
+        self.state = "starting"
+        self.counts: dict[str, int] = {status.value: 0 for status in Status}
+        self.listing_done = False
+        self.files_done = 0
+        self.files_total = 0
+        self.bytes_total = 0
+        self.problems: tuple[Problem, ...] = ()
+        self.changed = threading.Event()
+
+
+class Tally:
+    """Takes outcomes in; writes the state in batches.
+
+    Args:
+        result: is filled.
+        board: is kept up to date.
+        state: where records go; None in a run that changes nothing.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self, result: SyncResult, board: Board, state: State | None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._result, self._board, self._state, self._now = result, board, state, now
+        self._records: list[RecordedEntry] = []
+        self._forget: list[str] = []
+        self._flushed_at = now()
+        self.youngest_ctime_ns = 0
+        self.failed = False
+
+    def take(self, outcome: Outcome) -> None:
+        """One path has ended."""
+        status = outcome.status
+        result, board = self._result, self._board
+        result.counts[status.value] += 1
+        board.counts[status.value] += 1
+        board.files_done += 1
+        if outcome.record is not None:
+            self._remember(outcome.record)
+        elif outcome.forget:
+            self.forget(outcome.path)
+        if status is Status.HIT:
+            result.bytes["saved"] += outcome.saved
+            if result.counts["hit"] > MAX_HIT_ROWS:
+                result.hits_omitted += 1
+                return
+        elif status is Status.MISS:
+            result.bytes["moved"] += outcome.bytes
+        self._row(outcome)
+
+    def _row(self, outcome: Outcome) -> None:
+        path = printable(outcome.path)
+        self._result.files.append(
+            Row(path, outcome.verb.value, outcome.status.value, outcome.reason, outcome.evidence.value,
+                outcome.bytes, outcome.seconds, outcome.error)
+        )  # fmt: skip
+        self.failed = self.failed or outcome.status is Status.FAILED
+        if outcome.problem:
+            self._result.problems.append(Problem(path, outcome.problem, outcome.error or outcome.reason))
+            self._board.problems = tuple(self._result.problems[-_MAX_PROBLEMS_SHOWN:])
+
+    def _remember(self, record: RecordedEntry) -> None:
+        if self._state is None:
+            return
+        self._records.append(record)
+        self.youngest_ctime_ns = max(self.youngest_ctime_ns, record.ctime_ns)
+        if len(self._records) >= _FLUSH_ROWS or self._now() - self._flushed_at > _FLUSH_SECONDS:
+            self.flush()
+
+    def forget(self, path: str) -> None:
+        """What was recorded of `path` no longer holds."""
+        self._forget.append(path)
+
+    def flush(self) -> None:
+        """Write what has been taken in to the state."""
+        if self._state is not None and (self._records or self._forget):
+            self._state.record(self._records, self._forget)
+            self._records, self._forget = [], []
+        self._flushed_at = self._now()
+
+
+def printable(path: str) -> str:
+    """`path` as text that can be encoded: bytes of a name that are not UTF-8 become `\\xNN`."""
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

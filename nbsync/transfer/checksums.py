@@ -1,0 +1,77 @@
+"""The service's own full-object checksums, computed here. CRC64NVME and CRC32C come from awscrt, in C.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from nbsync.core.model import Evidence
+from nbsync.storage.digest import PIECE_BYTES
+
+_PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
+
+
+class Checksum(NamedTuple):
+    """A full-object checksum that the service gave: the algorithm and its base64 value."""
+
+    algorithm: Evidence
+    value: str
+
+
+def from_headers(headers: Mapping[str, str]) -> Checksum | None:
+    """The full-object checksum in the headers of a GET or HEAD with checksum mode on, or None.
+
+    Composite checksums (`VALUE-N`, of a multipart upload's parts) do not speak of the whole content.
+    """
+    if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
+        return None
+    for algorithm in _PREFERRED:
+        value = headers.get(f"x-amz-checksum-{algorithm.value}", "")
+        if value and "-" not in value:
+            return Checksum(algorithm, value)
+    return None
+
+
+def of_file(fd: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> str:
+    """The base64 checksum of the whole open file.
+
+    Raises:
+        InterruptedError: `cancelled` said so. OSError.
+    """
+    add, finish = _hasher(algorithm)
+    offset = 0
+    while piece := os.pread(fd, PIECE_BYTES, offset):
+        if cancelled():
+            raise InterruptedError
+        add(piece)
+        offset += len(piece)
+    return base64.b64encode(finish()).decode()
+
+
+def _hasher(algorithm: Evidence) -> tuple[Callable[[bytes], None], Callable[[], bytes]]:
+    if algorithm in (Evidence.SHA1, Evidence.SHA256):
+        digest = hashlib.new(algorithm.value, usedforsecurity=False)
+        return digest.update, digest.digest
+    update, width = _crc(algorithm)
+    value = 0
+
+    def add(piece: bytes) -> None:
+        nonlocal value
+        value = update(piece, value)
+
+    return add, lambda: value.to_bytes(width, "big")
+
+
+def _crc(algorithm: Evidence) -> tuple[Callable[[bytes, int], int], int]:
+    if algorithm is Evidence.CRC32:
+        return zlib.crc32, 4
+    from awscrt import checksums
+
+    return (checksums.crc64nvme, 8) if algorithm is Evidence.CRC64NVME else (checksums.crc32c, 4)

@@ -1,0 +1,87 @@
+"""What every worker of one run shares: where from, where to, how, and whether to stop."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nbsync.core.model import LocalEntry, Verb
+from nbsync.options import Options
+from nbsync.storage.room import Room
+from nbsync.storage.s3 import Bucket
+from nbsync.transfer.limiter import Limiter
+
+_YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
+
+
+@dataclass
+class Context:
+    """Shared by the workers of one run. `room` is None where nothing is written locally.
+
+    `prefix` is put before a path to make its key: the prefix of REMOTE, or of the folder of a single object.
+    """
+
+    bucket: Bucket
+    root: str
+    options: Options
+    prefix: str
+    room: Room | None
+    limiter: Limiter
+    cancel: threading.Event
+    dry_run: bool = False
+    now_ns: Callable[[], int] = time.time_ns
+    sleep: Callable[[float], None] = time.sleep
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def cancelled(self) -> bool:
+        """Was the run told to stop?"""
+        return self.cancel.is_set()
+
+    def local_path(self, path: str) -> str:
+        """Where the relative `path` is on this machine."""
+        return os.path.join(self.root, path)
+
+    def staging(self) -> str:
+        """A new name in staging. Only for runs that write."""
+        assert self.room is not None
+        return os.path.join(self.room.stage, f"{os.getpid()}-{next(self._numbers)}")
+
+    def settle(self, entry: LocalEntry) -> None:
+        """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.
+
+        Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem).
+        """
+        age = self.now_ns() - max(entry.mtime_ns, entry.ctime_ns)
+        if -_YOUNG_NS < age < _YOUNG_NS:
+            self.sleep((_YOUNG_NS - max(age, 0)) / 1e9)
+
+
+class Slot:
+    """What one worker is doing, for the progress display: written by that worker, read by anyone."""
+
+    __slots__ = ("done", "moved", "path", "size", "verb")
+
+    def __init__(self) -> None:
+        self.path = ""
+        self.verb = Verb.NONE
+        self.done = 0
+        self.size = 0
+        self.moved = 0  # bytes on the wire, in all
+
+    def begin(self, path: str, verb: Verb, size: int) -> None:
+        """A file starts."""
+        self.verb, self.done, self.size = verb, 0, size
+        self.path = path
+
+    def add(self, count: int) -> None:
+        """`count` more bytes of it travelled (negative: they have to travel again)."""
+        self.done += count
+        self.moved += count
+
+    def end(self) -> None:
+        """The file is done."""
+        self.path = ""

@@ -1,0 +1,174 @@
+"""One object into one file: fetched into staging, checked, given its time, renamed. Runs in worker threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import NamedTuple
+
+from nbsync.core.identity import MD5, Digest, digests_to_try
+from nbsync.core.model import RemoteEntry
+from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.storage.digest import Hasher
+from nbsync.transfer import checksums, compare
+from nbsync.transfer.context import Context, Slot
+from nbsync.wire.errors import TransientError
+from nbsync.wire.reader import Response
+
+SMALL_BYTES = 128 * 1024  # received whole, then written in one call
+
+
+class Corrupted(TransientError):
+    """What arrived is not what the service says it holds."""
+
+
+class Staged(NamedTuple):
+    """A checked file in staging. `verified` is False where the server gave nothing to check with."""
+
+    path: str
+    headers: dict[str, str]
+    content: str  # its digest's name, for the state
+    verified: bool
+
+
+def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
+    """Fetch the object that was listed, and no other, into staging.
+
+    Raises:
+        ServiceError: 412 if it was replaced, 404 if it is gone; others as the service says.
+        TransientError: it did not arrive, or not intact, in all tries. OSError: the disk.
+    """
+    path = ctx.staging()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        fetching = _Fetching(ctx, remote, slot, fd)
+        return ctx.bucket.retrying(fetching.attempt)._replace(path=path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+class _Fetching:
+    """The attempts to fetch one object; a broken one is taken up where it broke off."""
+
+    def __init__(self, ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> None:
+        self._ctx, self._remote, self._slot, self._fd = ctx, remote, slot, fd
+        self._digest = next(iter(digests_to_try(remote, None)), MD5)
+        self._seen: str = ""  # an earlier attempt's digest that nothing could confirm
+        self._restart()
+
+    def _restart(self) -> None:
+        self._done = 0
+        self._hasher = Hasher(self._digest)
+
+    def attempt(self) -> Staged:
+        """One GET, of the rest if a part is there already."""
+        remote = self._remote
+        headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+        headers["x-amz-checksum-mode"] = "ENABLED"
+        fetch_it = self._whole if remote.size <= SMALL_BYTES else self._pieces
+        try:
+            return self._checked(fetch_it(headers))
+        except Corrupted:
+            self._again()
+            raise
+
+    def _whole(self, headers: dict[str, str]) -> Response:
+        self._ctx.limiter.take(self._remote.size)
+        answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers)
+        if len(answer.body) != self._remote.size:
+            raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} that were listed")
+        os.pwrite(self._fd, answer.body, 0)
+        self._hasher.update(memoryview(answer.body))
+        self._done = len(answer.body)
+        self._slot.add(self._done)
+        return answer
+
+    def _pieces(self, headers: dict[str, str]) -> Response:
+        if self._done:
+            headers["range"] = f"bytes={self._done}-"
+        offset = self._done
+        answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=self._take)
+        if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
+            raise Corrupted("the server answered with another range than it was asked for")
+        if self._done != self._remote.size:
+            raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} that were listed")
+        return answer
+
+    def _take(self, piece: memoryview) -> None:
+        self._ctx.limiter.take(len(piece))
+        if self._ctx.cancelled():
+            raise InterruptedError
+        view, offset = piece, self._done
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            view, offset = view[written:], offset + written
+        self._hasher.update(piece)
+        self._done += len(piece)
+        self._slot.add(len(piece))
+
+    def _again(self) -> None:
+        """Begin from the first byte."""
+        self._slot.add(-self._done)
+        os.ftruncate(self._fd, 0)
+        self._restart()
+
+    def _checked(self, answer: Response) -> Staged:
+        values = {self._digest: self._hasher.value()}
+        verified = _verify(self._ctx, self._remote, answer.headers, values, self._fd)
+        if verified is None:
+            # Nothing the server says can confirm it. If the ETag should have, the same bytes must come twice.
+            suspicious = parse_multipart_etag(self._remote.etag) is not None and not compare.opaque(answer.headers)
+            seen, self._seen = self._seen, values[self._digest]
+            verified = None if suspicious and seen != self._seen else False
+        if verified is None:
+            raise Corrupted("what arrived could not be confirmed by the object's ETag or checksum")
+        content = next(digest.name(value) for digest, value in values.items())
+        return Staged("", answer.headers, content, verified)
+
+
+def _verify(
+    ctx: Context, remote: RemoteEntry, headers: dict[str, str], values: dict[Digest, str], fd: int
+) -> bool | None:
+    """True: confirmed. None: nothing could confirm or refute it. Refuted: Corrupted is raised."""
+    if remote.etag.lower() in values.values():
+        return True
+    given = checksums.from_headers(headers)
+    if given is not None:
+        if checksums.of_file(fd, given.algorithm, ctx.cancelled) != given.value:
+            raise Corrupted(f"what arrived does not have the object's {given.algorithm}")
+        return True
+    if compare.opaque(headers):
+        return None
+    if looks_like_md5(remote.etag):
+        raise Corrupted("what arrived does not have the object's MD5")
+    if parse_multipart_etag(remote.etag) is None:
+        return None
+    return _verify_multipart(ctx, remote, values, fd)
+
+
+def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, str], fd: int) -> bool | None:
+    """By the part size that the service tells, else by all that could have been."""
+    told = compare.told_part_size(ctx, remote)
+    digests = [told] if told is not None else [d for d in digests_to_try(remote, None) if d not in values]
+    for digest in digests:
+        hasher = Hasher(digest)
+        _feed(fd, hasher)
+        value = hasher.value()
+        if value == remote.etag.lower():
+            values.clear()
+            values[digest] = value
+            return True
+    if told is not None:
+        raise Corrupted("what arrived does not have the object's multipart ETag")
+    return None
+
+
+def _feed(fd: int, hasher: Hasher) -> None:
+    offset = 0
+    while piece := os.pread(fd, 1 << 20, offset):
+        hasher.update(memoryview(piece))
+        offset += len(piece)

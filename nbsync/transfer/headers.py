@@ -1,0 +1,80 @@
+"""Request headers of an upload, from the options; and times in metadata, as rclone writes them."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from nbsync.errors import UsageError
+from nbsync.options import Options
+
+MTIME = "x-amz-meta-mtime"
+
+_PLAIN = {
+    "storage_class": "x-amz-storage-class",
+    "sse": "x-amz-server-side-encryption",
+    "sse_kms_key_id": "x-amz-server-side-encryption-aws-kms-key-id",
+    "acl": "x-amz-acl",
+    "content_encoding": "content-encoding",
+    "content_disposition": "content-disposition",
+    "content_language": "content-language",
+    "cache_control": "cache-control",
+    "expires": "expires",
+}
+
+
+def common_put_headers(options: Options) -> dict[str, str]:
+    """The headers that every upload of a run carries.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html.
+
+    Raises:
+        UsageError: a value that an HTTP header cannot carry.
+    """
+    headers = {header: getattr(options, name) for name, header in _PLAIN.items() if getattr(options, name)}
+    for key, value in options.metadata:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key):
+            raise UsageError(f"--metadata {key!r} is not a name that a header can have")
+        headers[f"x-amz-meta-{key.lower()}"] = value
+    if options.tag:
+        headers["x-amz-tagging"] = urlencode(options.tag)
+    for name, value in headers.items():
+        if not value.isascii():
+            raise UsageError(f"{value!r} ({name}) has characters that an HTTP header cannot carry", "Use ASCII")
+    return headers
+
+
+def put_headers(common: Mapping[str, str], options: Options, path: str, mtime_ns: int) -> dict[str, str]:
+    """The headers of one upload: the common ones, its content type and its time."""
+    headers = dict(common)
+    headers["content-type"] = options.content_type or guess_content_type(path)
+    headers[MTIME] = format_mtime(mtime_ns)
+    return headers
+
+
+def guess_content_type(path: str) -> str:
+    """By the name's ending, as aws-cli does; a compressed file is named for its compression."""
+    kind, encoding = mimetypes.guess_type(path, strict=False)
+    if encoding:
+        return {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}.get(
+            encoding, "application/octet-stream"
+        )
+    return kind or "application/octet-stream"
+
+
+def format_mtime(mtime_ns: int) -> str:
+    """`seconds.nnnnnnnnn`, as rclone writes it; never through a float."""
+    sign = "-" if mtime_ns < 0 else ""
+    seconds, rest = divmod(abs(mtime_ns), 10**9)
+    return f"{sign}{seconds}.{rest:09d}"
+
+
+def parse_mtime(text: str) -> int | None:
+    """What `format_mtime` (or rclone, or s3fs) wrote, in ns; None for anything else."""
+    found = re.fullmatch(r"(-?)(\d{1,11})(?:\.(\d{1,18}))?", text.strip())
+    if not found:
+        return None
+    value = int(found[2]) * 10**9 + int((found[3] or "0")[:9].ljust(9, "0"))
+    return -value if found[1] else value

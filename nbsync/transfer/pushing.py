@@ -1,0 +1,92 @@
+"""What a push does to one path: a conditional upload or a conditional delete. Runs in worker threads."""
+
+from __future__ import annotations
+
+import os
+
+from nbsync.core.decide import CHANGED_IN_REMOTE
+from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, RemoteEntry, Status
+from nbsync.storage.digest import FileChanged
+from nbsync.storage.listing import find_object
+from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.upload import Stored, etag_now, store
+from nbsync.wire.errors import ServiceError
+
+_TRIES = 3  # how often a file or object that changes under us is taken up again
+
+
+def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
+    """Upload if the object is still the one that was decided on.
+
+    A file that changes meanwhile is taken up again; an object that changed is a conflict, or, with
+    --overwrite-remote, decided again.
+
+    Raises: as upload.store.
+    """
+    local, remote = action.local, action.remote
+    assert local is not None  # an upload has a file
+    key = ctx.prefix + action.path
+    for tries in range(1, _TRIES + 1):
+        try:
+            stored = store(ctx, local, key, _condition(remote), slot)
+            return _stored(action, local, stored)
+        except FileChanged:
+            if tries == _TRIES:
+                raise
+            local, remote = _now(ctx, local), find_object(ctx.bucket, key, ctx.prefix)
+        except ServiceError as error:
+            if error.status not in (404, 409, 412):
+                raise
+            remote = find_object(ctx.bucket, key, ctx.prefix)
+            if not ctx.options.overwrite_remote or tries == _TRIES:
+                return _conflict(action, "changed in REMOTE during this push: run again to decide")
+    raise FileChanged
+
+
+def _condition(remote: RemoteEntry | None) -> dict[str, str]:
+    """The headers by which the server makes sure that nobody's change is overwritten unseen."""
+    if remote is None:
+        return {"if-none-match": "*"}
+    return {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+
+
+def _now(ctx: Context, local: LocalEntry) -> LocalEntry:
+    at = os.stat(ctx.local_path(local.path))
+    return LocalEntry(local.path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
+
+
+def _stored(action: Action, local: LocalEntry, stored: Stored) -> Outcome:
+    record = RecordedEntry(
+        action.path, stored.etag, stored.version_id,
+        local.size, local.mtime_ns, local.ctime_ns, local.inode, stored.content,
+    )  # fmt: skip
+    return Outcome(action.path, action.verb, Status.MISS, action.reason, action.evidence, local.size, record=record)
+
+
+def _conflict(action: Action, message: str) -> Outcome:
+    return Outcome(
+        action.path, action.verb, Status.CONFLICT, message, action.evidence, error=message, problem="conflict"
+    )
+
+
+def delete_remote(ctx: Context, action: Action) -> Outcome:
+    """Delete the object if it is still the one that was decided on.
+
+    Where the server is not known to honour If-Match on DELETE, it is looked at just before: best effort.
+
+    Raises:
+        ServiceError, TransientError.
+    """
+    remote = action.remote
+    assert remote is not None  # there is an object to delete
+    if not ctx.bucket.conditional_delete and etag_now(ctx, remote.key) not in (remote.etag, ""):
+        return _conflict(action, CHANGED_IN_REMOTE)
+    headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+    try:
+        ctx.bucket.request("DELETE", remote.key, headers=headers)
+    except ServiceError as error:
+        if error.status in (409, 412):
+            return _conflict(action, CHANGED_IN_REMOTE)
+        if error.status != 404:
+            raise
+    return Outcome(action.path, action.verb, Status.DELETED, action.reason, action.evidence, forget=True)

@@ -1,0 +1,158 @@
+"""One Action: first whether it is needed (`resolve`), then done (`carry_out`). Runs in worker threads.
+
+What goes wrong with one file ends in its row; only a full stop (cancel, lost credentials) is raised.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from nbsync.core.decide import CHANGED_IN_REMOTE
+from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
+from nbsync.errors import NbsyncError
+from nbsync.storage.digest import FileChanged
+from nbsync.storage.install import Installer
+from nbsync.storage.s3_errors import words
+from nbsync.transfer import pulling, pushing
+from nbsync.transfer.compare import compare
+from nbsync.transfer.context import Context, Slot
+from nbsync.wire.errors import Aborted, WireError
+
+_CHANGED = "changed while it was read: run again when it is quiet"
+_LOOKS = 3  # how often a file that changes under us is looked at again
+
+
+class Worker:
+    """One thread's hands. `slot` shows what it is doing."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.slot = Slot()
+        self._installer = Installer(ctx.room) if ctx.room is not None else None
+
+    def perform(self, action: Action) -> Outcome:
+        """Check if it has to be, then do it; in a run that changes nothing, check only."""
+        started = time.perf_counter()
+        try:
+            if self.ctx.cancelled():
+                raise InterruptedError
+            action = self.resolve(action)
+            if action.status is not Status.PLANNED or self.ctx.dry_run:
+                outcome = settled(action)
+            else:
+                outcome = self._carry_out(action)
+        except (InterruptedError, Aborted):
+            outcome = _failed(action, Status.CANCELLED, "stopped", "")
+        except FileChanged:
+            outcome = _failed(action, Status.FAILED, _CHANGED, "changed")
+        except NbsyncError:
+            raise
+        except (WireError, OSError) as error:
+            outcome = _failed(action, *self._what(error))
+        finally:
+            self.slot.end()
+        return outcome._replace(seconds=round(time.perf_counter() - started, 6))
+
+    def resolve_safely(self, action: Action) -> Action:
+        """As `resolve`; what goes wrong with the file ends in the Action."""
+        try:
+            if self.ctx.cancelled():
+                raise InterruptedError
+            return self.resolve(action)
+        except (InterruptedError, Aborted):
+            status, message, problem = Status.CANCELLED, "stopped", ""
+        except FileChanged:
+            status, message, problem = Status.FAILED, _CHANGED, "changed"
+        except (WireError, OSError) as error:
+            status, message, problem = self._what(error)
+        finally:
+            self.slot.end()
+        return action._replace(status=status, reason=message, problem=problem, check=False)
+
+    def _what(self, error: Exception) -> tuple[Status, str, str]:
+        if self.ctx.cancelled():
+            return Status.CANCELLED, "stopped", ""
+        return Status.FAILED, words(error), "failed"
+
+    def resolve(self, action: Action) -> Action:
+        """The Action after its check: a hit, a conflict, or work without a check left.
+
+        Raises: as compare.compare.
+        """
+        if not action.check:
+            return action
+        local = action.local
+        assert local is not None  # an Action with a check has both sides
+        self.slot.begin(action.path, Verb.NONE, local.size)
+        for look in range(_LOOKS):
+            try:
+                verdict, content = compare(self.ctx, action)
+                break
+            except FileChanged:
+                again = look_again(self.ctx, action.path)
+                if look == _LOOKS - 1 or again is None:
+                    raise
+                action = action._replace(local=again, trash=True)
+        if verdict.same:
+            return _hit(action, verdict.evidence, content)
+        if action.conflict_if_different:
+            return action._replace(
+                verb=Verb.NONE, status=Status.CONFLICT, reason=CHANGED_IN_REMOTE, evidence=verdict.evidence,
+                check=False, problem="conflict",
+            )  # fmt: skip
+        return action._replace(check=False, evidence=verdict.evidence, digest=content)
+
+    def _carry_out(self, action: Action) -> Outcome:
+        self.slot.begin(action.path, action.verb, action.bytes)
+        if action.verb is Verb.UPLOAD:
+            return pushing.upload(self.ctx, action, self.slot)
+        if action.verb is Verb.DELETE_REMOTE:
+            return pushing.delete_remote(self.ctx, action)
+        assert self._installer is not None  # a pull that changes something has a room
+        if action.verb is Verb.DOWNLOAD:
+            return pulling.download(self.ctx, action, self._installer, self.slot)
+        return pulling.delete_local(action, self._installer)
+
+    def close(self) -> None:
+        """Let go of what is kept open."""
+        if self._installer is not None:
+            self._installer.close()
+
+
+def settled(action: Action) -> Outcome:
+    """The outcome of an Action that needs no work, or whose work is only planned."""
+    saved = action.local.size if action.status is Status.HIT and action.local is not None else 0
+    error = action.reason if action.problem else None
+    return Outcome(
+        action.path, action.verb, action.status, action.reason, action.evidence,
+        action.bytes if action.status is Status.PLANNED else 0, 0.0, error, action.problem, saved, action.record,
+    )  # fmt: skip
+
+
+def _hit(action: Action, evidence: Evidence, content: str) -> Action:
+    local, remote = action.local, action.remote
+    assert local is not None  # it was compared
+    assert remote is not None
+    record = RecordedEntry(
+        action.path, remote.etag, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
+    )
+    return action._replace(
+        verb=Verb.NONE, status=Status.HIT, reason="up to date", evidence=evidence, check=False, record=record
+    )
+
+
+def _failed(action: Action, status: Status, message: str, problem: str) -> Outcome:
+    return Outcome(action.path, action.verb, status, message, action.evidence, error=message, problem=problem)
+
+
+def look_again(ctx: Context, path: str) -> LocalEntry | None:
+    """The local file as it is now; None if it is gone or no regular file any more."""
+    try:
+        at = os.stat(ctx.local_path(path), follow_symlinks=ctx.options.follow_symlinks)
+    except OSError:
+        return None
+    if not stat.S_ISREG(at.st_mode):
+        return None
+    return LocalEntry(path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
