@@ -156,8 +156,7 @@ class Client:
             headers: more headers; they are signed.
             body: to send. Up to 64 KiB of bytes are signed with their hash, more is UNSIGNED-PAYLOAD.
             sink: takes the body of a 2xx answer in pieces that are valid only during the call.
-            on_sent: told how many bytes of the body went out, while they do. What is sent again, or did
-                not succeed, is taken back by a negative count: the sum is what was accepted.
+            on_sent: told how many bytes of the body went out; a negative count takes back what failed.
             kind: how it is counted: list, head, get, put, delete, other; by default from the method.
             payload_hash: a known SHA-256 of the body, hexadecimal.
             ok: statuses outside 200-299 that are answers too.
@@ -173,17 +172,7 @@ class Client:
         kind = kind or _KIND.get(method, "other")
         meter = SentMeter(on_sent) if on_sent else None
         request = _Request(method, key, query, headers or {}, body, sink, meter, kind, payload_hash)
-        for again in (False, True):
-            offset = self._clock_offset
-            answer = self._exchange(request, self._head(request, offset))
-            if 200 <= answer.status < 300 or answer.status in ok:
-                break
-            if meter:
-                meter.undo()
-            error = service_error(answer.status, answer.headers, answer.body)
-            if again or not self._set_clock(method, error, offset):
-                raise error
-        return answer
+        return self._answer(request, ok)
 
     def abort(self) -> None:
         """From any thread: every request under way fails at once, and every later one, with Aborted."""
@@ -200,6 +189,20 @@ class Client:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def _answer(self, request: _Request, ok: Collection[int]) -> Response:
+        """One exchange, or two if the first one showed that our clock is wrong."""
+        for again in (False, True):
+            offset = self._clock_offset
+            answer = self._exchange(request, self._head(request, offset))
+            if 200 <= answer.status < 300 or answer.status in ok:
+                break
+            if request.meter:
+                request.meter.undo()
+            error = service_error(answer.status, answer.headers, answer.body)
+            if again or not self._set_clock(request.method, error, offset):
+                raise error
+        return answer
 
     def _exchange(self, request: _Request, head: bytes) -> Response:
         connection = self._checkout()

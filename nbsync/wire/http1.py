@@ -7,6 +7,7 @@ object, mostly on parsing headers as e-mail.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -14,13 +15,15 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from nbsync.wire.dial import Route, dial, why
 from nbsync.wire.errors import Aborted, ConnectionLost, SourceChanged
 from nbsync.wire.reader import Response, ResponseReader, Sink
 
-PIECE_BYTES = 256 * 1024
+__all__ = ["Connection", "FileSlice", "Response", "SentMeter"]
+
+_PIECE_BYTES = 256 * 1024
 _SMALL_BYTES = 64 * 1024  # a body up to this size travels in one send with its head
 _QUIET_SECONDS = 1.0  # a connection idle for longer is looked at before it is used again
 
@@ -51,6 +54,16 @@ class SentMeter:
         self.add(-self._told)
 
 
+class _Request(NamedTuple):
+    """The arguments of `Connection.exchange`."""
+
+    head: bytes
+    body: bytes | FileSlice
+    head_only: bool
+    sink: Sink | None
+    meter: SentMeter | None
+
+
 class _SendFailed(Exception):
     """The socket did not take the bytes; the answer may say why."""
 
@@ -65,6 +78,8 @@ class Connection:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._sock: socket.socket | None = None
+        self._recv_into: Callable[[memoryview], int] = _unconnected
+        self._sendall: Callable[[bytes | memoryview], None] = _unconnected
         self._reader = ResponseReader(self._receive, route.peer)
         self._killed = False
         self._open = False  # an exchange ended well and the peer keeps the connection
@@ -89,37 +104,21 @@ class Connection:
         """Send one request and read its answer, whatever its status.
 
         If a kept-alive connection turns out to be closed before one byte of the answer came, the
-        exchange is repeated once on a new one. After any exception the connection is closed and the
-        meter undone; a sink may have had a part of the body.
+        exchange is repeated once on a new one. After an exception the connection is closed and the meter undone.
 
         Args:
             head: request line and headers with the empty line; frames `body` rightly.
-            body: what to send.
             head_only: the method is HEAD.
-            sink: takes the body of a 2xx answer in pieces that are valid only during the call.
-            meter: told what was sent of the body.
+            sink: takes the body of a 2xx answer, see `ResponseReader.read`.
 
         Raises:
             ConnectionLost: no connection, a broken or silent one, or an answer that is no HTTP.
             SourceChanged: the file slice ends too early.
             Aborted: `kill` was called.
         """
-        reused = self._still_open()
+        request = _Request(head, body, head_only, sink, meter)
         try:
-            while True:
-                if not reused:
-                    self._dial()
-                try:
-                    answer = self._exchange(head, body, head_only, sink, meter)
-                except ConnectionLost as lost:
-                    if not (reused and lost.unanswered) or self._killed:
-                        raise
-                    reused = False
-                    self.close()
-                    if meter:
-                        meter.undo()
-                else:
-                    return answer
+            return self._repeated_if_stale(request)
         except BaseException as error:
             self.close()
             if meter:
@@ -127,6 +126,19 @@ class Connection:
             if self._killed and isinstance(error, ConnectionLost):
                 raise Aborted("the request was aborted") from None
             raise
+
+    def _repeated_if_stale(self, request: _Request) -> Response:
+        if self._still_open():
+            try:
+                return self._exchange(request)
+            except ConnectionLost as lost:
+                if self._killed or not lost.unanswered:
+                    raise
+            self.close()
+            if request.meter:
+                request.meter.undo()
+        self._dial()
+        return self._exchange(request)
 
     def kill(self) -> None:
         """From another thread: the exchange under way fails at once, and so does every later one."""
@@ -137,6 +149,7 @@ class Connection:
         """Close the socket; the next exchange makes a new one."""
         self._open = False
         sock, self._sock = self._sock, None
+        self._recv_into = self._sendall = _unconnected
         if sock is not None:
             sock.close()
 
@@ -154,6 +167,7 @@ class Connection:
     def _dial(self) -> None:
         sock = dial(self._route, self._claim)
         self._claim(sock)
+        self._recv_into, self._sendall = sock.recv_into, sock.sendall
         self._with_sendfile = False
         if isinstance(sock, ssl.SSLSocket) or sys.platform == "win32":
             sock.settimeout(self._route.idle_timeout)
@@ -171,18 +185,16 @@ class Connection:
         if self._killed:
             raise Aborted("the request was aborted")
 
-    def _exchange(
-        self, head: bytes, body: bytes | FileSlice, head_only: bool, sink: Sink | None, meter: SentMeter | None
-    ) -> Response:
+    def _exchange(self, request: _Request) -> Response:
         self._open = False
         self._reader.reset()
         try:
-            whole = self._send(head, body, meter)
+            whole = self._send(request.head, request.body, request.meter)
         except _SendFailed as failed:
             whole = False
-            answer = self._answer_after(failed.__cause__, head_only)
+            answer = self._answer_after(failed.__cause__, request.head_only)
         else:
-            answer = self._reader.read(head_only, sink if whole else None)
+            answer = self._reader.read(request.head_only, request.sink if whole else None)
         if whole:
             self._open = self._reader.keep_alive
             self._used_at = time.monotonic()
@@ -215,10 +227,10 @@ class Connection:
         self._transmit(head)
         self.written += 1
         view = memoryview(body)
-        for at in range(0, len(body), PIECE_BYTES):
+        for at in range(0, len(body), _PIECE_BYTES):
             if self._answered():
                 return False
-            piece = view[at : at + PIECE_BYTES]
+            piece = view[at : at + _PIECE_BYTES]
             self._transmit(piece)
             if meter:
                 meter.add(len(piece))
@@ -229,7 +241,7 @@ class Connection:
         while left:
             if self._answered():
                 return False
-            count = self._send_piece(body.fd, offset, min(left, PIECE_BYTES))
+            count = self._send_piece(body.fd, offset, min(left, _PIECE_BYTES))
             if not count:
                 raise SourceChanged(f"the file ended {left} bytes before the {body.length} that were announced")
             offset += count
@@ -254,7 +266,7 @@ class Connection:
 
     def _transmit(self, data: bytes | memoryview) -> None:
         try:
-            self._socket().sendall(data)
+            self._sendall(data)
         except OSError as error:
             raise _SendFailed from error
 
@@ -279,7 +291,7 @@ class Connection:
 
     def _receive(self, memory: memoryview) -> int:
         try:
-            return self._socket().recv_into(memory)
+            return self._recv_into(memory)
         except (TimeoutError, BlockingIOError):
             peer, seconds = self._route.peer, self._route.idle_timeout
             raise ConnectionLost(f"{peer} sent nothing for {seconds:g} seconds") from None
@@ -291,6 +303,10 @@ class Connection:
         if self._sock is None:
             raise ConnectionLost(f"no connection to {self._route.peer}")
         return self._sock
+
+
+def _unconnected(_memory: object) -> NoReturn:
+    raise OSError(errno.ENOTCONN, "not connected")
 
 
 def _shut_down(sock: socket.socket | None) -> None:

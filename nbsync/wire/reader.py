@@ -17,6 +17,7 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024  # kept in memory: a page of 1,000 long keys is some 5 MiB
 MAX_ERROR_BYTES = 1024 * 1024
 _MAX_LINE_BYTES = 8 * 1024
+_SMALL_BYTES = 64 * 1024
 _MAX_INTERIM = 32
 
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -148,16 +149,20 @@ class ResponseReader:
         return status, headers, keep_alive
 
     def _body(self, status: int, headers: dict[str, str], sink: Sink | None) -> bytes:
-        wanted = 200 <= status < 300
         length = self._length(headers)
+        wanted = 200 <= status < 300
+        if 0 <= length <= _SMALL_BYTES:  # most answers: one piece, no copy but the one that is returned
+            whole = self._whole(length)
+            if sink is None or not wanted:
+                return bytes(whole)
+            if length:
+                sink(whole)
+            return b""
         if sink is not None and wanted:
             for piece in self._pieces(headers, length):
                 sink(piece)
             return b""
         limit = MAX_BODY_BYTES if wanted else MAX_ERROR_BYTES
-        if 0 <= length <= min(limit, self._end - self._start):  # all here: most answers
-            self._start += length
-            return bytes(self._view[self._start - length : self._start])
         body = bytearray()
         for piece in self._pieces(headers, length):
             body += piece
@@ -196,13 +201,18 @@ class ResponseReader:
         self._start += len(piece)
         return piece
 
+    def _whole(self, length: int) -> memoryview:
+        """A short body, all of it in the buffer."""
+        while (have := self._end - self._start) < length:
+            if not self._fill():
+                raise self._cut_short(have, length)
+        return self._take(length)
+
     def _by_length(self, length: int) -> Iterator[memoryview]:
         left = length
         while left:
             if self._start == self._end and not self._fill():
-                raise ConnectionLost(
-                    f"{self._peer} closed the connection after {length - left} of {length} bytes of the body"
-                )
+                raise self._cut_short(length - left, length)
             piece = self._take(left)
             left -= len(piece)
             yield piece
@@ -243,6 +253,9 @@ class ResponseReader:
         line = bytes(self._view[self._start : found])
         self._start = found + 2
         return line
+
+    def _cut_short(self, have: int, length: int) -> ConnectionLost:
+        return ConnectionLost(f"{self._peer} closed the connection after {have} of {length} bytes of the body")
 
     def _garbage(self, what: str) -> ConnectionLost:
         return ConnectionLost(f"{self._peer} sent {what}")

@@ -50,7 +50,7 @@ class Signer:
         self._service = service
         self._last = _Key("", "", "", b"")  # replaced as a whole, so threads need no lock
 
-    def sign(  # noqa: PLR0917 - the parts in the order in which they are signed
+    def sign(
         self,
         method: str,
         path: str,

@@ -1,0 +1,180 @@
+"""TLS and proxies."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import ipaddress
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nbsync.errors import ConfigError
+from nbsync.wire.client import Client, Target
+from nbsync.wire.dial import Proxy, Route, proxy_for, tls_context
+from nbsync.wire.errors import ConnectionLost, ServiceError, Untrusted
+from nbsync.wire.http1 import Connection, FileSlice
+
+from .scripted import Peer, answer
+
+GET = b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for 127.0.0.1, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scripted")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(path)
+
+
+def secured(certificate: str, script):
+    """`script` behind TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    def run(peer: Peer) -> None:
+        peer.sock = context.wrap_socket(peer.sock, server_side=True)
+        script(peer)
+
+    return run
+
+
+def say(text: bytes):
+    def script(peer: Peer) -> None:
+        while peer.head():
+            peer.send(answer(text))
+
+    return script
+
+
+def test_tls_with_a_ca_bundle(serve, certificate):
+    server = serve(secured(certificate, say(b"x" * 500_000)))
+    connection = Connection(Route("127.0.0.1", server.port, tls_context(True, certificate)))
+    assert [len(connection.exchange(GET).body) for _ in range(2)] == [500_000, 500_000]
+    assert len(server.peers) == 1
+    connection.close()
+
+
+def test_tls_carries_a_large_file(serve, certificate, tmp_path):
+    size = 3_000_000
+    (tmp_path / "f").write_bytes(b"z" * size)
+
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(answer(str(len(peer.body(size))).encode()))
+
+    server = serve(secured(certificate, script))
+    connection = Connection(Route("127.0.0.1", server.port, tls_context(True, certificate)))
+    with (tmp_path / "f").open("rb") as file:
+        head = b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+        assert connection.exchange(head, FileSlice(file.fileno(), 0, size)).body == str(size).encode()
+    connection.close()
+
+
+def test_tls_silence_is_given_up(serve, certificate):
+    server = serve(secured(certificate, lambda peer: (peer.head(), peer.wait_for_close())))
+    route = Route("127.0.0.1", server.port, tls_context(True, certificate), idle_timeout=0.1)
+    with pytest.raises(ConnectionLost, match=r"sent nothing for 0\.1 seconds"):
+        Connection(route).exchange(GET)
+
+
+def test_an_untrusted_certificate(serve, certificate):
+    server = serve(secured(certificate, say(b"x")))
+    with pytest.raises(Untrusted, match=r"the certificate of 127\.0\.0\.1:\d+ is not trusted: self"):
+        Connection(Route("127.0.0.1", server.port, tls_context(True, ""))).exchange(GET)
+
+
+def test_no_verification_when_told_so(serve, certificate):
+    server = serve(secured(certificate, say(b"x")))
+    connection = Connection(Route("127.0.0.1", server.port, tls_context(False, "")))
+    assert connection.exchange(GET).body == b"x"
+    connection.close()
+
+
+def test_tls_to_a_server_without_it(serve):
+    server = serve(lambda peer: (peer.sock.recv(10), peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
+    with pytest.raises(ConnectionLost, match="no secure connection"):
+        Connection(Route("127.0.0.1", server.port, tls_context(False, ""))).exchange(GET)
+
+
+def test_a_bundle_that_is_no_bundle(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read certificates"):
+        tls_context(True, str(tmp_path / "missing.pem"))
+
+
+def test_a_proxy_gets_the_whole_url_and_its_login(serve, monkeypatch):
+    proxy = serve(say(b"through"))
+    monkeypatch.setenv("http_proxy", f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+    client = Client(Target("http", "s3.example.com", 9000, "/bucket"), lambda: None)
+    assert client.request("GET", "k", query=[("a", "b")]).body == b"through"
+    client.close()
+    head = proxy.requests[0].decode()
+    assert head.startswith("GET http://s3.example.com:9000/bucket/k?a=b HTTP/1.1\r\nhost: s3.example.com:9000\r\n")
+    assert f"proxy-authorization: Basic {base64.b64encode(b'user:p@ss').decode()}\r\n" in head
+
+
+def test_tls_goes_through_a_tunnel(serve, certificate, monkeypatch):
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        secured(certificate, say(b"inside"))(peer)
+
+    proxy = serve(script)
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+    client = Client(Target("https", "127.0.0.1", 1, "/bucket", ca_bundle=certificate), lambda: None)
+    assert client.request("GET", "k").body == b"inside"
+    client.close()
+    connect, inside = proxy.requests
+    assert connect == b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nhost: 127.0.0.1:1\r\n\r\n"
+    assert inside.startswith(b"GET /bucket/k HTTP/1.1\r\nhost: 127.0.0.1:1\r\n")
+
+
+def test_a_proxy_that_refuses_the_tunnel(serve, monkeypatch):
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+    proxy = serve(lambda peer: (peer.head(), peer.send(refusal)))
+    monkeypatch.setenv("https_proxy", f"http://user:hushhush@127.0.0.1:{proxy.port}")
+    client = Client(Target("https", "s3.example.com", 443), lambda: None)
+    with pytest.raises(ServiceError, match="ProxyAuthenticationRequired") as caught:
+        client.request("GET", "k")
+    assert not caught.value.retryable
+    assert "hushhush" not in str(caught.value) + repr(caught.value)
+
+
+def test_who_bypasses_the_proxy(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "localhost,.internal,10.0.0.7")
+    assert proxy_for("http", "s3.example.com", 80) == Proxy("proxy.example", 3128)
+    assert [proxy_for("http", host, 9000) for host in ("localhost", "s3.internal", "10.0.0.7")] == [None] * 3
+    monkeypatch.setenv("no_proxy", "*")
+    assert proxy_for("http", "s3.example.com", 80) is None
+
+
+@pytest.mark.parametrize("url", ["socks5://user:hushhush@proxy:1080", "http://user:hushhush@:80", "http://h:hushhush"])
+def test_a_proxy_that_cannot_be_used(monkeypatch, url):
+    monkeypatch.setenv("http_proxy", url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        proxy_for("http", "s3.example.com", 80)
+    assert "hushhush" not in str(caught.value)
+
+
+def test_a_login_is_not_shown():
+    assert "secret" not in repr(Route("h", 1, proxy=Proxy("p", 2, "Basic secret")))
