@@ -54,3 +54,10 @@ class Engine(Protocol):
     def start(self, call: Call, /) -> Job: ...
 
     def listing(self, call: Call, /) -> Listing: ...
+
+
+def default_engine() -> Engine:
+    """The real engine; imported when the first command runs, because it brings the S3 library."""
+    from nbsync import api
+
+    return api

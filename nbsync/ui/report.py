@@ -30,10 +30,9 @@ def json_document(result: _HasDict) -> str:
     return json.dumps(result.to_dict())
 
 
-def refusal(command: str, error: NbsyncError, call: Call | None = None) -> SyncResult:
+def refusal(call: Call, error: NbsyncError) -> SyncResult:
     """The result of a command that was refused before it was a run."""
-    remote, local = (call.remote, call.local) if call else ("", "")
-    result = SyncResult(command=command, remote=remote, local=local, dry_run=bool(call and call.options.dry_run))
+    result = SyncResult(command=call.command, remote=call.remote, local=call.local, dry_run=call.options.dry_run)
     result.error = error
     return result
 

@@ -15,17 +15,19 @@ from nbsync.core.model import Active, Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, detail, title, view, word
+from nbsync.ui.view import View, title, view, why, word
 
 _PATH, _TEXT = 140, 160
 _BOX = "max-width:980px;margin:2px 0;font-size:13px;line-height:1.45;text-align:left"
-_TABLE = "border-collapse:collapse;width:100%;margin:4px 0 0 0;font-size:12px;color:inherit"
-_TR = "background:transparent;border-top:1px solid rgba(128,128,128,0.22)"
-_CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere"
+_TABLE = "border-collapse:collapse;width:100%;margin:4px 0 0 0;font-size:12px;color:inherit;overflow-wrap:anywhere"
+_TR = "background:transparent;border-top:1px solid rgba(128,128,128,.22)"
+# In each cell, because JupyterLab's own rules for cells would win over an inherited style.
+_CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
+_RIGHT = "padding:2px 12px 2px 0;text-align:right;vertical-align:top;white-space:nowrap"
 _MONO = "font-family:monospace"
 _SOFT = "opacity:0.7"
 _BAR = "background:rgba(128,128,128,0.22);border-radius:3px;overflow:hidden"
-LIVE_HEIGHT = 236  # pixels; fixed, so that the page does not jump while a run goes on
+LIVE_HEIGHT = 264  # pixels; fixed, so that the page does not jump while a run goes on
 ACTIVE_SHOWN = 6
 
 
@@ -58,8 +60,8 @@ def listing_html(listing: Listing) -> str:
     shown = listing.entries[: report_text.MAX_LISTED]
     more = len(listing.entries) - len(shown)
     classes = any(entry.storage_class not in ("", "STANDARD") for entry in shown)
-    head = ["key", "size", "last modified (UTC)", *(["storage class"] if classes else [])]
-    rows = [_tr([_th(name) for name in head])] if shown else []
+    head = [_th("key", "58%"), _th("size", "12%", _RIGHT), _th("last modified (UTC)", "18%")]
+    rows = [_tr([*head, _th("storage class", "12%")] if classes else head)] if shown else []
     rows += [_listed(entry, classes) for entry in shown]
     parts = [f'<div>{_strong("ls " + _text(listing.remote, 400))} · '
              f"{html.escape(report_text.listing_total(listing).partition(';')[0])}</div>"]  # fmt: skip
@@ -114,30 +116,27 @@ def _table(seen: View) -> str:
     if seen.hits:
         rows.append(_wide_row("=", seen.hits))
     if seen.rows:
-        names = ("", "path", "size", "reason", "evidence")
-        rows.insert(0, _tr([_th(name, "right" if name == "size" else "left") for name in names]))
+        head = [_th("", "13%"), _th("path", "40%"), _th("size", "9%", _RIGHT), _th("reason (evidence)", "38%")]
+        rows.insert(0, _tr(head))
     return f'<table style="{_TABLE}">{"".join(rows)}</table>' if rows else ""
 
 
 def _row(row: Row) -> str:
     size = words.size(row.bytes) if row.bytes else ""
     mark = f'<b style="color:{words.colour(row.status)}">{words.symbol(row)}</b> {html.escape(word(row))}'
-    evidence = "" if row.evidence == "none" else _text(row.evidence, 40)
-    return _tr([_td(mark, "white-space:nowrap;width:12%"), _td(_text(row.path, _PATH), f"{_MONO};width:42%"),
-                _td(size, "white-space:nowrap;width:9%;text-align:right"), _td(_text(detail(row), _TEXT), "width:25%"),
-                _td(evidence, f"{_SOFT};width:12%")])  # fmt: skip
+    return _tr([_td(mark, "white-space:nowrap"), _td(_text(row.path, _PATH), _MONO),
+                f'<td style="{_RIGHT}">{size}</td>', _td(_text(why(row), _TEXT))])  # fmt: skip
 
 
 def _wide_row(mark: str, text: str) -> str:
-    cell = f'<td colspan="5" style="{_CELL}"><b style="color:{words.GREY}">{mark}</b> {html.escape(text)}</td>'
+    cell = f'<td colspan="4" style="{_CELL}"><b style="color:{words.GREY}">{mark}</b> {html.escape(text)}</td>'
     return _tr([cell])
 
 
 def _listed(entry: Listed, classes: bool) -> str:
-    cells = [_td(_text(entry.key, _PATH), f"{_MONO};width:58%"),
-             _td(words.size(entry.size), "white-space:nowrap;width:12%"),
-             _td(words.moment(entry.last_modified_ns), "white-space:nowrap;width:18%")]  # fmt: skip
-    return _tr([*cells, _td(_text(entry.storage_class, 40), "width:12%")] if classes else cells)
+    cells = [_td(_text(entry.key, _PATH), _MONO), f'<td style="{_RIGHT}">{words.size(entry.size)}</td>',
+             _td(words.moment(entry.last_modified_ns), "white-space:nowrap")]  # fmt: skip
+    return _tr([*cells, _td(_text(entry.storage_class, 40))] if classes else cells)
 
 
 def _active(item: Active) -> str:
@@ -164,9 +163,9 @@ def _tr(cells: Iterable[str]) -> str:
     return f'<tr style="{_TR}">{"".join(cells)}</tr>'
 
 
-def _td(content: str, style: str) -> str:
-    return f'<td style="{_CELL};{style}">{content}</td>'
+def _td(content: str, style: str = "") -> str:
+    return f'<td style="{_CELL};{style}">{content}</td>' if style else f'<td style="{_CELL}">{content}</td>'
 
 
-def _th(name: str, align: str = "left") -> str:
-    return f'<th style="{_CELL};{_SOFT};font-weight:500;text-align:{align}">{html.escape(name)}</th>'
+def _th(name: str, width: str, cell: str = _CELL) -> str:
+    return f'<th style="{cell};{_SOFT};font-weight:500;width:{width}">{html.escape(name)}</th>'

@@ -8,7 +8,7 @@ from nbsync.core.model import Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, detail, title, view, word
+from nbsync.ui.view import View, title, view, why, word
 
 MAX_LISTED = 200
 _PATH, _TEXT = 400, 240
@@ -87,7 +87,7 @@ def progress_facts(snapshot: Snapshot) -> list[str]:
         facts.append(f"{words.size(int(snapshot.rate))}/s")
     if snapshot.eta_seconds is not None and snapshot.listing_done:
         facts.append(f"{words.duration(snapshot.eta_seconds)} left")
-    return [*facts, words.duration(snapshot.seconds)]
+    return [*facts, f"{words.duration(snapshot.seconds)} so far"]
 
 
 def share(snapshot: Snapshot) -> float:
@@ -119,5 +119,4 @@ def _row(row: Row, path: str, wide: int, label: int, colour: bool) -> str:
     if colour:
         head = f"\x1b[{_ANSI.get(row.status, '0')}m{head}\x1b[0m"
     size = words.size(row.bytes) if row.bytes else ""
-    evidence = f" ({row.evidence})" if row.evidence not in ("", "none") else ""
-    return f"  {head}  {size:>9}  {path:<{wide}}  {words.clean(detail(row), _TEXT)}{evidence}".rstrip()
+    return f"  {head}  {size:>9}  {path:<{wide}}  {words.clean(why(row), _TEXT)}".rstrip()

@@ -78,6 +78,12 @@ def detail(row: Row) -> str:
     return row.reason
 
 
+def why(row: Row) -> str:
+    """The reason with its evidence, as both tables show it; still to be cleaned."""
+    evidence = f" ({row.evidence})" if row.evidence not in ("", "none") else ""
+    return detail(row) + evidence
+
+
 def word(row: Row) -> str:
     """The status, and for a plan what would be done."""
     return f"{row.status} {row.action}" if row.status == Status.PLANNED.value else row.status

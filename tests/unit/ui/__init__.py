@@ -1,0 +1,1 @@
+"""The faces, with a fake engine."""

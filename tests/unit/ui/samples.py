@@ -49,6 +49,7 @@ def mixed() -> SyncResult:
         problems=[
             Problem("a/../b", "unsafe-name", "the key has a .. segment and would leave LOCAL"),
             Problem("locked.bin", "failed", "PermissionError: [Errno 13] Permission denied"),
+            Problem("cold.tar", "archived", "archived in GLACIER: restore it first"),
         ],
         notes=["conditional DELETE is unproven on this server: best effort"],
     )

@@ -1,0 +1,162 @@
+"""The command line: words in, tables or JSON on standard output, progress and errors on standard error.
+
+Runs in the main thread. Imports nothing heavy: the engine, rich and tracebacks come when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from nbsync.errors import NbsyncError, UsageError, one_line
+from nbsync.options import Call
+from nbsync.ui.args import HelpRequested, Invocation, parse
+from nbsync.ui.ports import Engine, default_engine
+from nbsync.ui.rowlog import Clock, utc_now
+
+INTERNAL_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None, *, engine: Engine | None = None, clock: Clock = utc_now) -> int:
+    """Run one command and give its exit code, as the contract numbers them.
+
+    Args:
+        argv: the words after the program's name; those of the process when None.
+        engine: `nbsync.api` when None.
+        clock: for the times in a log file.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    _print_any_name()
+    with _sigterm_like_ctrl_c():
+        try:
+            return _run(words, engine, clock)
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return INTERRUPTED
+        except Exception as error:
+            if "--verbose" in words:
+                import traceback
+
+                traceback.print_exc()
+            else:
+                what = f"{type(error).__name__}: {error}".rstrip(": ")
+                _complain(f"internal error: {what}; run with --verbose for the traceback")
+            return INTERNAL_ERROR
+
+
+def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
+    try:
+        invocation = parse(words)
+    except HelpRequested as asked:
+        if words:
+            _say([asked.text])
+            return 0
+        print(asked.text, file=sys.stderr)
+        return UsageError.exit_code
+    except UsageError as error:
+        command = next((word for word in words if not word.startswith("-")), "")
+        return _refused(error, Call(command=command, remote=""), json="--json" in words)
+    call = invocation.call
+    if call is None:
+        from nbsync import demo
+
+        code: int = demo.run(lab=invocation.lab)
+        return code
+    try:
+        engine = engine or default_engine()
+        return _ls(call, engine) if call.command == "ls" else _sync(invocation, call, engine, clock)
+    except NbsyncError as error:
+        return _refused(error, call, json=call.options.json)
+
+
+def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
+    from nbsync.ui import live, report, rowlog
+    from nbsync.ui.terminal import TerminalFace
+
+    options = call.options
+    if options.log_file:
+        rowlog.check(options.log_file)
+    face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr)
+    result = live.follow(engine.start(call), face)
+    if options.json:
+        _say([report.json_document(result)])
+    elif options.quiet:
+        if not result.ok and result.error is None:
+            _complain(report.one_line_summary(result))
+    elif result.files or result.error is None:
+        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose)])
+    if result.error is not None:
+        _complain(str(result.error))
+    if options.log_file:
+        rowlog.write(options.log_file, result, clock)
+    return result.exit_code
+
+
+def _ls(call: Call, engine: Engine) -> int:
+    from nbsync.ui import report
+
+    listing = engine.listing(call)
+    if call.options.json:
+        _say([report.json_document(listing)])
+        return listing.exit_code
+    _say(report.listing_lines(listing.entries))
+    if not call.options.quiet:
+        print(report.listing_total(listing), *(f"note: {note}" for note in map(one_line, listing.notes)),
+              sep="\n", file=sys.stderr)  # fmt: skip
+    return listing.exit_code
+
+
+def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:
+    if json:
+        from nbsync.ui import report
+
+        _say([report.json_document(report.refusal(call, error))])
+    _complain(str(error))
+    return error.exit_code
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print to standard output; whoever stops reading has seen enough."""
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Else the interpreter flushes once more at exit, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text: str) -> None:
+    try:
+        print(f"nbsync: {one_line(text)}", file=sys.stderr)
+    except OSError:
+        pass  # nobody is there to read it
+
+
+def _colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _print_any_name() -> None:
+    """Let a name be printed that the terminal's encoding does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

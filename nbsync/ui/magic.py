@@ -1,0 +1,184 @@
+"""`%s3sync` and `%%s3sync`: the command line's grammar in a notebook. Runs in the kernel's main thread.
+
+The table is shown once: live, while the run goes on. The value that the magic returns would be shown a
+second time by the cell that made it; so until that cell ends it carries an `_ipython_display_` of its
+own that shows nothing. In any later cell it is the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from traitlets import Bool, Enum, Int, Unicode
+
+from nbsync.errors import NbsyncError, UsageError
+from nbsync.options import Call
+from nbsync.ui import live, report, rowlog
+from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
+from nbsync.ui.ports import Engine, default_engine
+from nbsync.ui.split import Expand, commands, expander, split
+
+NAME = "s3sync"
+_HIDE = "_ipython_display_"
+
+
+@magics_class
+class S3Sync(Magics):
+    """Sync S3 and local folders by content. `%config S3Sync.NAME = VALUE` sets a default for every command."""
+
+    jobs = Int(0, help="Transfers at once; 0: chosen while running.").tag(config=True)
+    endpoint_url = Unicode("", help="An S3-compatible server.").tag(config=True)
+    profile = Unicode("", help="A profile of the AWS configuration.").tag(config=True)
+    region = Unicode("", help="The bucket's region.").tag(config=True)
+    bandwidth = Unicode("", help="At most so many bytes a second, e.g. 20MB/s.").tag(config=True)
+    show = Enum(SHOW, default_value="changed", help="Which rows the table shows.").tag(config=True)
+    strict = Bool(False, help="Raise at the end of a run in which a file failed.").tag(config=True)
+
+    def __init__(self, shell: Any = None, *, engine: Engine | None = None, **kwargs: Any) -> None:
+        super().__init__(shell, **kwargs)
+        self._ip: Any = shell
+        self._engine = engine
+        self._shown: list[Any] = []
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def s3sync(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        """Sync S3 and local folders by content.
+
+        %s3sync pull REMOTE [LOCAL]    %s3sync push LOCAL REMOTE    %s3sync plan pull|push ...    %s3sync ls REMOTE
+
+        %s3sync --help tells more. %%s3sync runs one command a line.
+        """
+        expand = expander({**self._ip.user_ns, **(local_ns or {})})
+        try:
+            todo = [self._parsed(line, expand)] if cell is None else self._parsed_cell(line, cell, expand)
+        except HelpRequested as asked:
+            print(asked.text)
+            return None
+        except UsageError as error:
+            # This very class: the shell shows it in one line, and a subclass with a traceback.
+            raise IPythonUsageError(str(error)) from None
+        if cell is None:
+            return self._run(*todo[0])
+        from nbsync.result import SyncResults
+
+        results = SyncResults()
+        for invocation, silent in todo:
+            results.append(self._run(invocation, silent))
+        self._shows_nothing_more(results)
+        return results
+
+    def end_of_cell(self) -> None:
+        """Let the values of the cell that ended be shown from now on."""
+        for value in self._shown:
+            vars(value).pop(_HIDE, None)
+        self._shown.clear()
+
+    def _parsed(self, line: str, expand: Expand) -> tuple[Invocation, bool]:
+        words, silent = split(line, expand)
+        return parse(words, notebook=True, defaults=self._defaults()), silent
+
+    def _parsed_cell(self, line: str, cell: str, expand: Expand) -> list[tuple[Invocation, bool]]:
+        """Every command of the cell, before any of them runs."""
+        head = split(line, expand)
+        defaults = {**self._defaults(), **parse_defaults(head.words)}
+        todo = []
+        for number, text in commands(cell):
+            try:
+                words, silent = split(text, expand)
+                todo.append((parse(words, notebook=True, defaults=defaults), silent or head.silent))
+            except UsageError as error:
+                raise UsageError(f"line {number}: {error.message}", error.hint) from None
+        if not todo:
+            raise UsageError("%%s3sync has no command", "Write one a line below it.")
+        return todo
+
+    def _defaults(self) -> dict[str, Any]:
+        names = ("jobs", "endpoint_url", "profile", "region", "bandwidth", "strict")
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return given if self.show == "changed" else {**given, "show": self.show}
+
+    def _run(self, invocation: Invocation, silent: bool) -> Any:
+        """One command: shown, bound to its name, and raised if that is how it ended."""
+        call = invocation.call
+        assert call is not None  # only the shell's `demo` has none
+        try:
+            engine = self._engine or default_engine()
+            value = self._ls(call, engine, silent) if call.command == "ls" else self._sync(
+                invocation, call, engine, silent)  # fmt: skip
+        except NbsyncError as error:
+            if call.options.json:
+                print(report.json_document(report.refusal(call, error)))
+            raise
+        self._shows_nothing_more(value)
+        if invocation.output_name:
+            self._ip.user_ns[invocation.output_name] = value
+        if call.command != "ls":
+            if value.error is not None:
+                raise value.error
+            if call.options.strict:
+                value.raise_for_problems()
+        return value
+
+    def _sync(self, invocation: Invocation, call: Call, engine: Engine, silent: bool) -> Any:
+        options = call.options
+        if options.log_file:
+            rowlog.check(options.log_file)
+        face: live.Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
+        if silent or options.quiet or options.json:
+            face = live.SilentFace()
+        result = live.follow(engine.start(call), face)
+        if options.json:
+            print(report.json_document(result))
+        if options.log_file:
+            rowlog.write(options.log_file, result)
+        return result
+
+    def _ls(self, call: Call, engine: Engine, silent: bool) -> Any:
+        listing = engine.listing(call)
+        if call.options.json:
+            print(report.json_document(listing))
+        elif not (silent or call.options.quiet):
+            self._show_listing(listing)
+        return listing
+
+    def _show_listing(self, listing: Any) -> None:
+        text = report.listing_text(listing)
+        if not self._in_kernel():
+            print(text)
+            return
+        live.ipython_display({"text/html": report.listing_html(listing), "text/plain": text}, raw=True)
+
+    def _in_kernel(self) -> bool:
+        return getattr(self._ip, "kernel", None) is not None
+
+    def _shows_nothing_more(self, value: Any) -> None:
+        def nothing_once() -> None:
+            vars(value).pop(_HIDE, None)
+
+        vars(value)[_HIDE] = nothing_once
+        self._shown.append(value)
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """Register the magic; a second time is a fresh start."""
+    unload_ipython_extension(ip)
+    ip.register_magics(S3Sync)
+    ip.events.register("post_execute", ip.magics_manager.registry["S3Sync"].end_of_cell)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """Take back all that loading did, `%config S3Sync` included."""
+    magic = ip.magics_manager.registry.pop("S3Sync", None)
+    if magic is None:
+        return
+    magic.end_of_cell()
+    ip.events.unregister("post_execute", magic.end_of_cell)
+    if magic in ip.configurables:
+        ip.configurables.remove(magic)
+    for kind in ("line", "cell"):
+        ip.magics_manager.magics[kind].pop(NAME, None)

@@ -1,0 +1,78 @@
+"""Progress in a terminal, by rich, on standard error. Runs in the thread that waits; rich starts none.
+
+rich is imported when the first picture is drawn: a short run never pays for it. Names from the bucket go
+in as Text, never as markup, with control characters made visible.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nbsync.core.model import Snapshot
+from nbsync.result import SyncResult
+from nbsync.ui import report_text, words
+from nbsync.ui.view import title
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+ACTIVE_SHOWN = 6
+_STYLES = {"failed": "red", "conflict": "red", "skipped": "yellow", "cancelled": "yellow",
+           "deleted": "yellow", "miss": "green", "planned": "blue", "hit": "dim"}  # fmt: skip
+
+
+class TerminalFace:
+    """Draws a run on `stream` while it lasts and takes the picture away at the end; nothing if it is no terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._draws = stream.isatty()
+        self._live: Any = None
+
+    def tick(self, snapshot: Snapshot) -> None:
+        """Draw `snapshot`."""
+        if not self._draws:
+            return
+        if self._live is None:
+            self._live = self._started()
+        self._live.update(picture(snapshot), refresh=True)
+
+    def close(self, result: SyncResult | None) -> None:
+        """Take the picture away; the cursor is where it was."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _started(self) -> Any:
+        from rich.console import Console
+        from rich.live import Live
+
+        live = Live(console=Console(file=self._stream), transient=True, auto_refresh=False,
+                    redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+        live.start()
+        return live
+
+
+def picture(snapshot: Snapshot) -> RenderableType:
+    """The run at one moment: bar, totals, counts, the files on their way, the latest problem."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    name = title(snapshot.command, snapshot.remote, snapshot.local, report_text.direction_of(snapshot))
+    counts = Text("  ")
+    for status in words.IMPORTANCE:
+        if snapshot.counts.get(status):
+            counts.append(f"{snapshot.counts[status]:,} {status}  ", style=_STYLES[status])
+    bar = Table.grid(padding=(0, 1, 0, 2))
+    bar.add_row(ProgressBar(total=1.0, completed=report_text.share(snapshot), width=30),
+                Text(" · ".join(report_text.progress_facts(snapshot)), overflow="ellipsis", no_wrap=True))  # fmt: skip
+    files = Table.grid(padding=(0, 1, 0, 2))
+    for item in snapshot.active[:ACTIVE_SHOWN]:
+        files.add_row(ProgressBar(total=max(item.size, 1), completed=item.done, width=12),
+                      Text(f"{words.size(item.done)} of {words.size(item.size)}", justify="right"),
+                      Text(words.clean(item.path, 60), overflow="ellipsis", no_wrap=True))  # fmt: skip
+    problems = [Text(f"  ! {words.clean(p.path, 60)}: {words.clean(p.message, 80)}", style="red")
+                for p in snapshot.problems[-1:]]  # fmt: skip
+    return Group(Text(words.clean(name, 200), style="bold"), bar, counts, files, *problems)
