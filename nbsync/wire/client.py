@@ -38,6 +38,7 @@ class Target:
     """Where requests go. Picklable. Times in seconds.
 
     Attributes:
+        host: an IPv6 address stands without its brackets.
         base_path: goes before the key, percent-encoded: `/bucket` in path style, empty in virtual-host style.
         timeout: without a byte in either direction.
         request_payer: the requester pays.

@@ -77,8 +77,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """
     from urllib.request import getproxies, proxy_bypass  # slow to import, and most processes need no wire
 
-    proxies = getproxies()
-    url = proxies.get(scheme) or proxies.get("all") or ""
+    url = getproxies().get(scheme, "")
     if not url or proxy_bypass(authority(host, port)):
         return None
     try:
