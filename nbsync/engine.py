@@ -230,9 +230,9 @@ class Run:
     def _note(self, bucket: Bucket, room: Room | None, state: State) -> None:
         notes, rows = self.result.notes, self.result.files
         verbs = {row.action for row in rows if row.status != Status.CANCELLED.value}
-        if Verb.UPLOAD.value in verbs and bucket.conditional_put_note:
-            notes.append(bucket.conditional_put_note)
-        if Verb.DELETE_REMOTE.value in verbs and not bucket.conditional_delete:
+        if Verb.UPLOAD.value in verbs and not bucket.can.conditional_put:
+            notes.append("conditional PUT is unproven on this server: best effort")
+        if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
             notes.append("conditional DELETE is unproven on this server: best effort")
         if self.direction is Direction.PUSH and state.fresh and Verb.UPLOAD.value in verbs:
             notes.append("protection: no record; this folder was not synced with this REMOTE before")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from nbsync.core.location import Location
 from nbsync.options import Options
 from nbsync.storage.account import Account
+from nbsync.storage.capabilities import Capabilities
 from nbsync.wire import retry
 from nbsync.wire.client import Client, RequestCounts
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
 
 T = TypeVar("T")
-
-# What a server is known to honour, by the Server header it sends. Proven against the real servers by
-# the contract tests; for any other server it is unproven, and the result says so.
-_CONDITIONAL_PUT = ("AmazonS3", "Werkzeug", "Ceph")
-_IGNORES_CONDITIONS = ("rclone",)
 
 
 class Bucket:
@@ -50,7 +48,7 @@ class Bucket:
         self._policy = retry.RetryPolicy(retries=options.retries)
         self._lock = threading.Lock()
         self.client = self._connect("")
-        self.server = ""
+        self.can = Capabilities(self.client.target.host)
 
     def _connect(self, region: str) -> Client:
         return Client(self._account.target(self.location, region), self._credentials, counts=self.counts)
@@ -87,8 +85,7 @@ class Bucket:
             if not self._move_to(error):
                 raise
             answer = self.retrying(once)
-        if not self.server:
-            self.server = answer.headers.get("server", "")
+        self.can.observe(answer.headers)
         return answer
 
     def retrying(self, attempt: Callable[[], T]) -> T:
@@ -102,7 +99,7 @@ class Bucket:
 
     def _move_to(self, error: ServiceError) -> bool:
         """Follow the service to the bucket's own region; False if that is not what the error says."""
-        region = error.headers.get("x-amz-bucket-region", "")
+        region = error.headers.get("x-amz-bucket-region", "") or _error_region(error.body)
         wrong_region = error.status in (301, 307) or error.code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
         with self._lock:
             if not wrong_region or not region or region == self.client.target.region:
@@ -126,22 +123,10 @@ class Bucket:
     def cleaner(self) -> Client:
         """A client that works after `abort`, for tidying up: short time-outs."""
         target = self.client.target
-        from dataclasses import replace
-
         return Client(replace(target, timeout=2.0, connect_timeout=1.0), self._credentials, counts=self.counts)
 
-    @property
-    def conditional_put_note(self) -> str:
-        """A note for the result where conditional PUT is not proven on this server; empty where it is."""
-        if any(self.server.startswith(name) for name in _CONDITIONAL_PUT):
-            return ""
-        if any(self.server.startswith(name) for name in _IGNORES_CONDITIONS):
-            return (
-                f"this server ({self.server}) ignores conditions on PUT: a change made meanwhile by others is not seen"
-            )
-        return "conditional PUT is unproven on this server: best effort"
 
-    @property
-    def conditional_delete(self) -> bool:
-        """Is DELETE with If-Match known to be honoured?"""
-        return self.server.startswith("AmazonS3")
+def _error_region(body: bytes) -> str:
+    """The region that an error document names, or empty."""
+    found = re.search(rb"<Region>([a-z0-9-]{1,40})</Region>", body)
+    return found[1].decode() if found else ""

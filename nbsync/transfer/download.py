@@ -12,6 +12,7 @@ from nbsync.core.parts import looks_like_md5, parse_multipart_etag
 from nbsync.storage.digest import Hasher
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.headers import MTIME, parse_mtime
 from nbsync.wire.errors import TransientError
 from nbsync.wire.reader import Response
 
@@ -32,7 +33,7 @@ class Staged(NamedTuple):
 
 
 def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
-    """Fetch the object that was listed, and no other, into staging.
+    """Fetch the object that was listed, and no other, into staging; its mtime is the object's.
 
     Raises:
         ServiceError: 412 if it was replaced, 404 if it is gone; others as the service says.
@@ -42,13 +43,22 @@ def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         fetching = _Fetching(ctx, remote, slot, fd)
-        return ctx.bucket.retrying(fetching.attempt)._replace(path=path)
+        staged = ctx.bucket.retrying(fetching.attempt)
+        mtime_ns = _mtime_ns(ctx, remote, staged.headers)
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+        return staged._replace(path=path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
     finally:
         os.close(fd)
+
+
+def _mtime_ns(ctx: Context, remote: RemoteEntry, headers: dict[str, str]) -> int:
+    """The time that the file gets: LastModified as LIST gives it, or the uploader's with --preserve-mtime."""
+    kept = parse_mtime(headers.get(MTIME, "")) if ctx.options.preserve_mtime else None
+    return remote.last_modified_ns if kept is None else kept
 
 
 class _Fetching:

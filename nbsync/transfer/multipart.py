@@ -44,7 +44,7 @@ def upload_parts(
         _abort(ctx, key, upload_id)
         raise
     combined = combine_etag([digest for _, digest in sent])
-    if not etag:  # RGW may leave it out
+    if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
         etag = ctx.bucket.request("HEAD", key).headers.get("etag", "").strip('"')
     if parse_multipart_etag(etag) and etag.lower() != combined:
         raise TransientError("the server says that it stored other bytes than it was sent")

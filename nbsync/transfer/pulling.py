@@ -9,7 +9,6 @@ from nbsync.storage.install import Installer, InTheWay
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import Staged, fetch
-from nbsync.transfer.headers import MTIME, parse_mtime
 from nbsync.wire.errors import ServiceError
 
 _LOOKS = 3  # how often an object that is replaced under us is looked at again
@@ -33,11 +32,13 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
         if again is None:
             return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
         remote = again
+    outcome = None
     try:
-        return _install(ctx, action, remote, staged, installer)
+        outcome = _install(ctx, action, remote, staged, installer)
     finally:
-        if os.path.lexists(staged.path):
+        if outcome is None or outcome.status is not Status.MISS:
             os.unlink(staged.path)
+    return outcome
 
 
 def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
@@ -47,11 +48,6 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
         record = _record(action.path, remote, staged, os.stat(ctx.local_path(action.path)))
         return Outcome(action.path, action.verb, Status.HIT, "up to date (known only after the download)",
                        evidence, remote.size, record=record)  # fmt: skip
-    mtime_ns = remote.last_modified_ns
-    if ctx.options.preserve_mtime:
-        kept = parse_mtime(staged.headers.get(MTIME, ""))
-        mtime_ns = mtime_ns if kept is None else kept
-    os.utime(staged.path, ns=(mtime_ns, mtime_ns))
     if action.in_the_way:
         _clear(ctx, action.in_the_way, installer)
     try:

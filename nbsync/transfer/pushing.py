@@ -37,6 +37,8 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
         except ServiceError as error:
             if error.status not in (404, 409, 412):
                 raise
+            if error.status == 412:
+                ctx.bucket.can.refused_a_condition()
             remote = find_object(ctx.bucket, key, ctx.prefix)
             if not ctx.options.overwrite_remote or tries == _TRIES:
                 return _conflict(action, "changed in REMOTE during this push: run again to decide")
@@ -44,10 +46,13 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
 
 
 def _condition(remote: RemoteEntry | None) -> dict[str, str]:
-    """The headers by which the server makes sure that nobody's change is overwritten unseen."""
+    """The headers by which the server makes sure that nobody's change is overwritten unseen.
+
+    The ETag without quotes, as in AWS's documentation of conditional writes: RGW takes no other.
+    """
     if remote is None:
         return {"if-none-match": "*"}
-    return {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+    return {"if-match": remote.etag} if remote.etag else {}
 
 
 def _now(ctx: Context, local: LocalEntry) -> LocalEntry:
@@ -79,7 +84,7 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     """
     remote = action.remote
     assert remote is not None  # there is an object to delete
-    if not ctx.bucket.conditional_delete and etag_now(ctx, remote.key) not in (remote.etag, ""):
+    if not ctx.bucket.can.conditional_delete and etag_now(ctx, remote.key) not in (remote.etag, ""):
         return _conflict(action, CHANGED_IN_REMOTE)
     headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
     try:

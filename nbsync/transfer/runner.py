@@ -19,6 +19,7 @@ from nbsync.transfer.worker import Worker
 T = TypeVar("T")
 
 QUEUE_LENGTH = 2_000
+_LOOK_SECONDS = 0.05
 START_WORKERS = 4
 MAX_WORKERS = 128
 
@@ -45,7 +46,7 @@ class Runner(Generic[T]):
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
         self._make_worker, self._do, self._cancel = make_worker, do, cancel
-        self._todo: queue.Queue[Action | None] = queue.Queue(QUEUE_LENGTH)
+        self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[T] = queue.SimpleQueue()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
@@ -54,17 +55,17 @@ class Runner(Generic[T]):
         self._tuner = None if jobs else Tuner(self._gate, now=now, cpu=cpu)
         self.failure: BaseException | None = None
 
+    @property
+    def full(self) -> bool:
+        """So much is under way that the owner had better take what ended before it submits more."""
+        return self._unfinished >= QUEUE_LENGTH
+
     def submit(self, action: Action) -> None:
-        """Queue an Action; waits while the queue is full."""
+        """Queue an Action; does not wait."""
         self._unfinished += 1
         if len(self._threads) < min(self._gate.limit, self._unfinished):
             self._start_thread()
-        while True:
-            try:
-                self._todo.put(action, timeout=0.1)
-                return
-            except queue.Full:
-                self._tune()
+        self._todo.put(action)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"nbsync-{len(self._threads)}", daemon=True)
@@ -72,13 +73,16 @@ class Runner(Generic[T]):
         thread.start()
 
     def drain(self) -> Iterator[T]:
-        """What has ended since the last call; does not wait."""
+        """What has ended since the last call; waits only while the runner is full."""
         self._tune()
         while self._unfinished:
             try:
-                item = self._done.get_nowait()
+                item = self._done.get(timeout=_LOOK_SECONDS) if self.full else self._done.get_nowait()
             except queue.Empty:
-                return
+                if not self.full or self.failure is not None:
+                    return
+                self._tune()
+                continue
             self._unfinished -= 1
             yield item
 
@@ -87,7 +91,7 @@ class Runner(Generic[T]):
         while self._unfinished and self.failure is None:
             self._tune()
             try:
-                item = self._done.get(timeout=0.05)
+                item = self._done.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
             self._unfinished -= 1

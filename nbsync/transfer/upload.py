@@ -92,6 +92,7 @@ def _put(ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, 
         before = slot.done
         answer = ctx.bucket.client.request("PUT", key, headers=headers, body=body, on_sent=slot.add)
         slot.add(local.size - (slot.done - before))
+        ctx.bucket.can.observe(answer.headers)
         return answer
 
     try:
