@@ -87,12 +87,12 @@ class S3Sync(Magics):
         head = split(line, expand)
         defaults = {**self._defaults(), **parse_defaults(head.words)}
         todo = []
-        for number, text in commands(cell):
+        for number, text in commands(cell):  # the first line of the body is the cell's second
             try:
                 words, silent = split(text, expand)
                 todo.append((parse(words, notebook=True, defaults=defaults), silent or head.silent))
             except UsageError as error:
-                raise UsageError(f"line {number}: {error.message}", error.hint) from None
+                raise UsageError(f"line {number + 1}: {error.message}", error.hint) from None
         if not todo:
             raise UsageError("%%s3sync has no command", "Write one a line below it.")
         return todo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nbsync.core.model import Problem, Row, Status
+from nbsync.core.model import Problem, Row, Status, Verb
 from nbsync.errors import GuardRefusal, Interrupted, LockedError
 from nbsync.result import SyncResult
 from nbsync.ui import words
@@ -112,7 +112,10 @@ def _direction(result: SyncResult) -> str:
     if result.command in ("pull", "push"):
         return result.command
     given = getattr(result, "direction", "")
-    return str(given) if given else "pull"
+    if given:
+        return str(given)
+    pushes = any(row.action in (Verb.UPLOAD.value, Verb.DELETE_REMOTE.value) for row in result.files)
+    return "push" if pushes else "pull"
 
 
 def _facts(result: SyncResult) -> list[str]:
