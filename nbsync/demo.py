@@ -1,0 +1,151 @@
+"""`nbsync demo`: an embedded S3 server with sample data, and the main job on it, before the user's eyes.
+
+Everything happens in a new temporary folder and on a server inside this process; both go at the end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nbsync.demo_server import DemoServer, fill_sample_bucket
+from nbsync.errors import ConfigError
+
+REMOTE = "nbsync-demo/weather"
+ENDPOINT = "AWS_ENDPOINT_URL"
+_UNWANTED = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL_S3",
+             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CA_BUNDLE")  # fmt: skip
+_STATION = "stations/2024/forest.csv"
+
+_server: DemoServer | None = None
+
+
+def run(*, lab: bool = False, say: Callable[[str], None] = print) -> int:
+    """Show the main job; with `lab`, open JupyterLab on the quickstart instead. Returns the exit code.
+
+    Raises:
+        ConfigError: moto or JupyterLab is not installed.
+    """
+    with _a_server() as environment, tempfile.TemporaryDirectory(prefix="nbsync-demo-") as folder:
+        if lab:
+            return _open_lab(Path(folder), environment, say)
+        with _environment(environment):
+            return _show(Path(folder), environment[ENDPOINT], say)
+
+
+def use_demo_server() -> str:
+    """Make this process (a kernel, say) talk to the demo server; starts one if none is running. Returns REMOTE.
+
+    Only this process's AWS_* variables change.
+    """
+    global _server  # noqa: PLW0603 (one server for as long as the process lives)
+    if _server is None and "NBSYNC_DEMO" not in os.environ:
+        _server = DemoServer()
+        fill_sample_bucket(_server.endpoint_url)
+        for name in _UNWANTED:
+            os.environ.pop(name, None)
+        os.environ.update(_variables(_server))
+    return REMOTE
+
+
+def edit_remote(path: str = _STATION, text: str = "2024-12-31,21.5\n") -> None:
+    """Somebody else appends a line to an object of the demo's bucket."""
+    client = _client()
+    bucket, _, prefix = REMOTE.partition("/")
+    key = f"{prefix}/{path}"
+    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    client.put_object(Bucket=bucket, Key=key, Body=body + text.encode())
+
+
+def _client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("s3", endpoint_url=os.environ[ENDPOINT], config=Config(s3={"addressing_style": "path"}))
+
+
+def _variables(server: DemoServer) -> dict[str, str]:
+    return {**server.credentials, ENDPOINT: server.endpoint_url, "NBSYNC_DEMO": "1"}
+
+
+@contextmanager
+def _a_server() -> Iterator[Mapping[str, str]]:
+    with DemoServer() as server:
+        fill_sample_bucket(server.endpoint_url)
+        yield _variables(server)
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """The process's environment with `changes`, and without what would lead to another account."""
+    before = dict(os.environ)
+    try:
+        for name in _UNWANTED:
+            os.environ.pop(name, None)
+        os.environ.update(changes)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _show(folder: Path, endpoint: str, say: Callable[[str], None]) -> int:
+    """The story: all misses, all hits, one edit from there, one edit from here."""
+    from nbsync.ui.cli import main
+
+    local = folder / "weather"
+    codes = []
+
+    def step(what: str, *words: str) -> None:
+        say(f"\n# {what}\n$ nbsync {' '.join(words)}")
+        sys.stdout.flush()
+        codes.append(main(list(words)))
+
+    say(f"An S3 server is running in this process ({endpoint}), with sample data in s3://{REMOTE}/.")
+    step("The first pull: everything is missing here, everything travels.", "pull", REMOTE, str(local))
+    step("Again: the contents are the same, nothing travels.", "pull", REMOTE, str(local))
+    edit_remote()
+    step("Somebody edits one object in the bucket: only that one travels.", "pull", REMOTE, str(local))
+    (local / "README.txt").write_text("My notes on this data.\n")
+    step("You edit one file: what would a push do?", "push", str(local), REMOTE, "--dry-run")
+    step("Push it.", "push", str(local), REMOTE)
+    say("\nThat was nbsync. In a notebook: %load_ext nbsync, then %s3sync pull bucket/prefix.")
+    say("See it there: nbsync demo --lab")
+    return max(codes)
+
+
+def _open_lab(folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> int:
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigError("--lab needs JupyterLab", "pip install 'nbsync[demo]'")
+    notebook = folder / "01_quickstart.ipynb"
+    shutil.copy(quickstart(), notebook)
+    variables = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+    say(f"JupyterLab opens on {notebook.name} (a copy); end it with Ctrl-C.")
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", str(notebook)]
+    lab = subprocess.Popen(command, env={**variables, **environment})
+    while True:
+        try:
+            return 0 if lab.wait() in (0, -2, 130) else 1
+        except KeyboardInterrupt:  # JupyterLab got it too, and asks the user
+            continue
+
+
+def quickstart() -> Path:
+    """The quickstart notebook, in the installed package or in a checkout.
+
+    Raises:
+        ConfigError: it is in neither.
+    """
+    here = Path(__file__).parent
+    for place in (here / "notebooks", here.parent / "notebooks"):
+        if (place / "01_quickstart.ipynb").is_file():
+            return place / "01_quickstart.ipynb"
+    raise ConfigError("the quickstart notebook is not installed", "Install nbsync again")
