@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from nbsync.errors import UsageError
 from nbsync.options import Options
@@ -39,7 +39,7 @@ def common_put_headers(options: Options) -> dict[str, str]:
             raise UsageError(f"--metadata {key!r} is not a name that a header can have")
         headers[f"x-amz-meta-{key.lower()}"] = value
     if options.tag:
-        headers["x-amz-tagging"] = urlencode(options.tag)
+        headers["x-amz-tagging"] = urlencode(options.tag, quote_via=quote)  # RGW keeps a + as it is
     for name, value in headers.items():
         if not value.isascii():
             raise UsageError(f"{value!r} ({name}) has characters that an HTTP header cannot carry", "Use ASCII")
