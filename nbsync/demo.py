@@ -14,9 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from nbsync.demo_server import DemoServer, fill_sample_bucket
+from nbsync.demo_server import DemoServer, append_to_object, fill_sample_bucket
 from nbsync.errors import ConfigError
 
 REMOTE = "nbsync-demo/weather"
@@ -58,18 +57,8 @@ def use_demo_server() -> str:
 
 def edit_remote(path: str = _STATION, text: str = "2024-12-31,21.5\n") -> None:
     """Somebody else appends a line to an object of the demo's bucket."""
-    client = _client()
     bucket, _, prefix = REMOTE.partition("/")
-    key = f"{prefix}/{path}"
-    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    client.put_object(Bucket=bucket, Key=key, Body=body + text.encode())
-
-
-def _client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("s3", endpoint_url=os.environ[ENDPOINT], config=Config(s3={"addressing_style": "path"}))
+    append_to_object(os.environ[ENDPOINT], bucket, f"{prefix}/{path}", text.encode())
 
 
 def _variables(server: DemoServer) -> dict[str, str]:

@@ -155,6 +155,13 @@ def _client(endpoint_url: str, credentials: Mapping[str, str]) -> Any:
     return session.client("s3", endpoint_url=endpoint_url, config=config)
 
 
+def append_to_object(endpoint_url: str, bucket: str, key: str, data: bytes) -> None:
+    """Somebody else edits an object of the demo server: `data` is added at its end."""
+    client = _client(endpoint_url, CREDENTIALS)
+    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    client.put_object(Bucket=bucket, Key=key, Body=body + data)
+
+
 def sample_files() -> Iterator[tuple[str, bytes]]:
     """Relative path and content of each sample file: 24 files, about 3 MB, the same bytes every time."""
     yield "README.txt", _readme().encode()
