@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import keyword
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from nbsync import __version__
 from nbsync.errors import UsageError
 from nbsync.options import FIELDS, Call, build_options, flag
 from nbsync.ui import help as texts
@@ -95,7 +95,7 @@ def _scan(words: Sequence[str], notebook: bool) -> tuple[dict[str, Any], list[st
     cut = words.index("--") if "--" in words else len(words)
     head, tail = list(words[:cut]), list(words[cut + 1 :])
     if "--version" in head and not notebook:
-        raise HelpRequested(f"nbsync {_version()}")
+        raise HelpRequested(f"nbsync {__version__}")
     if not words or "--help" in head or "-h" in head:
         raise HelpRequested(_help(head, notebook))
     parser = _parser(notebook)
@@ -221,12 +221,3 @@ def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str,
     if missing:
         raise UsageError(f"{command} needs {missing[0]}", f"It is: {wanted}")
     return {name.strip("[]").lower(): word for name, word in zip(names, words, strict=False)}
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return f"{metadata.version('nbsync')} (Python {sys.version.split()[0]})"
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

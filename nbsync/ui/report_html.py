@@ -15,7 +15,7 @@ from nbsync.core.model import Active, Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, title, view, why, word
+from nbsync.ui.view import View, amount, title, view, why, word
 
 _PATH, _TEXT = 140, 160
 _BOX = "max-width:980px;margin:2px 0;font-size:13px;line-height:1.45;text-align:left"
@@ -122,10 +122,9 @@ def _table(seen: View) -> str:
 
 
 def _row(row: Row) -> str:
-    size = words.size(row.bytes) if row.bytes else ""
     mark = f'<b style="color:{words.colour(row.status)}">{words.symbol(row)}</b> {html.escape(word(row))}'
     return _tr([_td(mark, "white-space:nowrap"), _td(_text(row.path, _PATH), _MONO),
-                f'<td style="{_RIGHT}">{size}</td>', _td(_text(why(row), _TEXT))])  # fmt: skip
+                f'<td style="{_RIGHT}">{amount(row)}</td>', _td(_text(why(row), _TEXT))])  # fmt: skip
 
 
 def _wide_row(mark: str, text: str) -> str:

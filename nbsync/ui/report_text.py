@@ -8,7 +8,7 @@ from nbsync.core.model import Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, title, view, why, word
+from nbsync.ui.view import View, amount, title, view, why, word
 
 MAX_LISTED = 200
 _PATH, _TEXT = 400, 240
@@ -118,5 +118,4 @@ def _row(row: Row, path: str, wide: int, label: int, colour: bool) -> str:
     head = f"{words.symbol(row)} {word(row):<{label}}"
     if colour:
         head = f"\x1b[{_ANSI.get(row.status, '0')}m{head}\x1b[0m"
-    size = words.size(row.bytes) if row.bytes else ""
-    return f"  {head}  {size:>9}  {path:<{wide}}  {words.clean(why(row), _TEXT)}".rstrip()
+    return f"  {head}  {amount(row):>9}  {path:<{wide}}  {words.clean(why(row), _TEXT)}".rstrip()

@@ -84,6 +84,13 @@ def why(row: Row) -> str:
     return detail(row) + evidence
 
 
+def amount(row: Row) -> str:
+    """The size of what moved or would move; empty where nothing does."""
+    moves = row.action in (Verb.DOWNLOAD.value, Verb.UPLOAD.value)
+    done = row.status in (Status.MISS.value, Status.PLANNED.value)
+    return words.size(row.bytes) if row.bytes or (moves and done) else ""
+
+
 def word(row: Row) -> str:
     """The status, and for a plan what would be done."""
     return f"{row.status} {row.action}" if row.status == Status.PLANNED.value else row.status

@@ -242,3 +242,10 @@ def test_any_name_in_any_locale_and_nothing_heavy_loaded() -> None:
         out, err = process.communicate()
     assert process.returncode == 1, err
     assert b"locked.bin" in out
+
+
+def test_python_m_nbsync() -> None:
+    command = [sys.executable, "-m", "nbsync", "pul"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "nbsync: unknown command 'pul'. Did you mean pull?\n"

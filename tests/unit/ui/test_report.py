@@ -112,6 +112,12 @@ def test_a_plan_says_what_it_would_do() -> None:
     assert report.result_text(result(dry_run=True)).startswith("pull (dry run) s3://")
 
 
+def test_an_empty_file_that_moved_has_a_size_and_a_hit_has_none() -> None:
+    text = report.result_text(result(row("empty", "miss", bytes=0), row("same", "hit")), "all")
+    assert re.search(r"miss +0 B +empty", text)
+    assert re.search(r"hit +same", text)
+
+
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [(Interrupted("stopped by you"), "✗ interrupted"), (GuardRefusal("too many"), "✗ refused"),
