@@ -65,9 +65,10 @@ def picture(snapshot: Snapshot) -> RenderableType:
     for status in words.IMPORTANCE:
         if snapshot.counts.get(status):
             counts.append(f"{snapshot.counts[status]:,} {status}  ", style=_STYLES[status])
+    done = report_text.share(snapshot)
     bar = Table.grid(padding=(0, 1, 0, 2))
-    bar.add_row(ProgressBar(total=1.0, completed=report_text.share(snapshot), width=30),
-                Text(" · ".join(report_text.progress_facts(snapshot)), overflow="ellipsis", no_wrap=True))  # fmt: skip
+    bar.add_row(ProgressBar(total=1.0, completed=done, width=40), Text(f"{done:.0%}"))
+    facts = Text("  " + " · ".join(report_text.progress_facts(snapshot)), overflow="ellipsis", no_wrap=True)
     files = Table.grid(padding=(0, 1, 0, 2))
     for item in snapshot.active[:ACTIVE_SHOWN]:
         files.add_row(ProgressBar(total=max(item.size, 1), completed=item.done, width=12),
@@ -75,4 +76,4 @@ def picture(snapshot: Snapshot) -> RenderableType:
                       Text(words.clean(item.path, 60), overflow="ellipsis", no_wrap=True))  # fmt: skip
     problems = [Text(f"  ! {words.clean(p.path, 60)}: {words.clean(p.message, 80)}", style="red")
                 for p in snapshot.problems[-1:]]  # fmt: skip
-    return Group(Text(words.clean(name, 200), style="bold"), bar, counts, files, *problems)
+    return Group(Text(words.clean(name, 200), style="bold"), bar, facts, counts, files, *problems)

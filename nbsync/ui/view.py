@@ -41,7 +41,8 @@ def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
     changed = [row for row in result.files if row.status != Status.HIT.value]
     kept: list[Row] = []
     if show != "summary":
-        changed.sort(key=_importance)
+        order = _order(result)
+        changed.sort(key=lambda row: (order.get(row.status, 0), row.path))
         kept = changed if unlimited else changed[:MAX_CHANGED]
     shown_hits: list[Row] = []
     if show == "all":
@@ -110,9 +111,12 @@ def verdict(result: SyncResult) -> str:
     return "planned, nothing changed" if result.dry_run or result.command == "plan" else "done"
 
 
-def _importance(row: Row) -> tuple[int, str]:
-    known = row.status in words.IMPORTANCE
-    return (words.IMPORTANCE.index(row.status) if known else 0, row.path)
+def _order(result: SyncResult) -> dict[str, int]:
+    """The rank of each status; after an interrupt, what was done stands before what was left undone."""
+    order = {status: rank for rank, status in enumerate(words.IMPORTANCE)}
+    if isinstance(result.error, Interrupted):
+        order[Status.CANCELLED.value] = len(order)
+    return order
 
 
 def _direction(result: SyncResult) -> str:

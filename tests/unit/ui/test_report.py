@@ -131,6 +131,12 @@ def test_a_run_that_ended_early_says_why(error: Exception, verdict: str) -> None
         assert "miss" in text
 
 
+def test_after_an_interrupt_what_was_done_stands_first() -> None:
+    rows = [*(row(f"c{i:03}", "cancelled") for i in range(300)), row("z", "miss"), row("x", "failed")]
+    assert "+ miss" in report.result_text(result(*rows, error=Interrupted("stopped")))
+    assert "+ miss" not in report.result_text(result(*rows))
+
+
 def test_one_line_summary() -> None:
     assert report.one_line_summary(result(row("a", "miss"), row("b", "hit"))) == (
         "pull s3://bucket/raw/ → data: ✓ 1 miss, 1 hit, 4.1 kB moved, 0.8 s"
