@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from nbsync.core import names
 from nbsync.core.location import parse_location
 from nbsync.errors import LocalError, UsageError
 from nbsync.result import SyncResult
+from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.state import changed_since_sync
 
 
 class LocalObjectCache:
     """A local copy of the objects under a prefix, removed on exit.
 
-    What stood at `path` before is never removed: a folder that already existed is left as it is,
-    with everything in it.
+    What is not in REMOTE is never removed: a folder that existed before is left as it is, and one in
+    which something was edited or added, and not uploaded, is kept, with a warning.
 
     Args:
         bucket: the bucket's name.
@@ -75,8 +78,11 @@ class LocalObjectCache:
         return found
 
     def close(self) -> None:
-        """Remove the cache, if it made its folder."""
-        if self._keep or not self._made:
+        """Remove the folder, if the cache made it and all that is in it came from REMOTE as it is."""
+        if self._keep or not self._made or not self.path.is_dir():
+            return
+        if changed_since_sync(str(self.path), str(self.path / OWN_ROOM / "state.sqlite3")):
+            warnings.warn(f"{self.path} was kept: something in it is not in {self.location.uri}", stacklevel=2)
             return
         shutil.rmtree(self.path, ignore_errors=True)
 

@@ -34,6 +34,8 @@ from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.limiter import Limiter
 from nbsync.wire.errors import Aborted, WireError
 
+_NO_RECORD = "protection: no record"
+
 
 class Run:
     """One run of a call. Make it in the caller's thread (it checks the words), `execute` it in its own.
@@ -112,7 +114,10 @@ class Run:
         room = self._open_room()
         try:
             place = find_place(self.root)
-            state = self._open_state(bucket, prefix, os.path.join(place, "state.sqlite3"))
+            path = os.path.join(place, "state.sqlite3")
+            if room is not None and not room.is_new and not os.path.exists(path):
+                self.result.notes.append(f"{_NO_RECORD}: the state database is gone, and is begun anew")
+            state = self._open_state(bucket, prefix, path)
             try:
                 self._sync(bucket, prefix, remote, room, state)
             finally:
@@ -234,8 +239,8 @@ class Run:
             notes.append("conditional PUT is unproven on this server: best effort")
         if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
             notes.append("conditional DELETE is unproven on this server: best effort")
-        if self.direction is Direction.PUSH and state.fresh and Verb.UPLOAD.value in verbs:
-            notes.append("protection: no record; this folder was not synced with this REMOTE before")
+        if state.fresh and any(row.reason == decide.NEVER_SYNCED for row in rows):
+            notes.append(f"{_NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         kinds = {kind for kind, _ in self.options.filters}
         if kinds == {"include"}:
             notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")

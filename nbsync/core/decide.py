@@ -179,11 +179,12 @@ def _push(one: Joined, policy: Policy) -> Action | None:
     guarded = row is not None and not still(remote, row) and not policy.overwrite_remote
     if guarded and verdict.same is False:
         return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
-    reason = "content differs" if row is not None else "replaces an object never synced here"
+    reason = "content differs" if row is not None else NEVER_SYNCED
     action = _work(one, Verb.UPLOAD, reason, verdict.evidence)
     return action._replace(check=verdict.same is None, conflict_if_different=guarded)
 
 
+NEVER_SYNCED = "replaces an object never synced here"
 CHANGED_IN_REMOTE = "changed in REMOTE since the last sync: pull it, or push with --overwrite-remote"
 
 

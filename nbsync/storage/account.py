@@ -37,6 +37,7 @@ class Account:
         self._options = options
         try:
             self._session = botocore.session.Session(profile=options.profile or None)
+            self._session.get_scoped_config()  # an unknown profile is told at once, whatever else is given
             self._region = options.region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
         except botocore.exceptions.ProfileNotFound as error:
             known = ", ".join(botocore.session.Session().available_profiles) or "none"

@@ -29,6 +29,9 @@ class Room:
         run: a name for this run, unique among runs; names its trash.
         wait: sleeps so many seconds, returns True when the run was cancelled.
 
+    Attributes:
+        is_new: no run was here before.
+
     Raises:
         LocalError: the room cannot be made. LockedError: another run holds it for too long.
     """
@@ -41,6 +44,7 @@ class Room:
         try:
             if os.path.islink(place):
                 raise LocalError(f"{place} is a symbolic link: nbsync does not write through it", "Remove it")
+            self.is_new = not os.path.exists(os.path.join(place, ".gitignore"))
             os.makedirs(self.stage, exist_ok=True)
             self._write_gitignore()
             self._lock = _lock(os.path.join(place, "lock"), root, wait)

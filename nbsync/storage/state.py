@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote
 
+from nbsync.core.identity import unmoved
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
+from nbsync.storage.local import scan
 
 FORMAT = 1
 PAGE_ROWS = 5_000
@@ -151,3 +153,20 @@ def _set_aside(path: str, error: Exception, writable: bool) -> str:
         with contextlib.suppress(OSError):
             os.unlink(path + tail)
     return f"{why}, was kept as {os.path.basename(aside)} and begun anew"
+
+
+def changed_since_sync(root: str, database: str) -> bool:
+    """Is there a file below `root` that is not as the last sync with any REMOTE left it?"""
+    try:
+        db = _connect(database, writable=False)
+    except (sqlite3.Error, ValueError):
+        return any(True for _ in scan(root))
+    columns = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
+    try:
+        known = f"SELECT {columns} FROM synced WHERE path = ?"
+        return any(
+            not any(unmoved(entry, RecordedEntry._make(row)) for row in db.execute(known, (entry.path,)))
+            for entry in scan(root)
+        )
+    finally:
+        db.close()
