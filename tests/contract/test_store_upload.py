@@ -63,15 +63,13 @@ def test_nothing_is_overwritten_unseen(store: Store, size: int) -> None:
         pytest.skip("this server ignores conditions; the result's note says so")
     there = store.put("a", b"there first")
     local, ctx = store.file("a", content(size)), store.context()
-    for condition in (NEW, {"if-match": f'"{OTHER_ETAG}"'}):
+    for condition in (NEW, {"if-match": OTHER_ETAG}):
         with pytest.raises(ServiceError) as caught:
             upload(ctx, local, "a", condition, Slot())
         assert caught.value.status == 412
     assert store.body("a") == b"there first"
-    right = {"if-match": f'"{there.etag}"'}
-    if store.server.can("quoted-if-match"):
-        upload(ctx, local, "a", right, Slot())
-        assert store.body("a") == content(size)
+    upload(ctx, local, "a", {"if-match": there.etag}, Slot())
+    assert store.body("a") == content(size)
 
 
 def test_nothing_is_overwritten_unseen_by_parts(store: Store) -> None:
@@ -126,7 +124,7 @@ def test_a_symlink_put_in_place_of_the_file_is_not_followed(store: Store) -> Non
     local = store.file("a", b"x")
     os.unlink(store.root / "a")
     os.symlink("/etc/passwd", store.root / "a")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="symbolic link|not a directory"):
         upload(store.context(), local, "a", NEW, Slot())
     assert store.keys() == []
 
