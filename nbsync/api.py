@@ -96,6 +96,13 @@ def start(call: Call) -> SyncJob:
 
 
 def _start(call: Call, background: bool) -> SyncResult | SyncJob:
+    from nbsync.ui import rowlog
+
+    log_file = call.options.log_file
+    if log_file and background:
+        raise UsageError("--log-file is written at the end of a run that is waited for, not of a background job")
+    if log_file:
+        rowlog.check(log_file)
     job = start(call)
     if background:
         return job
@@ -105,6 +112,8 @@ def _start(call: Call, background: bool) -> SyncResult | SyncJob:
         job.cancel()
         job.wait()
         raise
+    if log_file:
+        rowlog.write(log_file, result)
     if result.error is not None:
         raise result.error
     if call.options.strict:

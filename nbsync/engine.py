@@ -64,7 +64,10 @@ class Run:
         self._stopped = False
         self._made: str = ""  # LOCAL's topmost folder that this run made
         self._bucket: Bucket | None = None
-        self.result = SyncResult(command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run)
+        self.result = SyncResult(
+            command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run,
+            direction=call.direction,
+        )  # fmt: skip
         common_put_headers(self.options)
         self._admits = _make_filter(self.options)
 

@@ -113,7 +113,7 @@ class SyncJob:
             counts=dict(board.counts), listing_done=board.listing_done, files_done=board.files_done,
             files_total=board.files_total, bytes_done=moved, bytes_total=board.bytes_total, rate=rate,
             eta_seconds=eta, seconds=seconds, active=runner.active() if runner is not None else (),
-            problems=board.problems, requests=run.requests(),
+            problems=board.problems, requests=run.requests(), direction=run.direction.value,
         )  # fmt: skip
 
     def _rate(self, moved: int) -> float:

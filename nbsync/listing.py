@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from nbsync.core.model import Status
+
 
 class ListedObject(NamedTuple):
     """One object: its key, its path below REMOTE, bytes, ns since the epoch."""
@@ -28,12 +30,19 @@ class Listing:
     """
 
     exit_code = 0
+    ok = True
+    error = None
 
     def __init__(self, remote: str, entries: list[ListedObject], requests: dict[str, int]) -> None:
         self.remote = remote
         self.entries = entries
         self.requests = requests
         self.notes = [] if entries else [f"there is nothing under {remote}"]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """No rows of a sync, by status: as a result among others it adds nothing."""
+        return {status.value: 0 for status in Status}
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, in the contract's style."""

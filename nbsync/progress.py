@@ -21,6 +21,7 @@ class SyncProgress(t.HasTraits):
     """
 
     command = t.Unicode()
+    direction = t.Unicode("pull")
     remote = t.Unicode()
     local = t.Unicode()
     state = t.Enum(STATES, default_value="starting")

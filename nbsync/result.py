@@ -11,6 +11,8 @@ from nbsync.errors import NbsyncError, SyncProblems
 if TYPE_CHECKING:
     import pandas
 
+    from nbsync.listing import Listing
+
 MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a million of them is 200 MB
 
 
@@ -19,6 +21,7 @@ class SyncResult:
 
     Attributes:
         command: `pull`, `push` or `plan`.
+        direction: `pull` or `push`, also of a plan.
         remote: `s3://bucket/prefix/`.
         local: the directory, as given.
         files: one Row a path, in the order in which they ended.
@@ -31,8 +34,9 @@ class SyncResult:
         error: the refusal that ended the run, or None.
     """
 
-    def __init__(self, *, command: str, remote: str, local: str, dry_run: bool = False) -> None:
+    def __init__(self, *, command: str, remote: str, local: str, dry_run: bool = False, direction: str = "") -> None:
         self.command = command
+        self.direction = direction or command
         self.remote = remote
         self.local = local
         self.dry_run = dry_run
@@ -141,7 +145,7 @@ class SyncResult:
         return {"text/html": report.result_html(self), "text/plain": report.result_text(self)}
 
 
-class SyncResults(list[SyncResult]):
+class SyncResults(list["SyncResult | Listing"]):
     """The results of several syncs, in order, with combined `ok` and `counts`."""
 
     @property

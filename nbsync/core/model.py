@@ -232,3 +232,4 @@ class Snapshot(NamedTuple):
     active: tuple[Active, ...]
     problems: tuple[Problem, ...]
     requests: dict[str, int]
+    direction: str = "pull"

@@ -74,7 +74,7 @@ def listing_html(listing: Listing) -> str:
 
 def snapshot_html(snapshot: Snapshot) -> str:
     """A run at one moment: bar, totals, counts, the files on their way, the latest problems."""
-    name = title(snapshot.command, snapshot.remote, snapshot.local, report_text.direction_of(snapshot))
+    name = title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction)
     facts = " · ".join(report_text.progress_facts(snapshot))
     counts = [(status, snapshot.counts[status]) for status in words.IMPORTANCE if snapshot.counts.get(status)]
     parts = [f'<div>{_strong(_text(name, 400))} · {html.escape(snapshot.state)}</div>',

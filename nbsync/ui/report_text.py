@@ -74,7 +74,7 @@ def listing_total(listing: Listing) -> str:
 
 def snapshot_text(snapshot: Snapshot) -> str:
     """A run at one moment, in one line."""
-    name = words.clean(title(snapshot.command, snapshot.remote, snapshot.local, direction_of(snapshot)), _PATH)
+    name = words.clean(title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction), _PATH)
     return f"{name}: {snapshot.state} · {' · '.join(progress_facts(snapshot))}"
 
 
@@ -95,11 +95,6 @@ def share(snapshot: Snapshot) -> float:
     done, total = (snapshot.bytes_done, snapshot.bytes_total) if snapshot.bytes_total else (
         snapshot.files_done, snapshot.files_total)  # fmt: skip
     return min(max(done / total, 0.0), 1.0) if total else 0.0
-
-
-def direction_of(snapshot: Snapshot) -> str:
-    """`push` for a push, else `pull`; a plan tells it by what is on its way."""
-    return snapshot.command if snapshot.command == "push" else "pull"
 
 
 def _rows(seen: View, colour: bool) -> list[str]:

@@ -60,7 +60,7 @@ def picture(snapshot: Snapshot) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    name = title(snapshot.command, snapshot.remote, snapshot.local, report_text.direction_of(snapshot))
+    name = title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction)
     counts = Text("  ")
     for status in words.IMPORTANCE:
         if snapshot.counts.get(status):

@@ -50,7 +50,7 @@ def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
     told = {row.path: detail(row) for row in kept}
     problems = [p for p in result.problems if p.message not in told.get(p.path, "")]
     return View(
-        title=title(result.command, result.remote, result.local, _direction(result), dry_run=result.dry_run),
+        title=title(result.command, result.remote, result.local, result.direction, dry_run=result.dry_run),
         good=result.ok,
         verdict=verdict(result),
         facts=_facts(result),
@@ -117,16 +117,6 @@ def _order(result: SyncResult) -> dict[str, int]:
     if isinstance(result.error, Interrupted):
         order[Status.CANCELLED.value] = len(order)
     return order
-
-
-def _direction(result: SyncResult) -> str:
-    if result.command in ("pull", "push"):
-        return result.command
-    given = getattr(result, "direction", "")
-    if given:
-        return str(given)
-    pushes = any(row.action in (Verb.UPLOAD.value, Verb.DELETE_REMOTE.value) for row in result.files)
-    return "push" if pushes else "pull"
 
 
 def _facts(result: SyncResult) -> list[str]:
