@@ -1,0 +1,57 @@
+"""`nbsync demo`, README's first command: the story in the terminal, and JupyterLab on the quickstart."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pexpect
+
+from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync
+
+STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
+
+
+def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
+    # Settings that would lead elsewhere, were they not put aside.
+    env = {"TMPDIR": str(tmp_path), "AWS_PROFILE": "mine", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    done = nbsync("demo", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert [line for line in lines if line in STEPS] == STEPS
+    assert [line.split()[2] for line in lines if line.startswith("$ nbsync")] == ["pull"] * 3 + ["push"] * 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    # A test may run as root, and has no screen: both are the user's settings, not the demo's.
+    settings = {"ServerApp": {"allow_root": True, "open_browser": False}}
+    folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "TMPDIR": "tmp"}
+    for folder in folders.values():
+        (tmp_path / folder).mkdir()
+    (tmp_path / "config" / "jupyter_server_config.json").write_text(json.dumps(settings))
+    env = environment({"BROWSER": "true", **{name: str(tmp_path / folder) for name, folder in folders.items()}})
+    terminal = pexpect.spawn(NBSYNC[0], [*NBSYNC[1:], "demo", "--lab"], cwd=tmp_path, env=env, encoding="utf-8",
+                             codec_errors="replace", timeout=60)  # fmt: skip
+    try:
+        terminal.expect_exact("twice to skip confirmation")
+        server = json.loads(next((tmp_path / "runtime").glob("jpserver-*.json")).read_text())
+        cells = _get(server, "api/contents/01_quickstart.ipynb")["content"]["cells"]
+        assert len(cells) == len(json.loads(QUICKSTART.read_text(encoding="utf-8"))["cells"])
+        terminal.sendintr()
+        terminal.expect_exact("Shut down this Jupyter server")
+        terminal.sendintr()
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None), terminal.before
+    assert "Traceback" not in terminal.before
+    assert list((tmp_path / "tmp").glob("nbsync-demo-*")) == []
+
+
+def _get(server: Any, path: str) -> Any:
+    request = urllib.request.Request(server["url"] + path, headers={"Authorization": f"token {server['token']}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
