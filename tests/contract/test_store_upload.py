@@ -124,7 +124,7 @@ def test_a_symlink_put_in_place_of_the_file_is_not_followed(store: Store) -> Non
     local = store.file("a", b"x")
     os.unlink(store.root / "a")
     os.symlink("/etc/passwd", store.root / "a")
-    with pytest.raises(OSError, match="symbolic link|not a directory"):
+    with pytest.raises(OSError, match=r"symbolic link"):
         upload(store.context(), local, "a", NEW, Slot())
     assert store.keys() == []
 
