@@ -1,0 +1,183 @@
+"""nbsync in a real JupyterLab, seen through a real browser: tables, live progress, hostile names, the stop button.
+
+Screenshots are left in tests/artefacts/ for a person to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, staged, tree, write_notebook
+from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, start_chromium
+from tests.e2e.valve import Valve
+from tests.servers import Server
+
+pytestmark = pytest.mark.browser
+HOSTILE = "<img src=x onerror=alert(1)>.txt"
+BIG = 2_000_000
+WIDTH, HEIGHT = 1280, 900
+
+
+@pytest.fixture(scope="module")
+def lab(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("lab"), moto_server.env()) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    missing = missing_chromium()
+    if missing and os.environ.get("CI"):
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        started = start_chromium(playwright)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """A page of its own for each test, in which any dialog is an error."""
+    dialogs: list[str] = []
+    opened = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    opened.set_default_timeout(30_000)
+    opened.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.accept()))
+    yield opened
+    opened.close()
+    lab.shut_down_kernels()
+    assert dialogs == []
+
+
+def outputs(page: Page) -> Locator:
+    """The outputs of all cells."""
+    return page.locator(".jp-Notebook .jp-OutputArea-output")
+
+
+def snap(target: Page | Locator, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    target.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+@pytest.fixture
+def half_done(moto_server: Server, store: str, valve: Valve, lab: Lab, page: Page) -> Locator:
+    """The output of a pull that stands still with a fifth of its bytes here."""
+    names = [f"raw/scan-{n}.bin" for n in range(4)]
+    fill(moto_server, store, {f"raw/{HOSTILE}": b"boo", **dict.fromkeys(names, os.urandom(BIG))})
+    valve.let_through(BIG)
+    shutil.rmtree(lab.root / "data", ignore_errors=True)
+    pull = f"%s3sync pull {store}/raw data --endpoint-url {valve.url}"
+    write_notebook(lab.root / "slow.ipynb", "%load_ext nbsync", pull)
+    lab.open(page, "slow.ipynb")
+    run_all(page)
+    live = outputs(page).first
+    expect(live).to_contain_text("of 5 files")
+    expect(live).to_contain_text(re.compile(r"[1-9]\d\d\.\d kB of 8\.0 MB|[12]\.\d MB of 8\.0 MB"))
+    return live
+
+
+def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
+    shutil.copy(QUICKSTART, lab.root / QUICKSTART.name)
+    lab.theme("JupyterLab Light")
+    lab.open(page, QUICKSTART.name)
+    clear_all(page)
+    expect(outputs(page)).to_have_count(0)
+    run_all(page)
+    tables = page.locator(".jp-OutputArea-output table")
+    expect(tables).to_have_count(8, timeout=60_000)
+    first = outputs(page).filter(has_text="24 miss")
+    expect(first).to_contain_text("stations/2024/forest.csv")
+    expect(first).to_contain_text("missing locally")
+    expect(outputs(page).filter(has_text="24 files up to date").first).to_contain_text("24 hit")
+    expect(outputs(page).filter(has_text="Traceback")).to_have_count(0)
+    fits_its_cell(page)
+    first.scroll_into_view_if_needed()
+    snap(page, "quickstart-light")
+    page.keyboard.press("Control+s")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+
+    lab.theme("JupyterLab Dark")
+    lab.open(page, QUICKSTART.name)
+    expect(tables).to_have_count(8)
+    expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
+    legible(page)
+    outputs(page).filter(has_text="24 miss").scroll_into_view_if_needed()
+    snap(page, "quickstart-dark")
+    lab.theme("JupyterLab Light")
+
+
+def fits_its_cell(page: Page) -> None:
+    """No table is wider than the output that holds it."""
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.jp-RenderedHTMLCommon')].filter(e => e.scrollWidth > e.clientWidth).length"
+    )
+    assert wide == 0
+
+
+_DARKEST = """() => {
+  const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
+                          return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255 };
+  const cells = [...document.querySelectorAll('.jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon b')];
+  return Math.min(...cells.map(cell => light(getComputedStyle(cell).color)));
+}"""
+
+
+def legible(page: Page) -> None:
+    """No text of a table is dark on the dark theme."""
+    assert page.evaluate(_DARKEST) > 0.3
+
+
+def test_the_table_lives_while_the_run_goes_on(half_done: Locator, valve: Valve, page: Page) -> None:
+    seen = [moved(half_done)]
+    height = box_height(half_done)
+    snap(half_done, "live")
+    for _ in range(3):
+        valve.let_through(BIG // 2)
+        expect(half_done).not_to_contain_text(seen[-1])
+        seen.append(moved(half_done))
+        assert box_height(half_done) == height, "the page jumps"
+    assert len(set(seen)) == 4, seen
+    valve.open()
+    expect(half_done).to_contain_text("5 miss")
+    expect(half_done).to_contain_text("✓ done")
+    expect(outputs(page)).to_have_count(1)
+
+    expect(half_done).to_contain_text(HOSTILE)
+    expect(half_done.locator("img")).to_have_count(0)
+
+
+def moved(live: Locator) -> str:
+    """The bytes that the live table says are done: `2.1 MB of 8.0 MB`."""
+    found = re.search(r"[\d.]+ [kM]?B of 8\.0 MB", live.inner_text())
+    assert found, live.inner_text()
+    return found[0]
+
+
+def box_height(live: Locator) -> float:
+    box = live.bounding_box()
+    assert box
+    return box["height"]
+
+
+def test_the_stop_button_leaves_the_part_that_was_done(half_done: Locator, lab: Lab, page: Page) -> None:
+    pressed = time.monotonic()
+    page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+    expect(half_done).to_contain_text("interrupted", timeout=5000)
+    took = time.monotonic() - pressed
+    assert took < 3, f"{took:.1f} s"  # one is promised; the rest is the browser on a busy machine
+    expect(half_done).to_contain_text("1 miss")
+    said = outputs(page).nth(1)
+    expect(said).to_contain_text("nbsync: ")
+    assert len(said.inner_text().strip().splitlines()) == 1
+    expect(outputs(page)).to_have_count(2)
+    snap(page, "interrupted")
+    data = lab.root / "data"
+    assert (tree(data), staged(data)) == ({HOSTILE: b"boo"}, [])
