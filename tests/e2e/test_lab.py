@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, staged, tree, write_notebook
+from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, staged, tree, wait_until, write_notebook
 from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, start_chromium
 from tests.e2e.valve import Valve
 from tests.servers import Server
@@ -101,8 +101,10 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
     fits_its_cell(page)
     first.scroll_into_view_if_needed()
     snap(page, "quickstart-light")
-    page.keyboard.press("Control+s")
-    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+    saved = lab.root / QUICKSTART.name
+    before = saved.stat().st_mtime_ns
+    page.locator('[data-command="docmanager:save"]').first.click()
+    wait_until("the notebook is saved", lambda: saved.stat().st_mtime_ns != before)
 
     lab.theme("JupyterLab Dark")
     lab.open(page, QUICKSTART.name)

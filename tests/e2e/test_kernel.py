@@ -1,0 +1,126 @@
+"""What a run sends to a front end, seen on the kernel's own channel: one display, few updates, a clean interrupt."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+from tests.e2e.helpers import environment, fill
+from tests.e2e.valve import Valve
+from tests.servers import Server
+
+Message = dict[str, Any]
+UPDATE = "update_display_data"
+
+
+class Kernel:
+    """A running kernel with nbsync loaded."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager = manager
+        self._client = client
+        assert [m["msg_type"] for m in self.run("%load_ext nbsync")] == []
+
+    def run(self, source: str, seen: Callable[[list[Message]], None] = lambda messages: None) -> list[Message]:
+        """What the cell sends to the front end, each message with its time of arrival; `seen` is called after each."""
+        request = self._client.execute(source)
+        messages: list[Message] = []
+        while True:
+            message = self._client.get_iopub_msg(timeout=40)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return messages
+            if message["msg_type"] not in ("status", "execute_input"):
+                messages.append({**message, "arrived": time.monotonic()})
+                seen(messages)
+
+
+@pytest.fixture(scope="module")
+def kernel(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    folder = tmp_path_factory.mktemp("kernel")
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment(moto_server.env()))
+    try:
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def slow_pull(moto_server: Server, store: str, valve: Valve, tmp_path: Path) -> str:
+    """A pull that stands still until the valve is opened."""
+    fill(moto_server, store, {f"raw/{n}": os.urandom(400_000) for n in range(5)})
+    valve.let_through(100_000)
+    return f"r = %s3sync pull {store}/raw {tmp_path}/data --endpoint-url {valve.url}"
+
+
+def types(messages: list[Message]) -> list[str]:
+    return [message["msg_type"] for message in messages]
+
+
+def text(message: Message) -> str:
+    shown: str = message["content"]["data"]["text/plain"]
+    return shown
+
+
+def test_updates_are_few_and_go_to_one_display(kernel: Kernel, slow_pull: str, valve: Valve) -> None:
+    def open_after_a_while(messages: list[Message]) -> None:
+        if types(messages).count(UPDATE) == 15:
+            valve.open()
+
+    messages = kernel.run(slow_pull, open_after_a_while)
+    assert types(messages)[0] == "display_data"
+    assert set(types(messages)[1:]) == {UPDATE}
+    assert len({message["content"]["transient"]["display_id"] for message in messages}) == 1
+    arrived = [message["arrived"] for message in messages]
+    busiest = max(sum(start <= moment < start + 1 for moment in arrived) for start in arrived)
+    assert busiest <= 10, f"{busiest} messages within a second"
+    assert "of 5 files" in text(messages[0])
+    assert "5 miss" in text(messages[-1])
+    assert set(messages[-1]["content"]["data"]) == {"text/html", "text/plain"}
+
+
+def test_a_quick_run_is_one_message_or_two(kernel: Kernel, moto_server: Server, store: str, tmp_path: Path) -> None:
+    fill(moto_server, store, {"raw/a": b"a"})
+    messages = kernel.run(f"%s3sync pull {store}/raw {tmp_path}/data")
+    assert types(messages) in (["display_data"], ["display_data", UPDATE])
+    assert "1 miss" in text(messages[-1])
+
+
+def test_an_interrupt_ends_in_the_table_and_one_line(kernel: Kernel, slow_pull: str) -> None:
+    pressed: list[float] = []
+
+    def interrupt_once(messages: list[Message]) -> None:
+        if not pressed:
+            pressed.append(time.monotonic())
+            kernel.manager.interrupt_kernel()
+
+    messages = kernel.run(slow_pull, interrupt_once)
+    took = messages[-1]["arrived"] - pressed[0]
+    assert took < 2, f"{took:.1f} s"  # one is promised; the other is for a busy machine
+    assert types(messages)[-1] == "error"
+    assert len(messages[-1]["content"]["traceback"]) == 1
+    assert messages[-1]["content"]["traceback"][0].startswith("nbsync: ")
+    assert messages[-1]["content"]["ename"] == "Interrupted"
+    assert "interrupted" in text(messages[-2])
+    (after,) = kernel.run("1 + 1")
+    assert text(after) == "2"
+
+
+def test_the_value_is_the_table_in_a_later_cell(
+    kernel: Kernel, moto_server: Server, store: str, tmp_path: Path
+) -> None:
+    fill(moto_server, store, {"raw/a": b"a"})
+    assert kernel.run(f"r = %s3sync pull {store}/raw {tmp_path}/data;") == []
+    (shown,) = kernel.run("r")
+    assert shown["msg_type"] == "execute_result"
+    assert set(shown["content"]["data"]) == {"text/html", "text/plain"}
+    assert "1 miss" in text(shown)
