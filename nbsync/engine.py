@@ -22,7 +22,7 @@ from nbsync.execution import Execution
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
 from nbsync.storage.listing import list_objects, single_object
-from nbsync.storage.local import scan
+from nbsync.storage.local import kept_below, scan
 from nbsync.storage.room import Room, find_place
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -149,8 +149,10 @@ class Run:
         entries = list_objects(bucket, prefix, admits=self._admits)
         first = next(entries, None)
         if first is None and self.direction is Direction.PULL:
-            one = single_object(bucket, self.location)
+            one = single_object(bucket, self.location, admits=self._admits)
             if one is not None:
+                only = one.path  # what else LOCAL holds, or held, is not this run's business
+                self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])
             self.result.notes.append(f"there is nothing under {self.location.uri}")
         return prefix, entries if first is None else chain([first], entries)
@@ -169,7 +171,7 @@ class Run:
         elif not os.path.isdir(self.root):
             return None
         now_ns = self._now_ns()
-        room = Room(self.root, find_place(self.root), f"{now_ns // 10**9}-{os.getpid()}", wait=self.wait)
+        room = Room(self.root, find_place(self.root), f"{now_ns}-{os.getpid()}", wait=self.wait)
         room.purge_trash(now_ns / 1e9)
         return room
 
@@ -207,11 +209,24 @@ class Run:
         for one in join(self._scan(), remote, state.rows()):
             self._count_source(one)
             action = decide.decide(one, policy)
+            if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and not self._made:
+                action = self._look_at_folder(one, action, policy)
             if action is not None:
                 yield action
-            elif one.local is None and one.remote is None:
+            elif one.local is None and one.remote is None and self._admits(one.path):
                 tally.forget(one.path)
         self.board.listing_done = True
+
+    def _look_at_folder(self, one: Joined, action: Action, policy: decide.Policy) -> Action | None:
+        """The Action, decided anew if a folder stands at its path that the scan did not show or must be kept."""
+        folder = os.path.join(self.root, one.path)
+        if not os.path.isdir(folder):
+            return action
+        again = decide.decide(one._replace(local_below=True), policy)
+        if again is None or again.in_the_way != one.path:
+            return again
+        kept = kept_below(folder, one.path, policy.admits)
+        return decide.spare(again, kept) if kept else again
 
     def _scan(self) -> Iterable[LocalEntry]:
         if not os.path.isdir(self.root):

@@ -19,7 +19,6 @@ from nbsync.core.model import (
     Kind,
     LocalEntry,
     RecordedEntry,
-    RemoteEntry,
     Status,
     Verb,
 )
@@ -80,30 +79,28 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
         return _settled(one, Status.SKIPPED, reason, problem="name-clash")
     blocked = _blocked(one, policy)
     if blocked is not None:
-        return blocked if _available(remote) else _archived(one)
+        return if_available(blocked)
     if local is None:
-        if policy.existing:
-            return None
-        return _work(one, Verb.DOWNLOAD, "missing locally") if _available(remote) else _archived(one)
+        return None if policy.existing else if_available(_work(one, Verb.DOWNLOAD, "missing locally"))
     if policy.ignore_existing:
         return None
     verdict = at_a_glance(local, remote, one.recorded, policy.compare)
     if verdict.same:
         return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
-    if verdict.same is False and not _available(remote):
-        return _archived(one)
     action = _work(one, Verb.DOWNLOAD, "content differs", verdict.evidence)
-    return action._replace(check=verdict.same is None, trash=_edited(local, one.recorded))
+    action = action._replace(check=verdict.same is None, trash=_edited(local, one.recorded))
+    return action if action.check else if_available(action)
 
 
-def _available(remote: RemoteEntry) -> bool:
-    return remote.storage_class not in ARCHIVED or remote.restored
-
-
-def _archived(one: Joined) -> Action:
-    assert one.remote is not None  # narrowed by the caller
-    reason = f"archived ({one.remote.storage_class}) and not restored: restore it first (aws s3api restore-object)"
-    return _settled(one, Status.SKIPPED, reason, problem="archived")
+def if_available(action: Action) -> Action:
+    """The Action, skipped if it is the download of an archived object."""
+    remote = action.remote
+    if action.verb is not Verb.DOWNLOAD or remote is None or remote.storage_class not in ARCHIVED or remote.restored:
+        return action
+    reason = f"archived ({remote.storage_class}) and not restored: restore it first (aws s3api restore-object)"
+    return action._replace(
+        verb=Verb.NONE, status=Status.SKIPPED, reason=reason, check=False, problem="archived", in_the_way=""
+    )
 
 
 def _edited(local: LocalEntry, row: RecordedEntry | None) -> bool:
@@ -121,6 +118,14 @@ def _blocked(one: Joined, policy: Policy) -> Action | None:
         subject = "is" if way == one.path else f"({way}) is"
         return _settled(one, Status.CONFLICT, f"{what} {subject} in the way: {hint}", problem="conflict")
     return _work(one, Verb.DOWNLOAD, f"replaces {what}")._replace(in_the_way=way)
+
+
+def spare(action: Action, kept: str) -> Action:
+    """The conflict that a download becomes when the folder in its way holds `kept`, which is never removed."""
+    reason = f"a local folder is in the way and holds {kept}: move it away"
+    return action._replace(
+        verb=Verb.NONE, status=Status.CONFLICT, reason=reason, evidence=Evidence.NONE, problem="conflict", in_the_way=""
+    )
 
 
 _KIND_WORDS = {

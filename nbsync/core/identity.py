@@ -65,11 +65,11 @@ def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | Non
         return Verdict(False, Evidence.SIZE)
     if compare == "size":
         return Verdict(True, Evidence.SIZE)
+    if row is not None and unmoved(local, row) and still(remote, row):
+        return Verdict(True, Evidence.STATE)
     if compare == "size-mtime":
         # Whole seconds: what LIST gives is no finer on most servers. As aws-cli's default rule, but both ways.
         return Verdict(local.mtime_ns // 10**9 == remote.last_modified_ns // 10**9, Evidence.METADATA)
-    if row is not None and unmoved(local, row) and still(remote, row):
-        return Verdict(True, Evidence.STATE)
     return Verdict(None, Evidence.NONE)
 
 

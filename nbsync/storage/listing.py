@@ -42,13 +42,16 @@ def list_objects(bucket: Bucket, prefix: str, *, admits: Callable[[str], bool] |
     for entries in _pages(bucket, prefix):
         for entry in entries:
             path = entry.path
-            if names.is_folder_marker(path, entry.size) or names.is_own(path):
-                continue
-            if admits is not None and not admits(path):
-                yield entry._replace(refused=EXCLUDED)
-                continue
-            refusal = names.refusal(path)
-            yield entry._replace(refused=refusal) if refusal else entry
+            if not (names.is_folder_marker(path, entry.size) or names.is_own(path)):
+                yield _judged(entry, admits)
+
+
+def _judged(entry: RemoteEntry, admits: Callable[[str], bool] | None) -> RemoteEntry:
+    """The entry, with the reason why it takes no part, if there is one."""
+    if admits is not None and not admits(entry.path):
+        return entry._replace(refused=EXCLUDED)
+    refusal = names.refusal(entry.path)
+    return entry._replace(refused=refusal) if refusal else entry
 
 
 def find_object(bucket: Bucket, key: str, prefix: str) -> RemoteEntry | None:
@@ -173,9 +176,17 @@ def parse_time_ns(text: str) -> int:
     return whole * 10**9 + int(rest[1:10].ljust(9, "0") if rest else 0)
 
 
-def single_object(bucket: Bucket, location: Location) -> RemoteEntry | None:
-    """The one object that REMOTE names when nothing lies below it: one HEAD, and its LIST entry if it exists."""
+def single_object(
+    bucket: Bucket, location: Location, *, admits: Callable[[str], bool] | None = None
+) -> RemoteEntry | None:
+    """The one object that REMOTE names when nothing lies below it: one HEAD, and its LIST entry if it exists.
+
+    Judged as those of `list_objects`; a folder marker is none.
+    """
     key = location.single_key
     if not key or not bucket.exists(key):
         return None
-    return find_object(bucket, key, location.parent().prefix)
+    entry = find_object(bucket, key, location.parent().prefix)
+    if entry is None or names.is_folder_marker(entry.path, entry.size):
+        return None
+    return _judged(entry, admits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nbsync.core.model import Kind, LocalEntry
@@ -51,8 +51,27 @@ def _scan(names: Any, prefix: str, parents: tuple[tuple[int, int], ...], follow:
         yield from _scan(below, name, more, follow)
 
 
+def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:
+    """The first thing in `folder` that a pull never removes, in words; empty if all of it are files in scope.
+
+    Args:
+        folder: where it is.
+        path: its relative path.
+        admits: is a relative path in scope?
+    """
+    for _, folders, files in os.walk(folder):
+        if any(_is_own(name) for name in (*folders, *files)):
+            return "something of nbsync's own"
+    for entry in scan(folder):
+        if entry.kind is not Kind.FILE:
+            return f"{path}/{entry.path}, which is no regular file"
+        if not admits(f"{path}/{entry.path}"):
+            return f"{path}/{entry.path}, which is excluded"
+    return ""
+
+
 def _is_own(name: str) -> bool:
-    return len(name) == len(OWN_ROOM) and name.lower() == OWN_ROOM
+    return name[:1] == "." and name.casefold() == OWN_ROOM  # as core.names.is_own
 
 
 def _order(sibling: tuple[LocalEntry | os.DirEntry[str], str]) -> str:

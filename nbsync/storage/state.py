@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from nbsync.core.identity import unmoved
@@ -53,8 +53,11 @@ class State:
     Open it by `open_state`. `fresh` is True when there was no record of this REMOTE.
     """
 
-    def __init__(self, db: sqlite3.Connection, remote: RemoteName, *, writable: bool, notes: list[str]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, remote: RemoteName, *, path: str, writable: bool, notes: list[str]
+    ) -> None:
         self._db = db
+        self._path = path
         self._writable = writable
         self.notes = notes
         self._remote = self._find(remote)
@@ -77,16 +80,32 @@ class State:
             " WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
         )
         after = ""
-        while page := self._db.execute(query, (self._remote, after, PAGE_ROWS)).fetchall():
+        while page := self._page(query, after):
             for row in page:
                 yield RecordedEntry._make(row)
             after = page[-1][0]
+
+    def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
+        with self._telling_damage():
+            return self._db.execute(query, (self._remote, after, PAGE_ROWS)).fetchall()
+
+    @contextlib.contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        """Damage that the look at the start did not meet: set aside, so that the next run begins anew."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # locked, disk full: not the database's fault
+            raise LocalError(f"{self._path}: the state database cannot be used ({error})", "Run it again") from None
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            writable, self._writable = self._writable, False
+            raise LocalError(_set_aside(self._path, error, writable), "Run it again") from None
 
     def record(self, entries: Iterable[RecordedEntry], forget: Iterable[str] = ()) -> None:
         """Write rows, and drop those of the paths in `forget`, in one transaction."""
         if not self._writable:
             return
-        with self._db:
+        with self._telling_damage(), self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ((self._remote, *entry) for entry in entries),
@@ -112,13 +131,13 @@ def open_state(path: str, remote: RemoteName, *, writable: bool) -> State:
     notes: list[str] = []
     if os.path.exists(path):
         try:
-            return State(_connect(path, writable), remote, writable=writable, notes=notes)
+            return State(_connect(path, writable), remote, path=path, writable=writable, notes=notes)
         except (sqlite3.Error, ValueError) as error:
             notes.append(_set_aside(path, error, writable))
     try:
         db = sqlite3.connect(path if writable else ":memory:", check_same_thread=False)
         db.executescript(_SCHEMA)
-        return State(db, remote, writable=writable, notes=notes)
+        return State(db, remote, path=path, writable=writable, notes=notes)
     except sqlite3.Error as error:
         raise LocalError(
             f"{path}: the state database cannot be written ({error})", "Check the folder and disk"

@@ -35,6 +35,7 @@ class Context:
     dry_run: bool = False
     now_ns: Callable[[], int] = time.time_ns
     sleep: Callable[[float], None] = time.sleep
+    clearing: threading.Lock = field(default_factory=threading.Lock)  # held while a path is moved out of the way
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def cancelled(self) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
+from nbsync.storage.digest import same_stat
 from nbsync.storage.install import Installer, InTheWay
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
@@ -37,19 +40,21 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
         outcome = _install(ctx, action, remote, staged, installer)
     finally:
         if outcome is None or outcome.status is not Status.MISS:
-            os.unlink(staged.path)
+            with contextlib.suppress(FileNotFoundError):  # it was installed, and then something failed
+                os.unlink(staged.path)
     return outcome
 
 
 def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
     evidence = action.evidence if staged.verified else Evidence.NONE
-    if action.digest and action.digest == staged.content and action.local is not None:
+    here = _unchanged(ctx, action) if action.digest and action.digest == staged.content else None
+    if here is not None:
         # The ETag was no digest after all: what arrived is what was here. Its time is left alone.
-        record = _record(action.path, remote, staged, os.stat(ctx.local_path(action.path)))
+        record = _record(action.path, remote, staged, here)
         return Outcome(action.path, action.verb, Status.HIT, "up to date (known only after the download)",
                        evidence, remote.size, record=record)  # fmt: skip
     if action.in_the_way:
-        _clear(ctx, action.in_the_way, installer)
+        _clear(ctx, action, installer)
     try:
         at = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
     except InTheWay as what:
@@ -60,12 +65,27 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record)
 
 
-def _clear(ctx: Context, way: str, installer: Installer) -> None:
-    """Move what stands in the way to the trash, if an earlier download has not done it."""
-    path = ctx.local_path(way)
-    if os.path.lexists(path):
-        installer.to_trash(way)
-        installer.close()
+def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:
+    """The local file's stat if it still is the file whose content was compared."""
+    try:
+        at = os.lstat(ctx.local_path(action.path))
+    except FileNotFoundError:
+        return None
+    return at if action.local is not None and same_stat(at, action.local) else None
+
+
+def _clear(ctx: Context, action: Action, installer: Installer) -> None:
+    """Move what stands in the way to the trash, if an earlier download has not done it.
+
+    That is the folder at the file's own path, or the file at a parent's. One worker at a time: the next
+    one finds the new folder there.
+    """
+    way = action.in_the_way
+    movable = stat.S_ISDIR if way == action.path else stat.S_ISREG
+    with ctx.clearing, contextlib.suppress(FileNotFoundError):
+        if movable(os.lstat(ctx.local_path(way)).st_mode):
+            installer.to_trash(way)
+            installer.close()
 
 
 def _conflict(action: Action, message: str) -> Outcome:

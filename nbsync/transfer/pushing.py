@@ -30,10 +30,12 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
         try:
             stored = store(ctx, local, key, _condition(remote), slot)
             return _stored(action, local, stored)
-        except FileChanged:
+        except FileChanged as changed:
             if tries == _TRIES:
                 raise
-            local, remote = _now(ctx, local), find_object(ctx.bucket, key, ctx.prefix)
+            local = _now(ctx, local)
+            if changed.stored_etag:  # the object to replace now is the one that we have just made
+                remote = RemoteEntry(action.path, key, local.size, changed.stored_etag, 0)
         except ServiceError as error:
             if error.status not in (404, 409, 412):
                 raise

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -19,7 +20,7 @@ from nbsync.transfer.worker import Worker
 T = TypeVar("T")
 
 QUEUE_LENGTH = 2_000
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.003
 START_WORKERS = 4
 MAX_WORKERS = 128
 
@@ -47,7 +48,7 @@ class Runner(Generic[T]):
     ) -> None:
         self._make_worker, self._do, self._cancel = make_worker, do, cancel
         self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._done: deque[T] = deque()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         self._unfinished = 0  # submitted and not drained; the owner's thread only
@@ -75,27 +76,17 @@ class Runner(Generic[T]):
     def drain(self) -> Iterator[T]:
         """What has ended since the last call; waits only while the runner is full."""
         self._tune()
-        while self._unfinished:
-            try:
-                item = self._done.get(timeout=_LOOK_SECONDS) if self.full else self._done.get_nowait()
-            except queue.Empty:
-                if not self.full or self.failure is not None:
-                    return
-                self._tune()
-                continue
-            self._unfinished -= 1
-            yield item
+        yield from self._ended()
+        while self.full and self.failure is None:
+            self._pause()
+            yield from self._ended()
 
     def finish(self) -> Iterator[T]:
         """What is still to end, as it ends; then the threads have ended too."""
+        yield from self._ended()
         while self._unfinished and self.failure is None:
-            self._tune()
-            try:
-                item = self._done.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                continue
-            self._unfinished -= 1
-            yield item
+            self._pause()
+            yield from self._ended()
         self._gate.open()
         if self.failure is not None:  # what is still queued is not begun
             with contextlib.suppress(queue.Empty):
@@ -103,6 +94,16 @@ class Runner(Generic[T]):
                     self._todo.get_nowait()
         for _ in self._threads:
             self._todo.put(None)
+
+    def _ended(self) -> Iterator[T]:
+        while self._done:
+            self._unfinished -= 1
+            yield self._done.popleft()
+
+    def _pause(self) -> None:
+        # Looking now and then costs less than being woken for every file: a wake-up is a fight for the GIL.
+        time.sleep(_LOOK_SECONDS)
+        self._tune()
 
     def _tune(self) -> None:
         if self._tuner is None:
@@ -136,7 +137,7 @@ class Runner(Generic[T]):
         try:
             while (action := self._todo.get()) is not None and self.failure is None:
                 with self._gate:
-                    self._done.put(self._do(worker, action))
+                    self._done.append(self._do(worker, action))
                 if self._tuner is not None:
                     self._tuner.done += 1
         except BaseException as error:

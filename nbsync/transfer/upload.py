@@ -55,7 +55,7 @@ def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], 
         else:
             stored = _put(ctx, fd, local, key, {**headers, **condition}, slot)
         if not same_stat(os.fstat(fd), local):
-            raise FileChanged
+            raise FileChanged(stored.etag)
     finally:
         os.close(fd)
     return stored

@@ -9,7 +9,7 @@ import os
 import stat
 import time
 
-from nbsync.core.decide import CHANGED_IN_REMOTE
+from nbsync.core.decide import CHANGED_IN_REMOTE, if_available
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.errors import NbsyncError
 from nbsync.storage.digest import FileChanged
@@ -102,7 +102,7 @@ class Worker:
                 verb=Verb.NONE, status=Status.CONFLICT, reason=CHANGED_IN_REMOTE, evidence=verdict.evidence,
                 check=False, problem="conflict",
             )  # fmt: skip
-        return action._replace(check=False, evidence=verdict.evidence, digest=content)
+        return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
 
     def _carry_out(self, action: Action) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from nbsync.errors import NbsyncError
+from nbsync.core.location import parse_location
+from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
 from nbsync.ui.report_html import item_html, listing_html, result_html, results_html, snapshot_html
@@ -32,7 +33,11 @@ def json_document(result: _HasDict) -> str:
 
 def refusal(call: Call, error: NbsyncError) -> SyncResult:
     """The result of a command that was refused before it was a run."""
-    result = SyncResult(command=call.command, remote=call.remote, local=call.local, dry_run=call.options.dry_run)
+    try:
+        remote = parse_location(call.remote).uri
+    except UsageError:
+        remote = ""  # never repeated: other tools take KEY:SECRET@bucket and URLs with a signature
+    result = SyncResult(command=call.command, remote=remote, local=call.local, dry_run=call.options.dry_run)
     result.error = error
     return result
 

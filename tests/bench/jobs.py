@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,17 +92,12 @@ class Bench:
 
 
 def _measure(command: list[str], env: dict[str, str]) -> Measured:
-    started = time.perf_counter()
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    output, errors = process.stdout.read(), process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    _expect(process.returncode == 0, f"{command[:4]} ended with {process.returncode}: {errors[-500:]}")
-    requests = _requests(output) if "--json" in command else ""
-    return Measured(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6, requests)
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
+    done = subprocess.run([*launcher, *command], env=env, capture_output=True, text=True, check=True)
+    output, _, figures = done.stdout.rstrip().rpartition("\n")
+    wall, cpu, peak_mb, code = json.loads(figures)
+    _expect(code == 0, f"{command[:4]} ended with {code}: {done.stderr[-500:]}")
+    return Measured(wall, cpu, peak_mb, _requests(output) if "--json" in command else "")
 
 
 def _requests(document: str) -> str:
@@ -110,9 +105,9 @@ def _requests(document: str) -> str:
     return " ".join(f"{count} {kind.upper()}" for kind, count in counts.items() if count)
 
 
-def _tree(folder: Path) -> dict[str, bytes]:
+def _tree(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
         if path.is_file() and ".nbsync" not in path.parts
     }
