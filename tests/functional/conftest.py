@@ -1,0 +1,38 @@
+"""The functional tests' fixtures: a World on moto, and credentials for it in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.functional.world import World
+from tests.servers import Server
+
+
+@pytest.fixture
+def moto(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """moto, to which this test's nbsync calls go."""
+    for name, value in moto_server.env().items():
+        monkeypatch.setenv(name, value)
+    return moto_server
+
+
+@pytest.fixture
+def world(moto: Server, tmp_path: Path) -> World:
+    """An empty prefix of a new bucket, and a local folder that is not there yet."""
+    return World(moto, tmp_path)
+
+
+@pytest.fixture
+def fill() -> Callable[[World, int], None]:
+    """Stores many small objects at once, past HTTP: moto is in this process."""
+    from moto.s3.models import s3_backends
+
+    def put_many(world: World, count: int) -> None:
+        backend = s3_backends["123456789012"]["aws"]
+        for number in range(count):
+            backend.put_object(world.bucket, f"{world.prefix}{number:05}", b"%d" % number)
+
+    return put_many
