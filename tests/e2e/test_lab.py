@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 1280, 900
 
 
 @pytest.fixture(scope="module")
-def lab(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(browser: Browser, moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with running_lab(tmp_path_factory.mktemp("lab"), moto_server.env()) as started:
         yield started
 
