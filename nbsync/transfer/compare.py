@@ -33,8 +33,7 @@ def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
     ctx.settle(local)
     values = _digests(ctx, local, remote, action)
     verdict = judge(values, remote, action.recorded)
-    # An ETag that looks like an MD5 and is another may be opaque (SSE-KMS): a HEAD tells, and may save the bytes.
-    doubtful = verdict.same is False and verdict.evidence is Evidence.ETAG_MD5
+    doubtful = verdict.same is False and verdict.evidence is Evidence.ETAG_MD5 and action.conflict_if_different
     if verdict.same is None or doubtful:
         verdict = _ask(ctx, local, remote, values, verdict)
     return verdict, content_name(values, remote.etag)
