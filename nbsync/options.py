@@ -131,7 +131,9 @@ def build_options(command: str, given: Mapping[str, Any]) -> Options:
 
 
 def _patterns(name: str, value: Any) -> list[str]:
-    patterns = [value] if isinstance(value, str) else list(value or ())
+    if value is None:
+        return []
+    patterns = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     if not all(isinstance(p, str) for p in patterns):
         raise UsageError(f"{name} takes a pattern or a list of patterns")
     return patterns
