@@ -9,20 +9,25 @@ import base64
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from nbsync.core.identity import Digest
+from nbsync.core.identity import MD5, Digest
 from nbsync.core.model import LocalEntry
-from nbsync.core.parts import MiB, Part, combine_etag, layout, parse_multipart_etag, part_size_for
+from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5
+from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
 from nbsync.wire.errors import ServiceError, SourceChanged, TransientError, WireError, error_in_body
 from nbsync.wire.http1 import FileSlice
+from nbsync.wire.reader import Response
 
 PART_BYTES = 16 * MiB
 SIDE_BY_SIDE = 4
+# An error in the body has no status of its own.
+_STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "PreconditionFailed": 412}
 
 
 def upload_parts(
@@ -39,24 +44,59 @@ def upload_parts(
     try:
         parts = list(layout(local.size, part_size))
         sent = _side_by_side(lambda part: _put_part(ctx, fd, key, upload_id, part, slot), parts, ctx)
-        etag, version_id = _complete(ctx, key, upload_id, [etag for etag, _ in sent], condition)
+        combined = combine_etag([digest for _, digest in sent])
+        done = _complete(ctx, key, upload_id, [etag for etag, _ in sent], condition, combined)
     except BaseException:
         _abort(ctx, key, upload_id)
         raise
-    combined = combine_etag([digest for _, digest in sent])
     if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
-        etag = ctx.bucket.request("HEAD", key).headers.get("etag", "").strip('"')
-    if parse_multipart_etag(etag) and etag.lower() != combined:
+        done = _Done.by(ctx.bucket.request("HEAD", key))
+    content = _checked(ctx, fd, local.size, done, Digest(part_size).name(combined), combined)
+    return done.etag, done.headers.get("x-amz-version-id", ""), content, 1
+
+
+class _Done(NamedTuple):
+    """The object that was made: its ETag, and what else the server said of it."""
+
+    etag: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def by(cls, head: Response) -> _Done:
+        """As the answer to a HEAD shows it."""
+        return cls(head.headers.get("etag", "").strip('"'), head.headers)
+
+
+def _checked(ctx: Context, fd: int, size: int, done: _Done, content: str, combined: str) -> str:
+    """The content's name, if the object's ETag (where it means anything) is that of what was sent.
+
+    Raises:
+        TransientError: it is not.
+    """
+    if opaque(done.headers):
+        return content
+    if looks_like_md5(done.etag):  # of the whole content, as rclone has it
+        combined = _md5_of(ctx, fd, 0, size).hexdigest()
+        content = MD5.name(combined)
+    elif parse_multipart_etag(done.etag) is None:
+        return content
+    if done.etag.lower() != combined:
         raise TransientError("the server says that it stored other bytes than it was sent")
-    return etag, version_id, Digest(part_size).name(combined), 1
+    return content
+
+
+def _md5_of(ctx: Context, fd: int, offset: int, length: int) -> Any:
+    """The MD5 hash object (of hashlib) of a piece of the open file."""
+    digest = md5()
+    for at in range(offset, offset + length, PIECE_BYTES):
+        if ctx.cancelled():
+            raise InterruptedError
+        digest.update(os.pread(fd, min(PIECE_BYTES, offset + length - at), at))
+    return digest
 
 
 def _put_part(ctx: Context, fd: int, key: str, upload_id: str, part: Part, slot: Slot) -> tuple[str, bytes]:
-    digest = md5()
-    for offset in range(part.offset, part.offset + part.length, PIECE_BYTES):
-        if ctx.cancelled():
-            raise InterruptedError
-        digest.update(os.pread(fd, min(PIECE_BYTES, part.offset + part.length - offset), offset))
+    digest = _md5_of(ctx, fd, part.offset, part.length)
     headers = {"content-md5": base64.b64encode(digest.digest()).decode()}
     query = [("partNumber", str(part.number)), ("uploadId", upload_id)]
     body = FileSlice(fd, part.offset, part.length)
@@ -73,19 +113,32 @@ def _put_part(ctx: Context, fd: int, key: str, upload_id: str, part: Part, slot:
 
 
 def _complete(
-    ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str]
-) -> tuple[str, str]:
+    ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str], combined: str
+) -> _Done:
+    """Make the object of the parts, or find that an earlier try, whose answer was lost, has made it."""
     listed = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag></Part>"
         for number, etag in enumerate(etags, 1)
     )
     space = "http://s3.amazonaws.com/doc/2006-03-01/"
     body = f'<CompleteMultipartUpload xmlns="{space}">{listed}</CompleteMultipartUpload>'.encode()
-    answer = ctx.bucket.request("POST", key, query=[("uploadId", upload_id)], headers=condition, body=body)
-    failed = error_in_body(answer.body)
-    if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
-        raise ServiceError(500, failed[0], failed[1], answer.headers)
-    return _find(answer.body, "ETag").strip('"'), answer.headers.get("x-amz-version-id", "")
+
+    def attempt() -> _Done:
+        answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=condition, body=body)
+        failed = error_in_body(answer.body)
+        if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
+            raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
+        return _Done(_find(answer.body, "ETag").strip('"'), answer.headers)
+
+    try:
+        return ctx.bucket.retrying(attempt)
+    except ServiceError as error:
+        if error.status in (404, 409, 412):
+            with contextlib.suppress(ServiceError):
+                there = _Done.by(ctx.bucket.request("HEAD", key))
+                if there.etag.lower() == combined:
+                    return there
+        raise
 
 
 def _abort(ctx: Context, key: str, upload_id: str) -> None:
