@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from nbsync.core.model import Evidence, Status, Verb
 from nbsync.options import Options
 from nbsync.storage.install import Installer
 from nbsync.transfer import pulling
+from nbsync.transfer.context import Context
 from nbsync.transfer.download import Corrupted, Staged, fetch
 from nbsync.wire.errors import ServiceError
+from nbsync.wire.reader import Response
 from tests.contract.store import OTHER_ETAG, KiB, MiB, Slot, Store, action, content, md5
 
 SIZES = [0, 1, 5000, 128 * KiB, 128 * KiB + 1, 200 * KiB, 7 * MiB + 11]
@@ -68,6 +71,53 @@ def test_content_that_is_not_the_objects_is_refused(store: Store, size: int) -> 
         fetch(ctx, remote._replace(size=size + 1), Slot())
     assert ctx.bucket.counts.snapshot()["get"] == 3
     assert store.staged() == []
+
+
+def corrupting(ctx: Context, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the first byte of the next bodies that are fetched be another one."""
+    send, left = ctx.bucket.client.request, [None] * times
+
+    def request(method: str, key: str = "", *, sink: Any = None, **more: Any) -> Response:
+        if method != "GET" or not left:
+            return send(method, key, sink=sink, **more)
+        left.pop()
+        seen: list[memoryview] = []
+
+        def take(piece: memoryview) -> None:
+            changed = bytearray(piece)
+            changed[0] ^= 1 if not seen else 0
+            seen.append(piece)
+            sink(memoryview(changed))
+
+        answer = send(method, key, sink=take if sink else None, **more)
+        return answer if sink else answer._replace(body=bytes([answer.body[0] ^ 1]) + answer.body[1:])
+
+    monkeypatch.setattr(ctx.bucket.client, "request", request)
+
+
+@pytest.mark.parametrize("size", [10, 3 * MiB])
+def test_what_was_corrupted_on_its_way_is_fetched_again_and_never_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    body = content(size)
+    remote, ctx, slot = store.put("a", body), store.context(retries=2), Slot()
+    corrupting(ctx, monkeypatch, 2)
+    staged = fetch(ctx, remote, slot)
+    assert (read(staged), staged.verified) == (body, True)
+    assert (slot.done, ctx.bucket.counts.snapshot()["get"]) == (size, 3)
+    os.unlink(staged.path)
+    corrupting(ctx, monkeypatch, 3)
+    with pytest.raises(Corrupted):
+        fetch(ctx, remote, Slot())
+    assert store.staged() == []
+
+
+@pytest.mark.parametrize("part_size", [5 * MiB, 5 * MiB + 12345])
+def test_a_corrupted_object_of_parts_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch, part_size: int) -> None:
+    body = content(11 * MiB)
+    remote, ctx = store.put_parts("big", body, part_size), store.context(retries=2)
+    corrupting(ctx, monkeypatch, 1)
+    assert read(fetch(ctx, remote, Slot())) == body
 
 
 def test_an_object_that_is_gone_is_404(store: Store) -> None:
