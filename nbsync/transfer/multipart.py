@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from nbsync.core.identity import MD5, Digest
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
-from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5
+from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
 from nbsync.wire.errors import ServiceError, SourceChanged, TransientError, WireError, error_in_body
@@ -32,8 +32,8 @@ _STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "Precondit
 
 def upload_parts(
     ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
-) -> tuple[str, str, str, int]:
-    """(etag, version_id, content name, tries) of the object made from the open file.
+) -> tuple[str, str, str]:
+    """(etag, version_id, content name) of the object made from the open file.
 
     Raises: as upload.store. Whatever happens, no unfinished upload of ours is left behind, if the
     service can still be reached.
@@ -44,6 +44,8 @@ def upload_parts(
     try:
         parts = list(layout(local.size, part_size))
         sent = _side_by_side(lambda part: _put_part(ctx, fd, key, upload_id, part, slot), parts, ctx)
+        if not same_stat(os.fstat(fd), local):  # parts of two versions must not become an object
+            raise FileChanged
         combined = combine_etag([digest for _, digest in sent])
         done = _complete(ctx, key, upload_id, [etag for etag, _ in sent], condition, combined)
     except BaseException:
@@ -52,7 +54,7 @@ def upload_parts(
     if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
         done = _Done.by(ctx.bucket.request("HEAD", key))
     content = _checked(ctx, fd, local.size, done, Digest(part_size).name(combined), combined)
-    return done.etag, done.headers.get("x-amz-version-id", ""), content, 1
+    return done.etag, done.headers.get("x-amz-version-id", ""), content
 
 
 class _Done(NamedTuple):

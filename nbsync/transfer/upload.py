@@ -36,7 +36,6 @@ class Stored(NamedTuple):
     etag: str
     version_id: str
     content: str
-    tries: int
 
 
 def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot) -> Stored:
@@ -83,11 +82,8 @@ def _put(ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, 
         for offset in range(0, local.size, PIECE_BYTES):
             digest.update(os.pread(fd, min(PIECE_BYTES, local.size - offset), offset))
     headers["content-md5"] = base64.b64encode(digest.digest()).decode()
-    tries = 0
 
     def attempt() -> Response:
-        nonlocal tries
-        tries += 1
         ctx.limiter.take(local.size)
         before = slot.done
         answer = ctx.bucket.client.request("PUT", key, headers=headers, body=body, on_sent=slot.add)
@@ -98,14 +94,14 @@ def _put(ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, 
     try:
         answer = ctx.bucket.retrying(attempt)
     except ServiceError as error:
-        if tries > 1 and error.status in (409, 412) and _is_ours(ctx, key, digest.hexdigest()):
-            # An earlier try was stored although its answer was lost.
-            return Stored(digest.hexdigest(), "", MD5.name(digest.hexdigest()), tries)
+        if error.status in (409, 412) and _is_ours(ctx, key, digest.hexdigest()):
+            # An earlier try was stored although its answer was lost; or somebody stored the very same.
+            return Stored(digest.hexdigest(), "", MD5.name(digest.hexdigest()))
         raise
     etag = answer.headers.get("etag", "").strip('"') or etag_now(ctx, key)
     if looks_like_md5(etag) and not compare.opaque(answer.headers) and etag.lower() != digest.hexdigest():
         raise NotStored("the server says that it stored other bytes than it was sent")
-    return Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(digest.hexdigest()), tries)
+    return Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(digest.hexdigest()))
 
 
 def _is_ours(ctx: Context, key: str, digest: str) -> bool:
