@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pexpect
 
-from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync
+from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, wait_until
 
 STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
 
@@ -36,9 +37,10 @@ def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> N
     terminal = pexpect.spawn(NBSYNC[0], [*NBSYNC[1:], "demo", "--lab"], cwd=tmp_path, env=env, encoding="utf-8",
                              codec_errors="replace", timeout=60)  # fmt: skip
     try:
-        terminal.expect_exact("twice to skip confirmation")
-        server = json.loads(next((tmp_path / "runtime").glob("jpserver-*.json")).read_text())
-        cells = _get(server, "api/contents/01_quickstart.ipynb")["content"]["cells"]
+        terminal.expect(r"(http://127\.0\.0\.1:\d+/)lab\S*\?token=(\w+)")
+        url, token = terminal.match.groups()
+        found = wait_until("JupyterLab answers", lambda: _get(f"{url}api/contents/01_quickstart.ipynb", token))
+        cells = found["content"]["cells"]
         assert len(cells) == len(json.loads(QUICKSTART.read_text(encoding="utf-8"))["cells"])
         terminal.sendintr()
         terminal.expect_exact("Shut down this Jupyter server")
@@ -51,7 +53,13 @@ def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> N
     assert list((tmp_path / "tmp").glob("nbsync-demo-*")) == []
 
 
-def _get(server: Any, path: str) -> Any:
-    request = urllib.request.Request(server["url"] + path, headers={"Authorization": f"token {server['token']}"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
+def _get(url: str, token: str) -> Any:
+    """The answer of its REST API; None as long as it does not listen."""
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError:
+        raise
+    except OSError:  # it says that it is ready a moment too early
+        return None
