@@ -42,8 +42,9 @@ class Room:
         self.stage = os.path.join(place, "stage")
         self.trash = os.path.join(place, "trash", run)
         try:
-            if os.path.islink(place):
-                raise LocalError(f"{place} is a symbolic link: nbsync does not write through it", "Remove it")
+            for ours in (place, self.stage, os.path.dirname(self.trash)):
+                if os.path.islink(ours):
+                    raise LocalError(f"{ours} is a symbolic link: nbsync does not write through it", "Remove it")
             self.is_new = not os.path.exists(os.path.join(place, ".gitignore"))
             os.makedirs(self.stage, exist_ok=True)
             self._write_gitignore()

@@ -6,7 +6,6 @@ import pytest
 
 from tests.functional.world import World
 
-
 TREE = ["a.csv", "a.txt", "sub/b.csv", "sub/b.txt", "sub/deep/c.csv"]
 FILTERS: list[tuple[list[tuple[str, str]], list[str]]] = [
     ([], TREE),

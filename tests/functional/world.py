@@ -277,6 +277,8 @@ def _walk(root: Path, *, own: bool = False) -> Iterator[tuple[str, os.stat_resul
         if not own:
             folders[:] = [name for name in folders if not names.is_own(name)]
         for name in [*folders, *files]:
+            if not own and names.is_own(name):
+                continue
             path = os.path.join(parent, name)
             yield os.path.relpath(path, root), os.lstat(path)
 
