@@ -82,7 +82,7 @@ class Run:
         except (WireError, OSError) as error:
             result.error = translate(error, self.location.uri)
         if self._stopped:
-            result.error = Interrupted("stopped: what was done is kept", "Run it again to go on")
+            result.error = Interrupted("stopped by the user, what was done is kept", "Run it again to do the rest")
         if self._bucket is not None:
             result.requests = {**result.requests, **self._bucket.counts.snapshot()}
             self._bucket.client.close()

@@ -17,9 +17,9 @@ from nbsync.result import SyncResult
 from nbsync.ui import report
 from nbsync.ui.ports import Job
 from nbsync.ui.terminal import TerminalFace
+from nbsync.ui.view import too_early
 
 INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at some ten times that
-_QUIET_START = 0.5  # seconds that a run may take to begin before it is drawn
 
 
 class Face(Protocol):
@@ -59,8 +59,7 @@ class NotebookFace:
         self._drawn_at = 0.0
 
     def tick(self, snapshot: Snapshot) -> None:
-        # A run that is refused at once shows its error and nothing else.
-        if self._handle is None and snapshot.state == "starting" and snapshot.seconds < _QUIET_START:
+        if self._handle is None and too_early(snapshot):
             return
         now = self._clock()
         if self._handle is not None and now - self._drawn_at < self._interval:

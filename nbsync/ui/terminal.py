@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from nbsync.core.model import Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
-from nbsync.ui.view import title
+from nbsync.ui.view import title, too_early
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +31,7 @@ class TerminalFace:
 
     def tick(self, snapshot: Snapshot) -> None:
         """Draw `snapshot`."""
-        if not self._draws:
+        if not self._draws or (self._live is None and too_early(snapshot)):
             return
         if self._live is None:
             self._live = self._started()

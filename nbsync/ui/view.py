@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nbsync.core.model import Problem, Row, Status, Verb
+from nbsync.core.model import Problem, Row, Snapshot, Status, Verb
 from nbsync.errors import GuardRefusal, Interrupted, LockedError
 from nbsync.result import SyncResult
 from nbsync.ui import words
@@ -17,6 +17,8 @@ MAX_CHANGED = 200
 MAX_HITS = 300  # with show="all"
 MAX_PROBLEMS = 20
 MAX_NOTES = 20
+
+_QUIET_START_SECONDS = 0.5
 
 
 class View(NamedTuple):
@@ -63,6 +65,11 @@ def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
         notes=result.notes[:MAX_NOTES],
         error=str(result.error) if result.error else "",
     )
+
+
+def too_early(snapshot: Snapshot) -> bool:
+    """Is the run so young that it may still be refused? Then its error is shown, and no picture before it."""
+    return snapshot.state == "starting" and snapshot.seconds < _QUIET_START_SECONDS
 
 
 def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:

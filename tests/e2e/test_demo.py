@@ -28,7 +28,7 @@ def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
 
 def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     # A test may run as root, and has no screen: both are the user's settings, not the demo's.
-    settings = {"ServerApp": {"allow_root": True, "open_browser": False}}
+    settings = {"ServerApp": {"open_browser": False}}
     folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "TMPDIR": "tmp"}
     for folder in folders.values():
         (tmp_path / folder).mkdir()

@@ -79,7 +79,7 @@ def test_refused_before_it_ran(capsys: Captured, error: Any, code: int) -> None:
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert (document["ok"], document["error"], document["command"]) == (False, str(error), "push")
-    assert (document["remote"], document["local"], document["dry_run"]) == ("b", "data", True)
+    assert (document["remote"], document["local"], document["dry_run"]) == ("s3://b/", "data", True)
     assert err == f"nbsync: {error}\n"
     assert run("ls b", Engine(refuse=error)) == code
 
