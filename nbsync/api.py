@@ -156,7 +156,7 @@ def _text(value: Any, name: str) -> str:
 def _local(value: PathLike | None) -> str:
     if value is None:
         return ""
-    path = os.fspath(value)
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
     if not isinstance(path, str) or not path:
         raise UsageError("local is the path of a directory")
     return path

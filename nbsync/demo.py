@@ -117,7 +117,7 @@ def _open_lab(folder: Path, environment: Mapping[str, str], say: Callable[[str],
     notebook = folder / "01_quickstart.ipynb"
     shutil.copy(quickstart(), notebook)
     variables = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
-    say(f"JupyterLab opens on {notebook.name} (a copy); end it with Ctrl-C.")
+    say(f"JupyterLab opens on {notebook}, a copy that goes when it ends. End it with Ctrl-C.")
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", str(notebook)]
     if os.geteuid() == 0:  # in a container, say; the folder is the demo's own
         command.append("--allow-root")

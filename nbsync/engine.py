@@ -17,7 +17,7 @@ from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
-from nbsync.errors import GuardRefusal, Interrupted, LocalError, NbsyncError, UsageError
+from nbsync.errors import GuardRefusal, Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.execution import Execution
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
@@ -53,6 +53,9 @@ class Run:
         self.call = call
         self.options: Options = call.options
         self.direction = Direction(call.direction)
+        if "://" in call.local:
+            hint = "nbsync does not copy from S3 to S3. Are LOCAL and REMOTE swapped?"
+            raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", hint)
         self.location: Location = parse_location(call.remote)
         self.local = call.local or os.path.join(".", self.location.name)
         self.root = os.path.abspath(os.path.expanduser(self.local))
@@ -69,7 +72,9 @@ class Run:
             direction=call.direction,
         )  # fmt: skip
         common_put_headers(self.options)
-        self._admits = _make_filter(self.options)
+        self._listed = _read_list(self.options.files_from)
+        self._admits = _make_filter(self.options, self._listed)
+        self._unseen = set(self._listed or ())  # of the paths in --files-from
 
     def execute(self) -> SyncResult:
         """Do it; what was refused or broke off is in the result's `error`."""
@@ -77,15 +82,22 @@ class Run:
         result = self.result
         try:
             self._run()
+        except NoSuchBucket as error:
+            result.error = error
+            if os.path.isdir(self.call.remote):
+                result.error = NoSuchBucket(error.message, f"There is a folder {self.call.remote} here: is it swapped?")
         except NbsyncError as error:
             result.error = error
         except (WireError, OSError) as error:
             result.error = translate(error, self.location.uri)
         if self._stopped:
-            result.error = Interrupted("stopped by the user, what was done is kept", "Run it again to do the rest")
+            result.error = Interrupted(
+                "stopped by the user; every file that was finished is kept", "Run it again to do the rest"
+            )
         if self._bucket is not None:
             result.requests = {**result.requests, **self._bucket.counts.snapshot()}
             self._bucket.client.close()
+        result.files.sort(key=lambda row: row.path)
         result.seconds = time.monotonic() - started
         self.board.state = "cancelled" if self._stopped else "failed" if result.error else "done"
         return result
@@ -113,18 +125,16 @@ class Run:
         if self.cancel.is_set():
             raise Aborted("stopped before it began")
         self.board.state = "syncing"
-        prefix, remote = self._remote(bucket)
-        room = self._open_room()
+        room = None
         try:
-            place = find_place(self.root)
-            path = os.path.join(place, "state.sqlite3")
-            if room is not None and not room.is_new and not os.path.exists(path):
-                self.result.notes.append(f"{_NO_RECORD}: the state database is gone, and is begun anew")
-            state = self._open_state(bucket, prefix, path)
-            try:
-                self._sync(bucket, prefix, remote, room, state)
-            finally:
-                state.close()
+            if os.path.isdir(os.path.join(find_place(self.root), "stage")):
+                room = self._open_room()  # first of all: what another run is doing must not be seen half done
+            prefix, remote = self._remote(bucket)
+            if room is None:
+                room = self._open_room()
+                if room is not None and not room.is_new:  # another run came first: look again
+                    prefix, remote = self._remote(bucket)
+            self._with_state(bucket, prefix, remote, room)
         except GuardRefusal:
             if room is not None and self._made:  # refused before anything was changed: no empty LOCAL either
                 shutil.rmtree(self._made)
@@ -132,6 +142,16 @@ class Run:
         finally:
             if room is not None:
                 room.close()
+
+    def _with_state(self, bucket: Bucket, prefix: str, remote: Iterator[RemoteEntry], room: Room | None) -> None:
+        path = os.path.join(find_place(self.root), "state.sqlite3")
+        if room is not None and not room.is_new and not os.path.exists(path):
+            self.result.notes.append(f"{_NO_RECORD}: the state database is gone, and is begun anew")
+        state = self._open_state(bucket, prefix, path)
+        try:
+            self._sync(bucket, prefix, remote, room, state)
+        finally:
+            state.close()
 
     def _check_local(self) -> None:
         exists = os.path.lexists(self.root)
@@ -154,7 +174,8 @@ class Run:
                 only = one.path  # what else LOCAL holds, or held, is not this run's business
                 self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])
-            self.result.notes.append(f"there is nothing under {self.location.uri}")
+            pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
+            self.result.notes.append(f"there is nothing under {self.location.uri}{pattern}")
         return prefix, entries if first is None else chain([first], entries)
 
     def _open_room(self) -> Room | None:
@@ -171,9 +192,16 @@ class Run:
         elif not os.path.isdir(self.root):
             return None
         now_ns = self._now_ns()
-        room = Room(self.root, find_place(self.root), f"{now_ns}-{os.getpid()}", wait=self.wait)
+        stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
+        run = f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
+        room = Room(self.root, find_place(self.root), run, wait=self.wait, on_wait=self._note_waiting)
+        self.board.state = "syncing"
         room.purge_trash(now_ns / 1e9)
         return room
+
+    def _note_waiting(self, owner: str) -> None:
+        self.board.state = "waiting"
+        self.result.notes.append(f"another nbsync run ({owner}) was at work here: this one waited for it")
 
     def _open_state(self, bucket: Bucket, prefix: str, path: str) -> State:
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
@@ -238,6 +266,7 @@ class Run:
         if source is None:
             return
         self._seen += 1
+        self._unseen.discard(source.path)
         if isinstance(source, LocalEntry) and source.kind is Kind.UNREADABLE_FOLDER and self.execution is not None:
             self.execution.distrust(f"{source.path} could not be read")
 
@@ -262,9 +291,20 @@ class Run:
         kinds = {kind for kind, _ in self.options.filters}
         if kinds == {"include"}:
             notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")
+        if (
+            (self.options.filters or self._listed is not None)
+            and self._seen
+            and not self.board.files_total
+            and not any(self.result.counts.values())
+        ):
+            notes.append(f"the filters left none of the {self._seen:,} files of the source")
+        if self._unseen:
+            some = ", ".join(sorted(self._unseen)[:3])
+            notes.append(f"{len(self._unseen):,} of the paths in --files-from are not in the source: {some}")
         if room is not None and os.path.isdir(room.trash):
             files, size = room.trash_summary()
-            notes.append(f"{files} replaced or deleted local files ({size:,} bytes) were kept in {room.trash}")
+            what = "1 local file" if files == 1 else f"{files:,} local files"
+            notes.append(f"{what} ({size:,} bytes), replaced or deleted by this run, kept for 7 days in {room.trash}")
 
 
 def _first_missing(path: str) -> str:
@@ -275,15 +315,21 @@ def _first_missing(path: str) -> str:
     return missing
 
 
-def _make_filter(options: Options) -> Callable[[str], bool]:
-    """Which paths are in scope: the filters, and the list of --files-from."""
-    filters = Filters(options.filters)
-    if not options.files_from:
-        return filters.admits
+def _read_list(path: str) -> frozenset[str] | None:
+    """The paths that --files-from names; None without it."""
+    if not path:
+        return None
     try:
-        with open(options.files_from, encoding="utf-8-sig") as file:
-            listed = read_files_from(file)
+        with open(path, encoding="utf-8-sig") as file:
+            return read_files_from(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise UsageError(f"--files-from {options.files_from}: {reason}") from None
+        raise UsageError(f"--files-from {path}: {reason}") from None
+
+
+def _make_filter(options: Options, listed: frozenset[str] | None) -> Callable[[str], bool]:
+    """Which paths are in scope: the filters, and the list of --files-from."""
+    filters = Filters(options.filters)
+    if listed is None:
+        return filters.admits
     return lambda path: path in listed and filters.admits(path)

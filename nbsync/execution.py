@@ -70,7 +70,12 @@ class Execution:
         finally:
             for outcome in runner.finish():
                 self._tally.take(outcome)
+        self._raise_failure(runner)
+
+    def _raise_failure(self, runner: Runner[Outcome] | Runner[Action]) -> None:
+        """What ended the run from within ends it; nobody goes on waiting for an answer."""
         if runner.failure is not None:
+            self._ctx.bucket.client.abort()
             raise runner.failure
 
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
@@ -136,8 +141,7 @@ class Execution:
                     keep([action])
         finally:
             keep(runner.finish())
-        if runner.failure is not None:
-            raise runner.failure
+        self._raise_failure(runner)
         return need
 
     def _delete(self, spool: Spool) -> None:

@@ -71,7 +71,7 @@ class Options:
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate")
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
                           parse="seconds", commands=REMOTE_COMMANDS)  # fmt: skip
-    retries: int = _how(5, "times that a failed request is tried again", metavar="N", parse="count",
+    retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
                         commands=REMOTE_COMMANDS)  # fmt: skip
 
     profile: str = _where("", "a profile of the AWS configuration", metavar="NAME")
@@ -231,11 +231,12 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _filters(value: Any) -> tuple[tuple[str, str], ...]:
-    filters = tuple((str(kind), pattern) for kind, pattern in value or ())
-    for kind, pattern in filters:
-        if kind not in ("include", "exclude") or not isinstance(pattern, str):
+    filters = tuple(value or ())
+    for pair in filters:
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and pair[0] in ("include", "exclude")
+                and isinstance(pair[1], str)):  # fmt: skip
             raise ValueError('takes pairs ("include" or "exclude", pattern)')
-    return filters
+    return tuple((kind, pattern) for kind, pattern in filters)
 
 
 _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters}

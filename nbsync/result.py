@@ -24,7 +24,7 @@ class SyncResult:
         direction: `pull` or `push`, also of a plan.
         remote: `s3://bucket/prefix/`.
         local: the directory, as given.
-        files: one Row a path, in the order in which they ended.
+        files: one Row a path; in path order once the run has ended.
         problems: what the user should look at.
         notes: remarks on the whole run.
         counts: rows by status; complete even when hit rows are left out.

@@ -114,7 +114,7 @@ def _blocked(one: Joined, policy: Policy) -> Action | None:
     if not way:
         return None
     if not policy.delete or not movable or not policy.admits(way):
-        hint = "move it away" if policy.delete else "move it away, or use --delete"
+        hint = "move it away, or use --delete" if movable and not policy.delete else "move it away"
         subject = "is" if way == one.path else f"({way}) is"
         return _settled(one, Status.CONFLICT, f"{what} {subject} in the way: {hint}", problem="conflict")
     return _work(one, Verb.DOWNLOAD, f"replaces {what}")._replace(in_the_way=way)

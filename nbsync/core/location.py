@@ -100,6 +100,8 @@ def parse_location(text: str) -> Location:
 def _without_scheme(text: str) -> str:
     if not text.strip():
         raise UsageError("REMOTE is empty", "Write s3://bucket/prefix")
+    if re.match(r"s3:?/", text, re.IGNORECASE) and not text.lower().startswith("s3://"):
+        raise UsageError("REMOTE begins with something like s3:// that is not it", "Write s3://bucket/prefix")
     scheme = _SCHEME.match(text)
     if scheme is None:
         if _LOCAL_LOOKING.match(text):

@@ -219,7 +219,7 @@ class Snapshot(NamedTuple):
     command: str
     remote: str
     local: str
-    state: str  # starting, syncing, deleting, done, cancelled, failed
+    state: str  # starting, waiting (for another run), syncing, deleting, done, cancelled, failed
     counts: dict[str, int]  # by status, as in the contract
     listing_done: bool  # files_total and bytes_total are final
     files_done: int

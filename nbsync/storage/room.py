@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from typing import IO
 
-from nbsync.errors import LocalError, LockedError
+from nbsync.errors import LocalError, LockedError, one_line
 from nbsync.storage.local import OWN_ROOM
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
+_LOCK_LOOK_SECONDS = 0.2
 
 
 class Room:
@@ -28,15 +29,17 @@ class Room:
         place: the room's directory: `root/.nbsync`, or elsewhere when LOCAL cannot be written.
         run: a name for this run, unique among runs; names its trash.
         wait: sleeps so many seconds, returns True when the run was cancelled.
+        on_wait: told who holds the lock, before it is waited for.
 
     Attributes:
-        is_new: no run was here before.
+        is_new: no run was here before, nor came first while this one waited.
 
     Raises:
         LocalError: the room cannot be made. LockedError: another run holds it for too long.
     """
 
-    def __init__(self, root: str, place: str, run: str, *, wait: Callable[[float], bool]) -> None:
+    def __init__(self, root: str, place: str, run: str, *, wait: Callable[[float], bool],
+                 on_wait: Callable[[str], None] = lambda _owner: None) -> None:  # fmt: skip
         self.root = root
         self.place = place
         self.stage = os.path.join(place, "stage")
@@ -48,10 +51,31 @@ class Room:
             self.is_new = not os.path.exists(os.path.join(place, ".gitignore"))
             os.makedirs(self.stage, exist_ok=True)
             self._write_gitignore()
-            self._lock = _lock(os.path.join(place, "lock"), root, wait)
+            self._lock = self._take_lock(wait, on_wait)
         except OSError as error:
             raise LocalError(f"{place}: {error.strerror}", "Check the folder's permissions and the disk") from None
         self._empty_stage()
+
+    def _take_lock(self, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> IO[str]:
+        """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
+        file = open(os.path.join(self.place, "lock"), "a+")  # noqa: SIM115 (it stays open: it is the lock)
+        waited = 0.0
+        while not _try_lock(file):
+            file.seek(0)
+            owner = one_line(file.read(200).strip()) or "unknown"
+            if not waited:
+                self.is_new = False
+                on_wait(owner)
+            if waited >= LOCK_WAIT_SECONDS or wait(_LOCK_LOOK_SECONDS):
+                file.close()
+                hint = "Wait for it to end, or stop it, then run this again"
+                raise LockedError(f"{self.root} is in use by another nbsync run ({owner})", hint)
+            waited += _LOCK_LOOK_SECONDS
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()}\n")
+        file.flush()
+        return file
 
     def _write_gitignore(self) -> None:
         with contextlib.suppress(FileExistsError), open(os.path.join(self.place, ".gitignore"), "x") as file:
@@ -125,27 +149,6 @@ def _user_place(root: str) -> str:
 
     name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
     return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), name)
-
-
-def _lock(path: str, root: str, wait: Callable[[float], bool]) -> IO[str]:
-    """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
-    file = open(path, "a+")  # noqa: SIM115 (it stays open: it is the lock)
-    waited = 0.0
-    while not _try_lock(file):
-        if waited >= LOCK_WAIT_SECONDS:
-            file.seek(0)
-            owner = file.read(200).strip() or "unknown"
-            file.close()
-            raise LockedError(f"{root} is in use by another nbsync run ({owner})", "Wait for it, or stop it")
-        if wait(0.2):
-            file.close()
-            raise LockedError(f"{root} is in use by another nbsync run")
-        waited += 0.2
-    file.seek(0)
-    file.truncate()
-    file.write(f"process {os.getpid()}\n")
-    file.flush()
-    return file
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -14,6 +14,7 @@ from nbsync.options import Options
 from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
 from nbsync.transfer.limiter import Limiter
+from nbsync.transfer.outage import Outage
 
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 
@@ -36,6 +37,7 @@ class Context:
     now_ns: Callable[[], int] = time.time_ns
     sleep: Callable[[float], None] = time.sleep
     clearing: threading.Lock = field(default_factory=threading.Lock)  # held while a path is moved out of the way
+    outage: Outage = field(default_factory=Outage)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def cancelled(self) -> bool:

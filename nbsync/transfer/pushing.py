@@ -37,7 +37,7 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
             if changed.stored_etag:  # the object to replace now is the one that we have just made
                 remote = RemoteEntry(action.path, key, local.size, changed.stored_etag, 0)
         except ServiceError as error:
-            if error.status not in (404, 409, 412):
+            if error.status not in (409, 412) and not (error.status == 404 and remote is not None):
                 raise
             if error.status == 412:
                 ctx.bucket.can.refused_a_condition()

@@ -92,6 +92,8 @@ class Runner(Generic[T]):
             with contextlib.suppress(queue.Empty):
                 while True:
                     self._todo.get_nowait()
+            self._unfinished = len(self._done)
+            yield from self._ended()
         for _ in self._threads:
             self._todo.put(None)
 

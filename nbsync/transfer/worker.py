@@ -43,6 +43,7 @@ class Worker:
                 outcome = settled(action)
             else:
                 outcome = self._carry_out(action)
+                self.ctx.outage.passed()
         except (InterruptedError, Aborted):
             outcome = _failed(action, Status.CANCELLED, "stopped", "")
         except FileChanged:
@@ -74,6 +75,7 @@ class Worker:
     def _what(self, error: Exception) -> tuple[Status, str, str]:
         if self.ctx.cancelled():
             return Status.CANCELLED, "stopped", ""
+        self.ctx.outage.failed(error)
         return Status.FAILED, words(error), "failed"
 
     def resolve(self, action: Action) -> Action:

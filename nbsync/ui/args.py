@@ -212,7 +212,7 @@ def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str,
     """`words` as the `remote` and `local` of a Call."""
     wanted = " ".join([command, *names])
     if len(words) > len(names):
-        hint = f"It is: {wanted}. A name with spaces needs quotes."
+        hint = f"It is: {wanted}. Quote patterns (the shell expands a bare *) and names with spaces"
         raise UsageError(f"{command} does not take the word {words[len(names)]!r}", hint)
     for name, word in zip(names, words, strict=False):
         if not word:

@@ -25,7 +25,9 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     lines += _rows(seen, colour)
     lines += [f"  ! {words.clean(p.path, _PATH)}: {words.clean(p.message, _TEXT)}" for p in seen.problems]
     if seen.more_problems:
-        lines.append(f"  … and {words.number(seen.more_problems, 'more problem')}: r.problems or --json")
+        lines.append(
+            f"  … and {words.number(seen.more_problems, 'more problem')}: --json shows all, r.problems in Python"
+        )
     lines += [f"  note: {words.clean(note, _TEXT)}" for note in seen.notes]
     if seen.error:
         lines.append(f"  {seen.verdict}: {words.clean(seen.error, _PATH)}")
@@ -38,7 +40,8 @@ def one_line_summary(result: SyncResult) -> str:
     told = [f"{count:,} {status}" for status, count in seen.counts] or ["no files"]
     told += [fact for fact in seen.facts[1:] if fact.endswith(("moved", "saved", "move"))] + seen.facts[:1]
     mark = "✓" if seen.good else f"✗ {seen.verdict}:"
-    return f"{words.clean(seen.title, _PATH)}: {mark} {', '.join(told)}"
+    why = f"; {words.clean(seen.error, _TEXT)}" if seen.error else ""
+    return f"{words.clean(seen.title, _PATH)}: {mark} {', '.join(told)}{why}"
 
 
 def results_text(results: Iterable[SyncResult | Listing]) -> str:
@@ -56,7 +59,7 @@ def listing_text(listing: Listing) -> str:
     lines = [words.clean(listing.remote, _PATH), *listing_lines(listing.entries[:MAX_LISTED])]
     more = len(listing.entries) - MAX_LISTED
     if more > 0:
-        lines.append(f"… and {more:,} more: r.entries or --json")
+        lines.append(f"… and {more:,} more: --json shows all, r.entries in Python")
     return "\n".join([*lines, listing_total(listing), *(f"note: {words.clean(note, _TEXT)}" for note in listing.notes)])
 
 
@@ -103,7 +106,7 @@ def _rows(seen: View, colour: bool) -> list[str]:
     label = max((len(word(row)) for row in seen.rows), default=0)
     lines = [_row(row, path, wide, label, colour) for row, path in zip(seen.rows, paths, strict=True)]
     if seen.more:
-        lines.append(f"  … and {seen.more:,} more: r.to_pandas() or --json")
+        lines.append(f"  … and {seen.more:,} more: --json shows all, r.to_pandas() in Python")
     if seen.hits:
         lines.append(f"  = {seen.hits}")
     return lines

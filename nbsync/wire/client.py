@@ -213,7 +213,7 @@ class Client:
                 head, request.body, head_only=request.method == "HEAD", sink=request.sink, meter=request.meter
             )
         except ConnectionLost as lost:
-            lost.unreachable = (lost.refused or lost.unresolved) and not self.ever_answered
+            lost.unreachable = not self.ever_answered
             raise
         finally:
             self.counts.add(request.kind, connection.written - before)

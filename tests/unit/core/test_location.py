@@ -65,7 +65,7 @@ def test_parse(text: str, bucket: str, prefix: str) -> None:
         ("bucket\n", "cannot be a bucket's name"),
         ("bücket", "cannot be a bucket's name"),
         ("b" * 256, "cannot be a bucket's name"),
-        ("s3:/bucket/x", "cannot be a bucket's name"),
+        ("s3:/bucket/x", "Write s3://bucket/prefix"),
         ("-/x\ud800", "not valid Unicode"),
         ("gs://bucket/x", "begins with gs://"),
         ("http://localhost:9000/bucket", "--endpoint-url"),
