@@ -147,5 +147,5 @@ def test_any_order_of_changes_and_syncs(moto_server: Server) -> None:
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a failure would take minutes
-        ),  # fmt: skip
+        ),
     )
