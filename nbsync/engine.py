@@ -6,7 +6,6 @@ Runs in a thread of its own, which owns the state database, the tally and the ru
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,24 +16,23 @@ from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
-from nbsync.errors import GuardRefusal, Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
+from nbsync.errors import Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.execution import Execution
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
 from nbsync.storage.listing import list_objects, single_object
 from nbsync.storage.local import kept_below, scan
-from nbsync.storage.room import Room, find_place
+from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
-from nbsync.storage.state import RemoteName, State, open_state
+from nbsync.storage.state import RemoteName, State
 from nbsync.storage.twins import without_twins
 from nbsync.tally import Board, Tally
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.limiter import Limiter
 from nbsync.wire.errors import Aborted, WireError
-
-_NO_RECORD = "protection: no record"
+from nbsync.workplace import NO_RECORD, RoomTaken, Workplace
 
 
 class Run:
@@ -65,7 +63,6 @@ class Run:
         self.execution: Execution | None = None
         self._now_ns = now_ns
         self._stopped = False
-        self._made: str = ""  # LOCAL's topmost folder that this run made
         self._bucket: Bucket | None = None
         self.result = SyncResult(
             command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run,
@@ -124,34 +121,20 @@ class Run:
         bucket = self._bucket = Bucket(self.location, self.options, wait=self.wait, on_slow_down=self._slow_down)
         if self.cancel.is_set():
             raise Aborted("stopped before it began")
-        self.board.state = "syncing"
-        room = None
-        try:
-            if os.path.isdir(os.path.join(find_place(self.root), "stage")):
-                room = self._open_room()  # first of all: what another run is doing must not be seen half done
-            prefix, remote = self._remote(bucket)
-            if room is None:
-                room = self._open_room()
-                if room is not None and not room.is_new:  # another run came first: look again
-                    prefix, remote = self._remote(bucket)
-            self._with_state(bucket, prefix, remote, room)
-        except GuardRefusal:
-            if room is not None and self._made:  # refused before anything was changed: no empty LOCAL either
-                shutil.rmtree(self._made)
-            raise
-        finally:
-            if room is not None:
-                room.close()
-
-    def _with_state(self, bucket: Bucket, prefix: str, remote: Iterator[RemoteEntry], room: Room | None) -> None:
-        path = os.path.join(find_place(self.root), "state.sqlite3")
-        if room is not None and not room.is_new and not os.path.exists(path):
-            self.result.notes.append(f"{_NO_RECORD}: the state database is gone, and is begun anew")
-        state = self._open_state(bucket, prefix, path)
-        try:
-            self._sync(bucket, prefix, remote, room, state)
-        finally:
-            state.close()
+        while True:
+            place = Workplace(
+                self.root, self.local, self.direction, changes=not self.dry_run, wait=self.wait,
+                on_wait=self._note_waiting, now_ns=self._now_ns,
+            )  # fmt: skip
+            try:
+                place.begin()
+                self.board.state = "syncing"
+                self._sync(bucket, place)
+                return
+            except RoomTaken:
+                self.result.notes.clear()
+            finally:
+                place.close()
 
     def _check_local(self) -> None:
         exists = os.path.lexists(self.root)
@@ -178,55 +161,38 @@ class Run:
             self.result.notes.append(f"there is nothing under {self.location.uri}{pattern}")
         return prefix, entries if first is None else chain([first], entries)
 
-    def _open_room(self) -> Room | None:
-        if self.dry_run:
-            return None
-        if self.direction is Direction.PULL:
-            try:
-                self._made = _first_missing(self.root)
-                os.makedirs(self.root, exist_ok=True)
-            except OSError as error:
-                raise LocalError(f"{self.local} cannot be made: {error.strerror}", "Choose another LOCAL") from None
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise LocalError(f"{self.local} cannot be written", "Check its permissions, or choose another LOCAL")
-        elif not os.path.isdir(self.root):
-            return None
-        now_ns = self._now_ns()
-        stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
-        run = f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
-        room = Room(self.root, find_place(self.root), run, wait=self.wait, on_wait=self._note_waiting)
-        self.board.state = "syncing"
-        room.purge_trash(now_ns / 1e9)
-        return room
-
     def _note_waiting(self, owner: str) -> None:
         self.board.state = "waiting"
         self.result.notes.append(f"another nbsync run ({owner}) was at work here: this one waited for it")
 
-    def _open_state(self, bucket: Bucket, prefix: str, path: str) -> State:
-        name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
-        state = open_state(path, name, writable=not self.dry_run and os.path.isdir(os.path.dirname(path)))
-        self.result.notes += state.notes
-        return state
-
-    def _sync(
-        self, bucket: Bucket, prefix: str, remote: Iterator[RemoteEntry], room: Room | None, state: State
-    ) -> None:
+    def _sync(self, bucket: Bucket, place: Workplace) -> None:
+        prefix, remote = self._remote(bucket)
+        state = place.open_record(RemoteName(bucket.endpoint, self.location.bucket, prefix))
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
-            bucket, self.root, self.options, prefix, room, limiter, self.cancel, self.dry_run, now_ns=self._now_ns
+            bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run, now_ns=self._now_ns
         )
-        tally = Tally(self.result, self.board, None if self.dry_run else state)
-        self.execution = Execution(ctx, self.direction, self.board, tally)
-        try:
-            self.execution.run(self._actions(remote, state, tally), self._source_guard)
-        finally:
-            tally.flush()
-            if room is not None and tally.youngest_ctime_ns:
-                room.wait_out_tick(tally.youngest_ctime_ns)
-            self._note(bucket, room, state)
+        tally = Tally(self.result, self.board)
 
-    def _actions(self, remote: Iterator[RemoteEntry], state: State, tally: Tally) -> Iterator[Action]:
+        def prepare() -> None:
+            tally.state = place.prepare()
+            ctx.room = place.room
+
+        self.execution = Execution(ctx, self.direction, self.board, tally, prepare)
+        try:
+            self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
+        finally:
+            self.result.notes += state.notes
+            self._settle(place, tally)
+            self._note(bucket, place.room, state)
+
+    def _settle(self, place: Workplace, tally: Tally) -> None:
+        """Write the last of the record, and let no later edit look as old as what it says."""
+        tally.flush()
+        if place.room is not None and tally.youngest_ctime_ns:
+            place.room.wait_out_tick(tally.youngest_ctime_ns)
+
+    def _actions(self, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally) -> Iterator[Action]:
         """Every Action of the run, settled or to do, as the join brings them."""
         policy = decide.Policy(
             self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
@@ -237,7 +203,7 @@ class Run:
         for one in join(self._scan(), remote, state.rows()):
             self._count_source(one)
             action = decide.decide(one, policy)
-            if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and not self._made:
+            if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and not place.is_new:
                 action = self._look_at_folder(one, action, policy)
             if action is not None:
                 yield action
@@ -287,7 +253,7 @@ class Run:
         if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
             notes.append("conditional DELETE is unproven on this server: best effort")
         if state.fresh and any(row.reason == decide.NEVER_SYNCED for row in rows):
-            notes.append(f"{_NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
+            notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         kinds = {kind for kind, _ in self.options.filters}
         if kinds == {"include"}:
             notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")
@@ -305,14 +271,6 @@ class Run:
             files, size = room.trash_summary()
             what = "1 local file" if files == 1 else f"{files:,} local files"
             notes.append(f"{what} ({size:,} bytes), replaced or deleted by this run, kept for 7 days in {room.trash}")
-
-
-def _first_missing(path: str) -> str:
-    """The topmost folder of `path` that is not there yet; empty if all are."""
-    missing = ""
-    while not os.path.isdir(path):
-        missing, path = path, os.path.dirname(path)
-    return missing
 
 
 def _read_list(path: str) -> frozenset[str] | None:

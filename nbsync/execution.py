@@ -25,9 +25,15 @@ _DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
 class Execution:
-    """Runs the Actions of one run."""
+    """Runs the Actions of one run.
 
-    def __init__(self, ctx: Context, direction: Direction, board: Board, tally: Tally) -> None:
+    `prepare` is called before the first change, and before anything is tallied.
+    """
+
+    def __init__(
+        self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None]
+    ) -> None:
+        self._prepare = prepare
         self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
         self._distrust = ""
         self.runner: Runner[Outcome] | Runner[Action] | None = None
@@ -64,6 +70,7 @@ class Execution:
     # ---- streaming ----------------------------------------------------------------------------------
 
     def _stream(self, actions: Iterable[Action]) -> None:
+        self._prepare()
         runner = self._start(lambda worker, action: worker.perform(action))
         try:
             self._feed(runner, actions)

@@ -35,14 +35,15 @@ class Tally:
     Args:
         result: is filled.
         board: is kept up to date.
-        state: where records go; None in a run that changes nothing.
         now: monotonic seconds.
+
+    Attributes:
+        state: where records go; None in a run that changes nothing, or has not begun to.
     """
 
-    def __init__(
-        self, result: SyncResult, board: Board, state: State | None, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._result, self._board, self._state, self._now = result, board, state, now
+    def __init__(self, result: SyncResult, board: Board, now: Callable[[], float] = time.monotonic) -> None:
+        self._result, self._board, self._now = result, board, now
+        self.state: State | None = None
         self._records: list[RecordedEntry] = []
         self._forget: list[str] = []
         self._flushed_at = now()
@@ -81,7 +82,7 @@ class Tally:
             self._board.problems = tuple(self._result.problems[-_MAX_PROBLEMS_SHOWN:])
 
     def _remember(self, record: RecordedEntry) -> None:
-        if self._state is None:
+        if self.state is None:
             return
         self._records.append(record)
         self.youngest_ctime_ns = max(self.youngest_ctime_ns, record.ctime_ns)
@@ -94,8 +95,8 @@ class Tally:
 
     def flush(self) -> None:
         """Write what has been taken in to the state."""
-        if self._state is not None and (self._records or self._forget):
-            self._state.record(self._records, self._forget)
+        if self.state is not None and (self._records or self._forget):
+            self.state.record(self._records, self._forget)
             self._records, self._forget = [], []
         self._flushed_at = self._now()
 

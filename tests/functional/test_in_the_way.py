@@ -210,7 +210,7 @@ def test_each_run_has_its_own_trash(world: World) -> None:
         world.put("f", b"remote %d" % number)
         world.write("f", b"local %d" % number)
         notes = world.pull().notes
-        assert any(note.startswith("1 replaced or deleted local file") for note in notes)
+        assert any(note.startswith("1 local file (") for note in notes)
     assert [content for _, content in world.trash()] == [b"local 0", b"local 1", b"local 2"]
     assert len(os.listdir(world.local / ".nbsync" / "trash")) == 3
 

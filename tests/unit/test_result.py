@@ -14,7 +14,7 @@ from nbsync.tally import Board, Tally
 
 def made(*outcomes: Outcome) -> SyncResult:
     result = SyncResult(command="pull", remote="s3://b/p/", local="data")
-    tally = Tally(result, Board(), None)
+    tally = Tally(result, Board())
     for outcome in outcomes:
         tally.take(outcome)
     return result
@@ -98,7 +98,8 @@ def test_records_are_written_in_batches_and_what_is_gone_is_forgotten() -> None:
             self.calls.append((len(entries), list(forget)))
 
     state, clock = Written(), iter(range(0, 10_000))
-    tally = Tally(made(), Board(), state, now=lambda: next(clock) / 1e6)  # type: ignore[arg-type]
+    tally = Tally(made(), Board(), now=lambda: next(clock) / 1e6)
+    tally.state = state  # type: ignore[assignment]
     record = RecordedEntry("b", "e", "", 5, 1, 2, 3, "md5:x")
     for _ in range(2_500):
         tally.take(MISS._replace(record=record))

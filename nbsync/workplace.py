@@ -1,0 +1,125 @@
+"""LOCAL's side of one run: when its folder, its room with the lock, and its record are opened or made.
+
+A room that is there is locked before anything is looked at, so that what another run is doing is never
+seen half done. One that is not there is made just before the first change, after the guards have
+answered: a run that is refused makes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from nbsync.core.model import Direction
+from nbsync.errors import LocalError
+from nbsync.storage.room import Room, find_place
+from nbsync.storage.state import RemoteName, State, open_state
+
+NO_RECORD = "protection: no record"
+
+
+class RoomTaken(Exception):
+    """Another run began in LOCAL while this one looked: what was seen may be stale. Begin again."""
+
+
+class Workplace:
+    """One LOCAL during one run; used by the run's own thread.
+
+    Attributes:
+        room: None where nothing is written locally (yet).
+        is_new: LOCAL was not there when the run began.
+
+    Args:
+        root: LOCAL's absolute path.
+        name: LOCAL as the user wrote it.
+        changes: False for a plan or dry run: nothing is created.
+        wait: sleeps so many seconds, returns True when the run was cancelled.
+        on_wait: told who holds the lock, before it is waited for.
+        now_ns: the wall clock.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        direction: Direction,
+        *,
+        changes: bool,
+        wait: Callable[[float], bool],
+        on_wait: Callable[[str], None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.root, self._name, self._direction, self._changes = root, name, direction, changes
+        self._wait, self._on_wait, self._now_ns = wait, on_wait, now_ns
+        self.is_new = not os.path.isdir(root)
+        self.room: Room | None = None
+        self._remote: RemoteName | None = None
+        self._state: State | None = None
+
+    def begin(self) -> None:
+        """Take the lock, if there is a room to lock.
+
+        Raises:
+            LocalError, LockedError: see Room.
+        """
+        if self._changes and os.path.isdir(os.path.join(find_place(self.root), "stage")):
+            self.room = self._open_room()
+
+    def open_record(self, remote: RemoteName) -> State:
+        """What was recorded of `remote` here; what is remarkable about it is in its notes.
+
+        Raises:
+            LocalError: see open_state.
+        """
+        path = os.path.join(find_place(self.root), "state.sqlite3")
+        gone = self.room is not None and not self.room.is_new and not os.path.exists(path)
+        self._remote = remote
+        self._state = open_state(path, remote, writable=self.room is not None)
+        if gone:
+            self._state.notes.append(f"{NO_RECORD}: the state database is gone, and is begun anew")
+        return self._state
+
+    def prepare(self) -> State | None:
+        """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
+
+        Raises:
+            RoomTaken: somebody else made the room meanwhile. LocalError, LockedError: it cannot be made.
+        """
+        if not self._changes:
+            return None
+        if self.room is None:
+            if self._direction is Direction.PULL:
+                self._make_local()
+            elif not os.path.isdir(self.root):
+                return None  # a push of nothing: see --allow-empty-source
+            self.room = self._open_room()
+            if not self.room.is_new:
+                raise RoomTaken
+            assert self._remote is not None  # the record was opened before
+            self.open_record(self._remote)
+        return self._state
+
+    def _make_local(self) -> None:
+        try:
+            os.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise LocalError(f"{self._name} cannot be made: {error.strerror}", "Choose another LOCAL") from None
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise LocalError(f"{self._name} cannot be written", "Check its permissions, or choose another LOCAL")
+
+    def _open_room(self) -> Room:
+        now_ns = self._now_ns()
+        stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
+        run = f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
+        room = Room(self.root, find_place(self.root), run, wait=self._wait, on_wait=self._on_wait)
+        room.purge_trash(now_ns / 1e9)
+        return room
+
+    def close(self) -> None:
+        """Give back the lock and the record."""
+        if self._state is not None:
+            self._state.close()
+        if self.room is not None:
+            self.room.close()
+        self._state = self.room = None
