@@ -56,7 +56,8 @@ class Installer:
                 raise IsADirectoryError(EEXIST, "a folder is in the way", path)
             if keep_old or expected is None or not same_stat(old, expected):
                 self.to_trash(path, leave=True)
-            os.chmod(staged, stat.S_IMODE(old.st_mode))
+            if stat.S_ISREG(old.st_mode):  # a link's mode says nothing
+                os.chmod(staged, stat.S_IMODE(old.st_mode))
         try:
             os.replace(staged, name, dst_dir_fd=fd)
         except OSError as error:

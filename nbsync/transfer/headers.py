@@ -73,7 +73,7 @@ def format_mtime(mtime_ns: int) -> str:
 
 def parse_mtime(text: str) -> int | None:
     """What `format_mtime` (or rclone, or s3fs) wrote, in ns; None for anything else."""
-    found = re.fullmatch(r"(-?)(\d{1,11})(?:\.(\d{1,18}))?", text.strip())
+    found = re.fullmatch(r"(-?)(\d{1,11})(?:\.(\d{1,18}))?", text.strip(), re.ASCII)
     if not found:
         return None
     value = int(found[2]) * 10**9 + int((found[3] or "0")[:9].ljust(9, "0"))

@@ -1,0 +1,134 @@
+"""The scan: its order, what it shows of odd entries, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbsync.core.model import Kind
+from nbsync.errors import LocalError
+from nbsync.storage import local
+from nbsync.storage.local import kept_below, scan
+
+
+def touch(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"1")
+
+
+NAMES = st.text("a!-.0z\U0001f600\uffff", min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
+PATHS = st.lists(st.lists(NAMES, min_size=1, max_size=3).map("/".join), max_size=10)
+
+
+@given(PATHS)
+def test_order_is_that_of_the_whole_path(tmp_path_factory: pytest.TempPathFactory, paths: list[str]) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    made = set()
+    for path in paths:
+        if not any(f"{other}/".startswith(f"{path}/") or f"{path}/".startswith(f"{other}/") for other in made):
+            touch(root, path)
+            made.add(path)
+
+    assert [entry.path for entry in scan(str(root))] == sorted(made, key=str.encode)
+
+
+def test_traps_of_order(tmp_path: Path) -> None:
+    paths = ["xyz-1", "xyz/test", "xyz0", "xyz1/test", "xyz!"]
+    touch(tmp_path, *paths)
+    assert [entry.path for entry in scan(str(tmp_path))] == ["xyz!", "xyz-1", "xyz/test", "xyz0", "xyz1/test"]
+
+
+def test_stat(tmp_path: Path) -> None:
+    touch(tmp_path, "f")
+    os.utime(tmp_path / "f", ns=(1, 1_672_628_645_123_456_789))
+    at = (tmp_path / "f").stat()
+    [entry] = scan(str(tmp_path))
+    assert entry == ("f", Kind.FILE, 1, 1_672_628_645_123_456_789, at.st_ctime_ns, at.st_ino, "")
+
+
+def test_odd_entries(tmp_path: Path) -> None:
+    touch(tmp_path, "file", "folder/x")
+    os.mkfifo(tmp_path / "fifo")
+    for name, target in (("broken", "nowhere"), ("link", "file"), ("linked", "folder"), ("self", "self")):
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+
+    found = {entry.path: entry.kind for entry in scan(str(tmp_path))}
+
+    assert found == {
+        "broken": Kind.BROKEN_LINK, "fifo": Kind.SPECIAL, "file": Kind.FILE, "folder/x": Kind.FILE,
+        "link": Kind.SYMLINK, "linked": Kind.SYMLINK, "self": Kind.BROKEN_LINK, "\udcff": Kind.UNREADABLE}  # fmt: skip
+
+
+def test_links_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "root/real/x", "outside/y")
+    root = tmp_path / "root"
+    (root / "file").symlink_to(tmp_path / "outside" / "y")
+    (root / "folder").symlink_to(tmp_path / "outside")
+    (root / "real" / "up").symlink_to("..")
+    (tmp_path / "outside" / "back").symlink_to(root / "real")
+    os.mkfifo(tmp_path / "fifo")
+    (root / "fifo").symlink_to(tmp_path / "fifo")
+
+    found = {entry.path: entry.kind for entry in scan(str(root), follow_symlinks=True)}
+
+    assert found == {
+        "fifo": Kind.SPECIAL, "file": Kind.FILE, "folder/back/up": Kind.UNREADABLE, "folder/back/x": Kind.FILE,
+        "folder/y": Kind.FILE, "real/up": Kind.UNREADABLE, "real/x": Kind.FILE}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [".nbsync", ".NBSYNC", ".nbSync", ".nb\u017fync"])
+def test_own_room_is_not_shown(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, f"{name}/state", f"sub/{name}/x", "sub/.nbsync2", ".nbsyn")
+    touch(tmp_path, f"file/{name}")
+
+    assert [entry.path for entry in scan(str(tmp_path))] == [".nbsyn", "sub/.nbsync2"]
+
+
+def test_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked through os.access, because root may read everything."""
+    touch(tmp_path, "locked/x", "ok")
+    monkeypatch.setattr(local.os, "access", lambda path, _mode: not str(path).endswith("locked"))
+
+    assert [(e.path, e.kind) for e in scan(str(tmp_path))] == [
+        ("locked", Kind.UNREADABLE_FOLDER), ("ok", Kind.FILE)]  # fmt: skip
+
+
+def test_folder_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "bad/x", "ok")
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("bad"):
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(local.os, "scandir", scandir)
+    with pytest.raises(LocalError, match="Input/output error"):
+        list(scan(str(tmp_path)))
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    with pytest.raises(LocalError):
+        list(scan(str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize(("path", "words"), [
+    ("x", ""), ("deep/er/x", ""), (".nbsync/x", "nbsync's own"), ("deep/.NBSYNC/x", "nbsync's own"),
+    ("keep.me", "a/keep.me, which is excluded"), ("deep/keep.me", "a/deep/keep.me, which is excluded")])  # fmt: skip
+def test_kept_below(tmp_path: Path, path: str, words: str) -> None:
+    touch(tmp_path, "other", path)
+    kept = kept_below(str(tmp_path), "a", lambda p: not p.endswith(".me"))
+    assert words in kept
+    assert bool(kept) is bool(words)
+
+
+def test_links_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    assert kept_below(str(tmp_path), "a", lambda _: True) == "a/link, which is no regular file"

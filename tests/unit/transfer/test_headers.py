@@ -1,0 +1,76 @@
+"""Times in metadata, and the headers of uploads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbsync.errors import UsageError
+from nbsync.options import build_options
+from nbsync.transfer.headers import (
+    MTIME,
+    common_put_headers,
+    format_mtime,
+    guess_content_type,
+    parse_mtime,
+    put_headers,
+)
+
+
+@given(st.integers(-(10**11) * 10**9 + 1, 10**11 * 10**9 - 1))
+def test_mtime_round_trip(mtime_ns: int) -> None:
+    assert parse_mtime(format_mtime(mtime_ns)) == mtime_ns
+
+
+@pytest.mark.parametrize(("text", "mtime_ns"), [
+    ("1672628645.123456789", 1_672_628_645_123_456_789),
+    ("1672628645.1", 1_672_628_645_100_000_000),
+    ("1672628645", 1_672_628_645_000_000_000),
+    ("1672628645.1234567891", 1_672_628_645_123_456_789),
+    ("-1.5", -1_500_000_000),
+    (" 7 ", 7_000_000_000),
+    *[(text, None) for text in ("", "yesterday", "1e9", "1,5", "0x10", "1.", ".5", "1" * 12, "nan", "1 2", "\u0661")],
+])  # fmt: skip
+def test_parse_mtime(text: str, mtime_ns: int | None) -> None:
+    assert parse_mtime(text) == mtime_ns
+
+
+def test_format_mtime() -> None:
+    assert [format_mtime(ns) for ns in (0, 1, -1, -1_500_000_000, 1_672_628_645_000_000_001)] == [
+        "0.000000000", "0.000000001", "-0.000000001", "-1.500000000", "1672628645.000000001"]  # fmt: skip
+
+
+def test_common_headers() -> None:
+    options = build_options("push", {
+        "storage_class": "STANDARD_IA", "sse": "aws:kms", "sse_kms_key_id": "k", "acl": "private",
+        "cache_control": "no-cache", "expires": "0", "metadata": {"Who": "me"}, "tag": ["a=b c", "d=e&f"],
+    })  # fmt: skip
+    assert common_put_headers(options) == {
+        "x-amz-storage-class": "STANDARD_IA", "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "k", "x-amz-acl": "private", "cache-control": "no-cache",
+        "expires": "0", "x-amz-meta-who": "me", "x-amz-tagging": "a=b%20c&d=e%26f",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [{"metadata": {"a b": "x"}}, {"metadata": {"a:b": "x"}}, {"metadata": {"a": "\xfc"}},
+                                   {"cache_control": "\u2713"}, {"content_language": "\U0001f600"}])  # fmt: skip
+def test_values_that_no_header_can_carry(given: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        common_put_headers(build_options("push", given))
+
+
+def test_headers_of_one_upload() -> None:
+    plain, named = build_options("push", {}), build_options("push", {"content_type": "x/y"})
+    assert put_headers({"a": "b"}, plain, "d/f.json", 1) == {
+        "a": "b", "content-type": "application/json", MTIME: "0.000000001"}  # fmt: skip
+    assert put_headers({MTIME: "the user's"}, named, "f.json", 0) == {"content-type": "x/y", MTIME: "0.000000000"}
+
+
+@pytest.mark.parametrize(("path", "kind"), [
+    ("a.csv.gz", "application/gzip"), ("a.bz2", "application/x-bzip2"), ("a.xz", "application/x-xz"),
+    ("a.tar.Z", "application/octet-stream"), ("plain", "application/octet-stream"),
+    ("d.png/f", "application/octet-stream"),
+    ("a.HTML", "text/html")])  # fmt: skip
+def test_guess(path: str, kind: str) -> None:
+    assert guess_content_type(path) == kind
