@@ -14,8 +14,8 @@ from nbsync.core import names
 from nbsync.core.location import parse_location
 from nbsync.errors import LocalError, UsageError
 from nbsync.result import SyncResult
-from nbsync.storage.local import OWN_ROOM
-from nbsync.storage.state import changed_since_sync
+from nbsync.storage.local import OWN_ROOM, absolute_root
+from nbsync.storage.room import holds_work
 
 
 class LocalObjectCache:
@@ -42,8 +42,9 @@ class LocalObjectCache:
         self.location = parse_location(f"{bucket}/{prefix}" if prefix else bucket)
         self._options = options
         self._keep = keep
-        self._made = path is None or not os.path.lexists(path)
-        self.path = Path(tempfile.mkdtemp(prefix="nbsync-")) if path is None else Path(path)
+        root = absolute_root(tempfile.mkdtemp(prefix="nbsync-") if path is None else path)
+        self._made = path is None or not os.path.lexists(root)
+        self.path = Path(root)  # absolute: the current directory may change before the cache goes
         if self.path.exists() and not self.path.is_dir():
             raise LocalError(f"{self.path} is not a directory", "Give the cache a folder of its own")
 
@@ -78,11 +79,15 @@ class LocalObjectCache:
         return found
 
     def close(self) -> None:
-        """Remove the folder, if the cache made it and all that is in it came from REMOTE as it is."""
+        """Remove the folder, if the cache made it and all that is in it came from REMOTE as it is.
+
+        With an edit that was not uploaded in it, or in its trash, it is kept, with a warning.
+        """
         if self._keep or not self._made or not self.path.is_dir():
             return
-        if changed_since_sync(str(self.path), str(self.path / OWN_ROOM / "state.sqlite3")):
-            warnings.warn(f"{self.path} was kept: something in it is not in {self.location.uri}", stacklevel=2)
+        if holds_work(str(self.path)):
+            where = f"something in it, or in the trash in {OWN_ROOM}, is not in {self.location.uri}"
+            warnings.warn(f"{self.path} was kept: {where}", stacklevel=2)
             return
         shutil.rmtree(self.path, ignore_errors=True)
 

@@ -21,7 +21,7 @@ from nbsync.execution import Execution
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
 from nbsync.storage.listing import list_objects, single_object
-from nbsync.storage.local import kept_below, scan
+from nbsync.storage.local import absolute_root, kept_below, scan
 from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -56,7 +56,7 @@ class Run:
             raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", hint)
         self.location: Location = parse_location(call.remote)
         self.local = call.local or os.path.join(".", self.location.name)
-        self.root = os.path.abspath(os.path.expanduser(self.local))
+        self.root = absolute_root(self.local)
         self.dry_run = self.options.dry_run or call.command == "plan"
         self.board = Board()
         self.cancel = cancel

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from nbsync.core.model import Direction
 from nbsync.errors import LocalError
-from nbsync.storage.room import Room, find_place
+from nbsync.storage import database
+from nbsync.storage.room import Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
 
 NO_RECORD = "protection: no record"
@@ -63,7 +64,7 @@ class Workplace:
         Raises:
             LocalError, LockedError: see Room.
         """
-        if self._changes and os.path.isdir(os.path.join(find_place(self.root), "stage")):
+        if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
             self.room = self._open_room()
 
     def open_record(self, remote: RemoteName) -> State:
@@ -72,10 +73,10 @@ class Workplace:
         Raises:
             LocalError: see open_state.
         """
-        path = os.path.join(find_place(self.root), "state.sqlite3")
+        path = os.path.join(self._place(), database.NAME)
         gone = self.room is not None and not self.room.is_new and not os.path.exists(path)
         self._remote = remote
-        self._state = open_state(path, remote, writable=self.room is not None)
+        self._state = open_state(path, remote, writable=self.room is not None, seed=local_record(self.root))
         if gone:
             self._state.notes.append(f"{NO_RECORD}: the state database is gone, and is begun anew")
         return self._state
@@ -100,6 +101,10 @@ class Workplace:
             self.open_record(self._remote)
         return self._state
 
+    def _place(self) -> str:
+        """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
+        return find_place(self.root, elsewhere=self._direction is Direction.PUSH)
+
     def _make_local(self) -> None:
         try:
             os.makedirs(self.root, exist_ok=True)
@@ -112,7 +117,7 @@ class Workplace:
         now_ns = self._now_ns()
         stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
         run = f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
-        room = Room(self.root, find_place(self.root), run, wait=self._wait, on_wait=self._on_wait)
+        room = Room(self.root, self._place(), run, wait=self._wait, on_wait=self._on_wait)
         room.purge_trash(now_ns / 1e9)
         return room
 

@@ -11,15 +11,15 @@ import os
 import shutil
 import stat
 from collections import OrderedDict
-from errno import EEXIST, ELOOP, ENOTDIR, EXDEV
+from errno import EEXIST, EXDEV
 
 from nbsync.core.model import LocalEntry
 from nbsync.storage.digest import same_stat
-from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder
 from nbsync.storage.room import Room
 
 _KEPT_FOLDERS = 4
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_BYTES = 1 << 20
 
 
 class InTheWay(Exception):
@@ -50,7 +50,7 @@ class Installer:
     def _install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
         folder, _, name = path.rpartition("/")
         fd = self._folder(folder)
-        old = _lstat(name, fd)
+        old = lstat(name, fd)
         if old is not None:
             if stat.S_ISDIR(old.st_mode):
                 raise IsADirectoryError(EEXIST, "a folder is in the way", path)
@@ -67,27 +67,45 @@ class Installer:
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
 
     def _install_across(self, staged: str, name: str, fd: int, folder: str) -> None:
-        """`path` is on another file system mounted below LOCAL: stage again there, then rename."""
-        place = os.path.join(self._mount_top(folder), OWN_ROOM)
-        os.makedirs(os.path.join(place, "stage"), exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(os.path.join(place, ".gitignore"), "x") as file:
-            file.write("*\n")
-        near = os.path.join(place, "stage", os.path.basename(staged))
+        """`name` is on another file system mounted below LOCAL: stage again there, then rename."""
+        top = self._mount_top(folder)
         try:
-            shutil.copy2(staged, near)
-            at = os.stat(staged)
-            os.utime(near, ns=(at.st_mtime_ns, at.st_mtime_ns))
-            os.replace(near, name, dst_dir_fd=fd)
+            near = self._room.stage_near(top)
         finally:
+            os.close(top)
+        again = os.path.basename(staged)
+        made = os.open(again, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=near)
+        try:
+            with open(made, "wb") as there, open(staged, "rb") as here:
+                shutil.copyfileobj(here, there, _COPY_BYTES)
+                there.flush()
+                at = os.fstat(here.fileno())
+                os.fchmod(there.fileno(), stat.S_IMODE(at.st_mode))
+                os.utime(there.fileno(), ns=(at.st_mtime_ns, at.st_mtime_ns))
+            os.replace(again, name, src_dir_fd=near, dst_dir_fd=fd)
+        except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(near)
+                os.unlink(again, dir_fd=near)
+            raise
         os.unlink(staged)
 
-    def _mount_top(self, folder: str) -> str:
-        top = os.path.join(self._room.root, folder)
-        device = os.stat(top).st_dev
-        while os.stat(parent := os.path.dirname(top)).st_dev == device and parent != top:
-            top = parent
+    def _mount_top(self, folder: str) -> int:
+        """The topmost folder below LOCAL, or LOCAL, open, of the file system that `folder` is on."""
+        top = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW)
+        fd = os.dup(top)
+        try:
+            for name in folder.split("/") if folder else ():
+                parent, fd = fd, open_folder(name, fd)
+                crossed = os.fstat(parent).st_dev != os.fstat(fd).st_dev
+                os.close(parent)
+                if crossed:
+                    os.close(top)
+                    top = os.dup(fd)
+        except BaseException:
+            os.close(top)
+            raise
+        finally:
+            os.close(fd)
         return top
 
     def to_trash(self, path: str, *, leave: bool = False) -> None:
@@ -121,7 +139,7 @@ class Installer:
         Returns False, with nothing done, if the file is not the `expected` one any more.
         """
         folder, _, name = path.rpartition("/")
-        old = _lstat(name, self._folder(folder))
+        old = lstat(name, self._folder(folder))
         if old is None or not same_stat(old, expected):
             return False
         self.to_trash(path)
@@ -140,14 +158,14 @@ class Installer:
         if fd is not None:
             self._folders.move_to_end(path)
             return fd
-        fd = os.open(self._room.root, _FOLDER & ~os.O_NOFOLLOW)
+        fd = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW)
         at = ""
         for name in path.split("/") if path else ():
             at = f"{at}/{name}" if at else name
             try:
-                below = _open_folder(name, fd)
+                below = open_folder(name, fd)
             except OSError as error:
-                if error.errno in (ENOTDIR, ELOOP):
+                if error.errno in NO_FOLDER:
                     raise InTheWay(at) from None
                 raise
             finally:
@@ -162,22 +180,6 @@ class Installer:
         """Close the folders that are kept open."""
         while self._folders:
             os.close(self._folders.popitem()[1])
-
-
-def _open_folder(name: str, parent: int) -> int:
-    try:
-        return os.open(name, _FOLDER, dir_fd=parent)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=parent)
-        return os.open(name, _FOLDER, dir_fd=parent)
-
-
-def _lstat(name: str, fd: int) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
 
 
 def _free_name(path: str) -> str:

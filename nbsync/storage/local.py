@@ -13,6 +13,11 @@ from nbsync.errors import LocalError
 OWN_ROOM = ".nbsync"
 
 
+def absolute_root(local: str | os.PathLike[str]) -> str:
+    """LOCAL as it is meant now: `~` is the user's home, and what is relative is below the current directory."""
+    return os.path.abspath(os.path.expanduser(os.fspath(local)))
+
+
 def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
     """Everything below `root` that is not a directory, and the directories that cannot be read.
 

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from typing import IO
 
+import platformdirs
+
 from nbsync.errors import LocalError, LockedError, one_line
+from nbsync.storage import database
+from nbsync.storage.folders import lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.state import changed_since_sync
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
 _LOCK_LOOK_SECONDS = 0.2
+_LOCK = "lock"
+_GITIGNORE = ".gitignore"
 
 
 class Room:
@@ -43,22 +52,41 @@ class Room:
         self.root = root
         self.place = place
         self.stage = os.path.join(place, "stage")
-        self.trash = os.path.join(place, "trash", run)
+        self._trash_home = os.path.join(place, "trash")
+        self.trash = os.path.join(self._trash_home, run)
+        self._near: dict[tuple[int, int], int] = {}  # staging on mounts below LOCAL: (device, inode) -> open folder
+        self._nearing = threading.Lock()
         try:
-            for ours in (place, self.stage, os.path.dirname(self.trash)):
-                if os.path.islink(ours):
-                    raise LocalError(f"{ours} is a symbolic link: nbsync does not write through it", "Remove it")
-            self.is_new = not os.path.exists(os.path.join(place, ".gitignore"))
-            os.makedirs(self.stage, exist_ok=True)
-            self._write_gitignore()
-            self._lock = self._take_lock(wait, on_wait)
+            fd = self._open()
+            try:
+                self.is_new = lstat(_GITIGNORE, fd) is None
+                os.close(open_own(self.stage, fd))
+                write_gitignore(fd)
+                self._lock = self._take_lock(fd, wait, on_wait)
+                self._empty_stage(fd)
+            finally:
+                os.close(fd)
         except OSError as error:
             raise LocalError(f"{place}: {error.strerror}", "Check the folder's permissions and the disk") from None
-        self._empty_stage()
 
-    def _take_lock(self, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> IO[str]:
+    def _open(self) -> int:
+        """The room, open, in which nothing of ours is a link or not to be written."""
+        os.makedirs(os.path.dirname(self.place), exist_ok=True)
+        fd = open_own(self.place)
+        try:
+            if lstat("trash", fd) is not None:
+                os.close(open_own(self._trash_home, fd))
+            if not _may_write(self.place):
+                hint = "Give yourself write permission on it and all in it, or choose another LOCAL"
+                raise LocalError(f"{self.place} cannot be written: another user made it, or it is read-only", hint)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _take_lock(self, fd: int, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> IO[str]:
         """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
-        file = open(os.path.join(self.place, "lock"), "a+")  # noqa: SIM115 (it stays open: it is the lock)
+        file = open(open_own_file(os.path.join(self.place, _LOCK), fd), "r+")  # noqa: SIM115 (it stays open: the lock)
         waited = 0.0
         while not _try_lock(file):
             file.seek(0)
@@ -77,30 +105,47 @@ class Room:
         file.flush()
         return file
 
-    def _write_gitignore(self) -> None:
-        with contextlib.suppress(FileExistsError), open(os.path.join(self.place, ".gitignore"), "x") as file:
-            file.write("*\n")
-
-    def _empty_stage(self) -> None:
+    def _empty_stage(self, fd: int) -> None:
         """What lies in staging is a killed run's: we hold the lock."""
-        for name in os.listdir(self.stage):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.stage, name))
+        stage = open_own(self.stage, fd)
+        try:
+            unlink_all(stage)
+        finally:
+            os.close(stage)
 
-    @property
-    def state_path(self) -> str:
-        """Where the state database is."""
-        return os.path.join(self.place, "state.sqlite3")
+    def stage_near(self, top: int) -> int:
+        """Staging, as an open folder, on a file system mounted below LOCAL; `top` is its topmost folder, open.
+
+        It is in the room of nbsync there, under a name of this LOCAL's own: whoever syncs the mount by itself
+        holds another lock. What a killed run left in it goes at the first call. Any worker may ask.
+
+        Raises:
+            LocalError: there is a link in the way. OSError.
+        """
+        at = os.fstat(top)
+        with self._nearing:
+            found = self._near.get((at.st_dev, at.st_ino))
+            if found is None:
+                found = self._near[at.st_dev, at.st_ino] = self._open_near(top)
+            return found
+
+    def _open_near(self, top: int) -> int:
+        room = open_folder(OWN_ROOM, top)
+        try:
+            write_gitignore(room)
+            stage = open_folder(f"stage-{_name_of(self.root)}", room)
+        finally:
+            os.close(room)
+        unlink_all(stage)
+        return stage
 
     def purge_trash(self, now: float) -> None:
         """Remove what has been in the trash for more than a week. `now` in seconds since the epoch."""
-        home = os.path.dirname(self.trash)
-        with contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(home):
-                path = os.path.join(home, name)
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._trash_home) as runs:
+            for run in runs:
                 with contextlib.suppress(OSError):
-                    if now - os.stat(path).st_mtime > TRASH_DAYS * 86_400:
-                        shutil.rmtree(path)
+                    if run.is_dir(follow_symlinks=False) and now - run.stat().st_mtime > TRASH_DAYS * 86_400:
+                        shutil.rmtree(run.path)
 
     def trash_summary(self) -> tuple[int, int]:
         """(files, bytes) that this run put into the trash."""
@@ -129,26 +174,66 @@ class Room:
     def close(self) -> None:
         """Give the lock back, and leave no empty folders of ours in staging or trash."""
         with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(self.trash))
+            os.rmdir(self._trash_home)
+        while self._near:
+            os.close(self._near.popitem()[1])
         self._lock.close()
 
 
-def find_place(root: str) -> str:
-    """Where LOCAL's room is: in LOCAL, or in the user's state directory when LOCAL cannot be written."""
+def find_place(root: str, *, elsewhere: bool) -> str:
+    """Where LOCAL's room is: in LOCAL, or, if it may be `elsewhere`, in the user's state directory.
+
+    Args:
+        root: LOCAL, absolute.
+        elsewhere: go there when LOCAL, or the room in it, cannot be written: only for a run that leaves LOCAL alone.
+    """
     place = os.path.join(root, OWN_ROOM)
-    writable = os.access(place, os.W_OK | os.X_OK) if os.path.isdir(place) else os.access(root, os.W_OK | os.X_OK)
-    if writable or not os.path.isdir(root):
+    if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.lexists(place) else root):
         return place
-    return _user_place(root)
+    return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
 
 
-def _user_place(root: str) -> str:
-    import hashlib
+def local_record(root: str) -> str:
+    """Where LOCAL's own state database is, if it has one."""
+    return os.path.join(root, OWN_ROOM, database.NAME)
 
-    import platformdirs
 
-    name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
-    return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), name)
+def holds_work(root: str) -> bool:
+    """Does LOCAL hold anything of the user's: a file that no REMOTE was seen to have, or something in the trash?
+
+    What cannot be looked at counts as the user's.
+    """
+    return _holds_files(os.path.join(root, OWN_ROOM, "trash")) or changed_since_sync(root, local_record(root))
+
+
+def write_gitignore(fd: int) -> None:
+    """Hide an open room from git."""
+    with contextlib.suppress(FileExistsError):
+        made = os.open(_GITIGNORE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd)
+        with open(made, "w") as file:
+            file.write("*\n")
+
+
+def _holds_files(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(not entry.is_dir(follow_symlinks=False) or _holds_files(entry.path) for entry in entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _may_write(place: str) -> bool:
+    """May we write into a folder, and, if it is a room, to what is in it?"""
+    if not os.access(place, os.W_OK | os.X_OK):
+        return False
+    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME))
+    return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
+
+
+def _name_of(root: str) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
 def _try_lock(file: IO[str]) -> bool:

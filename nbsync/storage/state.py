@@ -11,32 +11,16 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from nbsync.core.identity import unmoved
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
+from nbsync.storage import database
+from nbsync.storage.database import Damaged, faults
 from nbsync.storage.local import scan
 
-FORMAT = 1
 PAGE_ROWS = 5_000
-
-_SCHEMA = f"""
-CREATE TABLE remotes (
-    id INTEGER PRIMARY KEY,
-    endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL,
-    UNIQUE (endpoint, bucket, prefix)
-);
-CREATE TABLE synced (
-    remote INTEGER NOT NULL REFERENCES remotes (id),
-    path TEXT NOT NULL,
-    etag TEXT NOT NULL, version_id TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-    content TEXT NOT NULL,
-    PRIMARY KEY (remote, path)
-) WITHOUT ROWID;
-PRAGMA user_version = {FORMAT};
-"""
+_COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
 
 
 class RemoteName(NamedTuple):
@@ -60,10 +44,14 @@ class State:
         self._path = path
         self._writable = writable
         self.notes = notes
-        self._remote = self._find(remote)
-        self.fresh = (
-            self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,)).fetchone() is None
-        )
+        try:
+            with faults(path):
+                self._remote = self._find(remote)
+                mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
+                self.fresh = mine.fetchone() is None
+        except BaseException:
+            db.close()
+            raise
 
     def _find(self, remote: RemoteName) -> int:
         if self._writable:
@@ -75,10 +63,7 @@ class State:
 
     def rows(self) -> Iterator[RecordedEntry]:
         """All rows of this REMOTE in path order, fetched by the page: rows may be written meanwhile."""
-        query = (
-            "SELECT path, etag, version_id, size, mtime_ns, ctime_ns, inode, content FROM synced"
-            " WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
-        )
+        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
         after = ""
         while page := self._page(query, after):
             for row in page:
@@ -93,13 +78,14 @@ class State:
     def _telling_damage(self) -> Iterator[None]:
         """Damage that the look at the start did not meet: set aside, so that the next run begins anew."""
         try:
-            yield
-        except sqlite3.OperationalError as error:  # locked, disk full: not the database's fault
-            raise LocalError(f"{self._path}: the state database cannot be used ({error})", "Run it again") from None
-        except sqlite3.DatabaseError as error:
+            with faults(self._path):
+                yield
+        except Damaged as damage:
             self._db.close()
             writable, self._writable = self._writable, False
-            raise LocalError(_set_aside(self._path, error, writable), "Run it again") from None
+            with faults(self._path):
+                note = database.set_aside(self._path, damage) if writable else database.no_record(damage)
+            raise LocalError(note, "Run it again") from None
 
     def record(self, entries: Iterable[RecordedEntry], forget: Iterable[str] = ()) -> None:
         """Write rows, and drop those of the paths in `forget`, in one transaction."""
@@ -118,74 +104,84 @@ class State:
         self._db.close()
 
 
-def open_state(path: str, remote: RemoteName, *, writable: bool) -> State:
+def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "") -> State:
     """The state database at `path`; an empty one where there is none.
 
     One that cannot be read (cut short, damaged, written by a newer nbsync) is set aside, said in
     `notes`, and begun anew; nothing is lost but the evidence. Without `writable`, nothing is
     created or moved.
 
+    Args:
+        path: where it is.
+        remote: whose rows.
+        writable: may it be written?
+        seed: LOCAL's own database, when `path` is elsewhere because LOCAL cannot be written: what is recorded
+            in it is taken over when it was written after the one at `path`.
+
     Raises:
-        LocalError: the place cannot be written.
+        LocalError: it is healthy but cannot be used now, or is reached through a link.
     """
     notes: list[str] = []
+    with faults(path):
+        database.check(path)
+    seeded = bool(seed) and seed != path and _is_newer(seed, path)
+    damage: Damaged | None = None
     if os.path.exists(path):
         try:
-            return State(_connect(path, writable), remote, path=path, writable=writable, notes=notes)
-        except (sqlite3.Error, ValueError) as error:
-            notes.append(_set_aside(path, error, writable))
+            with faults(path):
+                db = _existing(path, writable=writable, copied=seeded)
+            if seeded:
+                _take_in_seed(db, path, seed, notes)
+            return State(db, remote, path=path, writable=writable, notes=notes)
+        except Damaged as error:
+            damage = error
+    with faults(path):
+        if writable:
+            db, note = database.begin(path, damage)
+        else:
+            db, note = database.scratch(), database.no_record(damage) if damage is not None else ""
+    notes += [note] if note else []
+    if seeded:
+        _take_in_seed(db, path, seed, notes)
+    return State(db, remote, path=path, writable=writable, notes=notes)
+
+
+def _existing(path: str, *, writable: bool, copied: bool) -> sqlite3.Connection:
+    if writable:
+        return database.connect(path, writable=True)
+    return database.snapshot(path) if copied else database.connect_reading(path)
+
+
+def _is_newer(seed: str, path: str) -> bool:
     try:
-        db = sqlite3.connect(path if writable else ":memory:", check_same_thread=False)
-        db.executescript(_SCHEMA)
-        return State(db, remote, path=path, writable=writable, notes=notes)
-    except sqlite3.Error as error:
-        raise LocalError(
-            f"{path}: the state database cannot be written ({error})", "Check the folder and disk"
-        ) from None
+        written = os.stat(seed).st_mtime_ns
+    except OSError:  # not there, or its folder is closed to us
+        return False
+    return not os.path.exists(path) or written > os.stat(path).st_mtime_ns
 
 
-def _connect(path: str, writable: bool) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={'rw' if writable else 'ro'}"
-    db = sqlite3.connect(uri, uri=True, check_same_thread=False)
+def _take_in_seed(db: sqlite3.Connection, path: str, seed: str, notes: list[str]) -> None:
     try:
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found != FORMAT:
-            raise ValueError(f"format {found}, this nbsync reads {FORMAT}")
-        db.execute("SELECT path, content FROM synced LIMIT 1").fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db
+        with faults(seed):
+            database.check(seed)
+            other = database.connect_reading(seed)
+        with contextlib.closing(other), faults(path):
+            database.take_in(db, other)
+    except Damaged as damage:
+        notes.append(database.no_record(damage))
 
 
-def _set_aside(path: str, error: Exception, writable: bool) -> str:
-    """Move an unreadable database away, so that nothing of it is lost; returns the note for the user."""
-    why = f"protection: no record; the state database could not be used ({error})"
-    if not writable:
-        return why
-    number = 1
-    while os.path.exists(aside := f"{path}.unreadable-{number}"):
-        number += 1
-    with contextlib.suppress(FileNotFoundError):
-        os.replace(path, aside)
-    for tail in ("-journal", "-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            os.unlink(path + tail)
-    return f"{why}, was kept as {os.path.basename(aside)} and begun anew"
-
-
-def changed_since_sync(root: str, database: str) -> bool:
-    """Is there a file below `root` that is not as the last sync with any REMOTE left it?"""
+def changed_since_sync(root: str, path: str) -> bool:
+    """Is there a file below `root` that is not as the last sync with any REMOTE, recorded at `path`, left it?"""
+    known = f"SELECT {_COLUMNS} FROM synced WHERE path = ?"
     try:
-        db = _connect(database, writable=False)
-    except (sqlite3.Error, ValueError):
+        with faults(path):
+            database.check(path)
+            db = database.connect_reading(path)
+        with contextlib.closing(db), faults(path):
+            return any(
+                not any(unmoved(entry, RecordedEntry._make(row)) for row in db.execute(known, (entry.path,)))
+                for entry in scan(root)
+            )
+    except (Damaged, LocalError):  # nothing is known of what is there
         return any(True for _ in scan(root))
-    columns = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
-    try:
-        known = f"SELECT {columns} FROM synced WHERE path = ?"
-        return any(
-            not any(unmoved(entry, RecordedEntry._make(row)) for row in db.execute(known, (entry.path,)))
-            for entry in scan(root)
-        )
-    finally:
-        db.close()

@@ -235,19 +235,21 @@ def test_another_file_system_below(
 
     def replace(source: str, target: str, **more: Any) -> None:
         seen.append(source)
-        if os.path.dirname(source) == room.stage and len(seen) == 1:
+        if os.path.dirname(source) == room.stage:
             raise OSError(EXDEV, "Invalid cross-device link")
         real(source, target, **more)
 
     monkeypatch.setattr(install.os, "replace", replace)
     near = root / "mnt"
-    monkeypatch.setattr(Installer, "_mount_top", lambda _self, _folder: str(near))
+    near.mkdir()
+    monkeypatch.setattr(Installer, "_mount_top", lambda _self, _folder: os.open(near, os.O_RDONLY))
 
     at = installer.install(staged(room), "mnt/sub/f", None, keep_old=False)
 
     assert ((near / "sub/f").read_bytes(), at.st_mtime_ns) == (b"new", 123_456_789)
-    assert os.path.dirname(seen[1]) == str(near / ".nbsync" / "stage")
-    assert os.listdir(near / ".nbsync" / "stage") == os.listdir(room.stage) == []
+    assert len(seen) == 2
+    [stage] = (near / ".nbsync").glob("stage-*")
+    assert os.listdir(stage) == os.listdir(room.stage) == []
     assert (near / ".nbsync" / ".gitignore").read_text() == "*\n"
 
 

@@ -156,10 +156,11 @@ def test_file_where_the_room_should_be(root: Path) -> None:
 
 def test_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = str(root / ".nbsync")
-    assert find_place(str(root)) == inside
-    assert find_place(str(root / "missing")) == str(root / "missing" / ".nbsync")
+    assert find_place(str(root), elsewhere=True) == inside
+    assert find_place(str(root / "missing"), elsewhere=True) == str(root / "missing" / ".nbsync")
     monkeypatch.setattr(module.os, "access", lambda _path, _mode: False)
-    outside = find_place(str(root))
+    assert find_place(str(root), elsewhere=False) == inside
+    outside = find_place(str(root), elsewhere=True)
     assert not outside.startswith(str(root))
     (root.parent / "link").symlink_to(root)
-    assert find_place(str(root.parent / "link")) == outside, "keyed by the real path"
+    assert find_place(str(root.parent / "link"), elsewhere=True) == outside, "keyed by the real path"

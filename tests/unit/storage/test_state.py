@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
-from nbsync.storage import state
+from nbsync.storage import database, state
 from nbsync.storage.state import RemoteName, State, open_state
 
 HERE = RemoteName("http://h:1", "bucket", "p/")
@@ -39,7 +39,7 @@ def _folder(db: Path) -> None:
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), unique=True))
 def test_rows_come_in_the_order_of_paths(paths: list[str]) -> None:
-    here = open_state(":memory:", HERE, writable=True)
+    here = State(database.scratch(), HERE, path="", writable=True, notes=[])
     here.record(map(row, paths))
     assert list(here.rows()) == [row(path) for path in sorted(paths)]
     here.close()
@@ -130,11 +130,11 @@ def test_unreadable_is_set_aside(db: Path, content: bytes, writable: bool) -> No
 def test_newer_version_is_set_aside(db: Path) -> None:
     opened(db).close()
     with sqlite3.connect(db) as raw:
-        raw.execute(f"PRAGMA user_version = {state.FORMAT + 1}")
+        raw.execute(f"PRAGMA user_version = {database.FORMAT + 1}")
 
     here = opened(db)
 
-    assert f"format {state.FORMAT + 1}" in here.notes[0]
+    assert f"format {database.FORMAT + 1}" in here.notes[0]
     here.close()
 
 
@@ -169,5 +169,5 @@ def test_locked_is_told_and_left_alone(db: Path) -> None:
 
 
 def test_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match="cannot be written"):
+    with pytest.raises(LocalError, match="cannot be used now"):
         opened(tmp_path / "no folder" / "state.sqlite3")
