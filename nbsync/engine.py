@@ -88,9 +88,7 @@ class Run:
         except (WireError, OSError) as error:
             result.error = translate(error, self.location.uri)
         if self._stopped:
-            result.error = Interrupted(
-                "stopped by the user; every file that was finished is kept", "Run it again to do the rest"
-            )
+            result.error = _interrupted()
         if self._bucket is not None:
             result.requests = {**result.requests, **self._bucket.counts.snapshot()}
             self._bucket.client.close()
@@ -105,6 +103,11 @@ class Run:
         self.cancel.set()
         if self._bucket is not None:
             self._bucket.client.abort()
+
+    def abandon(self) -> None:
+        """The run is stuck before its beginning, and will not be waited for: its result is that it was stopped."""
+        self.result.error = _interrupted()
+        self.board.state = "cancelled"
 
     def requests(self) -> dict[str, int]:
         """Requests so far, by kind. Any thread may ask."""
@@ -252,6 +255,7 @@ class Run:
             notes.append("conditional PUT is unproven on this server: best effort")
         if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
             notes.append("conditional DELETE is unproven on this server: best effort")
+        notes += bucket.can.notes()
         if state.fresh and any(row.reason == decide.NEVER_SYNCED for row in rows):
             notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         kinds = {kind for kind, _ in self.options.filters}
@@ -271,6 +275,10 @@ class Run:
             files, size = room.trash_summary()
             what = "1 local file" if files == 1 else f"{files:,} local files"
             notes.append(f"{what} ({size:,} bytes), replaced or deleted by this run, kept for 7 days in {room.trash}")
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("stopped by the user; every file that was finished is kept", "Run it again to do the rest")
 
 
 def _read_list(path: str) -> frozenset[str] | None:
