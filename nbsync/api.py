@@ -72,7 +72,7 @@ def plan(direction: str, source: PathLike, target: PathLike | None = None, **opt
         raise UsageError('plan takes ("pull", remote, [local]) or ("push", local, remote)')
     remote, local = (source, target) if direction == "pull" else (target, source)
     call = Call(command="plan", direction=direction, remote=_text(remote, "remote"), local=_local(local),
-                options=build_options("plan", options))  # fmt: skip
+                options=build_options(direction, options))  # fmt: skip
     result = _start(call, background=False)
     assert isinstance(result, SyncResult)  # not in the background
     return result

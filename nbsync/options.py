@@ -56,7 +56,7 @@ class Options:
     files_from: str = _which("", "only the paths in FILE, one a line, relative", metavar="FILE")
     existing: bool = _which(False, "only what the destination has already")
     ignore_existing: bool = _which(False, "only what the destination does not have")
-    follow_symlinks: bool = _which(False, "push: follow symbolic links (else they are skipped)")
+    follow_symlinks: bool = _which(False, "follow symbolic links (else they are skipped)", commands=("push", "plan"))
 
     delete: bool = _how(False, "delete at the destination what the source does not have")
     max_delete: int | None = _how(
@@ -64,9 +64,13 @@ class Options:
     )
     dry_run: bool = _how(False, "decide and show, change nothing (-n)")
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
-    overwrite_remote: bool = _how(False, "push: replace objects that others changed since the last sync")
+    overwrite_remote: bool = _how(
+        False, "replace objects that others changed since the last sync", commands=("push", "plan")
+    )
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
-    preserve_mtime: bool = _how(False, "pull: take x-amz-meta-mtime where the object has it (a HEAD a moved file)")
+    preserve_mtime: bool = _how(
+        False, "take x-amz-meta-mtime where the object has it (a HEAD a moved file)", commands=("pull", "plan")
+    )
     jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs")
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate")
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
