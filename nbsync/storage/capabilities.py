@@ -16,29 +16,78 @@ _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 class Capabilities:
     """What one endpoint can do.
 
+    Attributes:
+        refuses_conditions: it answers a conditional PUT with 501 Not Implemented.
+        completed: objects were made of parts in this run.
+        downloaded: objects were fetched in this run.
+
     Args:
         host: of the endpoint.
     """
 
     def __init__(self, host: str) -> None:
         self._aws = bool(_AWS_HOST.search(host))
-        self._conditional_put = self._aws
+        self._conditional_put = self._conditional_get = self._aws
+        self._etag_is_md5: bool | None = None
+        self.refuses_conditions = False
+        self.completed = False
+        self.downloaded = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer."""
         if self._conditional_put:
             return
         is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", ""))
-        self._conditional_put = bool(is_rgw) or headers.get("server", "").startswith("Werkzeug")
+        if is_rgw or headers.get("server", "").startswith("Werkzeug"):
+            self._conditional_put = self._conditional_get = True
 
     def refused_a_condition(self) -> None:
         """A PUT was answered with 412: conditions are honoured."""
         self._conditional_put = True
 
+    def refused_a_get(self) -> None:
+        """A GET was answered with 412: conditions are honoured."""
+        self._conditional_get = True
+
+    def saw_md5_etag(self) -> None:
+        """An ETag was the MD5 of content that we hold. That outweighs whatever seemed otherwise."""
+        self._etag_is_md5 = True
+
+    def saw_other_etag(self) -> bool:
+        """An ETag of the form of an MD5 is proven not to be that of its content, unless others are theirs.
+
+        Returns False in that case: then it is the content that is wrong.
+        """
+        if self._etag_is_md5 is None:
+            self._etag_is_md5 = False
+        return self._etag_is_md5 is False
+
+    @property
+    def etag_is_md5(self) -> bool | None:
+        """Are ETags of the form of an MD5, of objects that are not encrypted, the MD5 of their content? None: unknown.
+
+        Some servers make them up; S3 promises them only for some objects
+        (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html, ETag).
+        """
+        return self._etag_is_md5
+
     @property
     def conditional_put(self) -> bool:
         """Is PUT with If-Match and If-None-Match known to be honoured?"""
-        return self._conditional_put
+        return self._conditional_put and not self.refuses_conditions
+
+    @property
+    def conditional_get(self) -> bool:
+        """Is GET with If-Match known to be honoured? (rclone ignores it.)"""
+        return self._conditional_get
+
+    @property
+    def conditional_complete(self) -> bool:
+        """Is CompleteMultipartUpload with If-Match and If-None-Match known to be honoured? (Not by RGW.)
+
+        AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
+        """
+        return self._aws
 
     @property
     def conditional_delete(self) -> bool:
@@ -52,3 +101,14 @@ class Capabilities:
     def complete_tells_etag(self) -> bool:
         """Is the ETag that CompleteMultipartUpload answers the one that LIST will show? (Not on rclone and RGW.)"""
         return self._aws
+
+    def notes(self) -> list[str]:
+        """What the user should know of the things that this run relied on."""
+        notes = []
+        if self.completed and not self.conditional_complete:
+            notes.append("conditional completion of large uploads is unproven on this server: best effort")
+        if self.downloaded and not self.conditional_get:
+            notes.append("conditional GET is unproven on this server: what arrives is checked against its ETag")
+        if self._etag_is_md5 is False:
+            notes.append("this server's ETags are not digests of the content")
+        return notes

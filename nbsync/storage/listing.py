@@ -21,6 +21,8 @@ from nbsync.errors import ListingError
 from nbsync.storage.s3 import Bucket
 
 _PAGES_AHEAD = 4
+_NOTHING = "Nothing was deleted"
+_EMPTY_IN_A_ROW = 100  # truncated pages without an object: some servers send a few
 
 
 class Page(NamedTuple):
@@ -85,12 +87,11 @@ def _pages(bucket: Bucket, prefix: str) -> Iterator[list[RemoteEntry]]:
         return False
 
     def fetch() -> None:
+        progress = _Progress()
         token = ""
         try:
-            while put(page := fetch_page(bucket, prefix, token)) and page.token:
-                if page.token == token:
-                    raise ListingError("the listing goes round in a circle: the server repeats a continuation token")
-                token = page.token
+            while put(progress.checked(fetch_page(bucket, prefix, token), token)) and progress.token:
+                token = progress.token
         except BaseException as error:
             put(error)
 
@@ -105,6 +106,31 @@ def _pages(bucket: Bucket, prefix: str) -> Iterator[list[RemoteEntry]]:
                 return
     finally:
         stop.set()
+
+
+class _Progress:
+    """Sees to it that a listing gets on: its keys ascend from page to page, and no page leads back."""
+
+    def __init__(self) -> None:
+        self.token = ""  # that continues the listing; empty at its end
+        self._last = ""
+        self._empty = 0
+
+    def checked(self, page: Page, token: str) -> Page:
+        """The page that `token` asked for.
+
+        Raises:
+            ListingError: it is not what comes next, so that the listing might never end.
+        """
+        for entry in page.entries:
+            if entry.key <= self._last and self._last:
+                raise ListingError(f"the listing is out of order: {entry.key!r} came after {self._last!r}", _NOTHING)
+            self._last = entry.key
+        self._empty = 0 if page.entries else self._empty + 1
+        if page.token and (page.token == token or self._empty > _EMPTY_IN_A_ROW):
+            raise ListingError("the listing goes round in a circle: the server goes on without a further key", _NOTHING)
+        self.token = page.token
+        return page
 
 
 def parse_page(body: bytes, prefix: str, cut: int) -> Page:

@@ -55,10 +55,11 @@ class Bucket:
 
     @property
     def endpoint(self) -> str:
-        """`scheme://host:port` as the state records it; the same for every bucket of a path-style server."""
+        """`scheme://host:port/path` as the state records it; the same for every bucket of a path-style server."""
         target = self.client.target
         host = target.host.removeprefix(f"{self.location.bucket}.")
-        return f"{target.scheme}://{host}:{target.port}"
+        path = target.base_path.removesuffix(f"/{self.location.bucket}")
+        return f"{target.scheme}://{host}:{target.port}{path}"
 
     def request(
         self,
@@ -119,6 +120,15 @@ class Bucket:
                 return False
             raise
         return True
+
+    def etag_now(self, key: str) -> str:
+        """The object's ETag, by a HEAD; empty if there is no such object."""
+        try:
+            return self.request("HEAD", key).headers.get("etag", "").strip('"')
+        except ServiceError as error:
+            if error.status == 404:
+                return ""
+            raise
 
     def cleaner(self) -> Client:
         """A client that works after `abort`, for tidying up: short time-outs."""

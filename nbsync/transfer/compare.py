@@ -6,7 +6,7 @@ Runs in worker threads. core.identity says which digests could tell; here they a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nbsync.core.identity import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
@@ -14,7 +14,7 @@ from nbsync.core.parts import parse_multipart_etag
 from nbsync.storage.digest import FileChanged, digest_file, same_stat
 from nbsync.transfer import checksums
 from nbsync.transfer.context import Context
-from nbsync.wire.errors import ServiceError
+from nbsync.transfer.layout import ToldLayout, etag_of_parts
 
 _FEW = 4  # candidates for a part size that are tried before the service is asked
 
@@ -33,7 +33,12 @@ def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
     ctx.settle(local)
     values = _digests(ctx, local, remote, action)
     verdict = judge(values, remote, action.recorded)
-    doubtful = verdict.same is False and verdict.evidence is Evidence.ETAG_MD5 and action.conflict_if_different
+    by_md5 = verdict.evidence is Evidence.ETAG_MD5
+    if by_md5 and verdict.same:
+        ctx.bucket.can.saw_md5_etag()
+    elif by_md5 and ctx.bucket.can.etag_is_md5 is False:
+        verdict = Verdict(None, Evidence.NONE)
+    doubtful = verdict.same is False and by_md5 and action.conflict_if_different
     if verdict.same is None or doubtful:
         verdict = _ask(ctx, local, remote, values, verdict)
     return verdict, content_name(values, remote.etag)
@@ -49,48 +54,36 @@ def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Dige
     answer = ctx.bucket.request("HEAD", remote.key, headers={"x-amz-checksum-mode": "ENABLED"})
     given = checksums.from_headers(answer.headers)
     if given is not None:
-        return Verdict(_checksum_of(ctx, local, given.algorithm) == given.value, given.algorithm)
+        value = _of_file(ctx, local, lambda fd: checksums.of_file(fd, given.algorithm, ctx.cancelled))
+        return Verdict(value == given.value, given.algorithm)
     if opaque(answer.headers):
         return Verdict(None, Evidence.NONE)
     if verdict.same is not None or parse_multipart_etag(remote.etag) is None:
         return verdict
-    told = told_part_size(ctx, remote)
-    rest = (told,) if told is not None else digests_to_try(remote, None)[_FEW:]
+    told = ToldLayout(ctx, remote)
+    rest = (told.equal,) if told.equal is not None else digests_to_try(remote, None)[_FEW:]
     more = [digest for digest in rest if digest not in values]
     if more:
         values.update(digest_file(ctx.local_path(local.path), local, more, cancelled=ctx.cancelled))
     if remote.etag.lower() in values.values():
         return Verdict(True, Evidence.ETAG_MULTIPART)
-    # With the part size told, another value is another content; without, nothing is proven.
-    return Verdict(False, Evidence.ETAG_MULTIPART) if told is not None else Verdict(None, Evidence.NONE)
+    sizes = told.sizes()
+    if sizes is None or ctx.bucket.can.etag_is_md5 is False:  # what was tried was guessed: nothing is proven
+        return Verdict(None, Evidence.NONE)
+    value = _of_file(ctx, local, lambda fd: etag_of_parts(ctx, fd, sizes))
+    return Verdict(value == remote.etag.lower(), Evidence.ETAG_MULTIPART)
 
 
-def _checksum_of(ctx: Context, local: LocalEntry, algorithm: Evidence) -> str:
+def _of_file(ctx: Context, local: LocalEntry, digest: Callable[[int], str]) -> str:
+    """What `digest` makes of the open file, which must be and stay as it was listed."""
     fd = os.open(ctx.local_path(local.path), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        value = checksums.of_file(fd, algorithm, ctx.cancelled)
+        value = digest(fd)
         if not same_stat(os.fstat(fd), local):
             raise FileChanged
     finally:
         os.close(fd)
     return value
-
-
-def told_part_size(ctx: Context, remote: RemoteEntry) -> Digest | None:
-    """The digest by the object's own part size, as HEAD with PartNumber=1 tells it; None where it does not.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html (PartNumber, PartsCount).
-    """
-    multipart = parse_multipart_etag(remote.etag)
-    try:
-        answer = ctx.bucket.request("HEAD", remote.key, query=[("partNumber", "1")])
-        parts = int(answer.headers.get("x-amz-mp-parts-count", "0"))
-        size = int(answer.headers.get("content-length", "0"))
-    except (ServiceError, ValueError):
-        return None
-    if multipart is None or parts != multipart[1] or not size or -(-remote.size // size) != parts:
-        return None  # not told (RGW ignores PartNumber), or parts of several sizes
-    return Digest(size)
 
 
 def opaque(headers: Mapping[str, str]) -> bool:

@@ -53,6 +53,15 @@ class Context:
         assert self.room is not None
         return os.path.join(self.room.stage, f"{os.getpid()}-{next(self._numbers)}")
 
+    def on_sent(self, slot: Slot) -> Callable[[int], None]:
+        """For each piece of a body that went out: shows it, and holds the next one back for --bandwidth."""
+
+        def sent(count: int) -> None:
+            slot.add(count)
+            self.limiter.take(count)
+
+        return sent
+
     def settle(self, entry: LocalEntry) -> None:
         """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.
 

@@ -13,7 +13,8 @@ from nbsync.storage.digest import Hasher
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.wire.errors import TransientError
+from nbsync.transfer.layout import ToldLayout, etag_of_parts
+from nbsync.wire.errors import ServiceError, TransientError
 from nbsync.wire.reader import Response
 
 SMALL_BYTES = 128 * 1024  # received whole, then written in one call
@@ -75,16 +76,31 @@ class _Fetching:
         self._hasher = Hasher(self._digest)
 
     def attempt(self) -> Staged:
-        """One GET, of the rest if a part is there already."""
+        """One GET, or two where nothing confirms the first; of the rest if a part is there already."""
+        staged = self._once()
+        while staged is None:
+            staged = self._once()
+        return staged
+
+    def _once(self) -> Staged | None:
+        """None if what came must come once more. That is no failure, and costs no retry."""
         remote = self._remote
         headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
         headers["x-amz-checksum-mode"] = "ENABLED"
         fetch_it = self._whole if remote.size <= SMALL_BYTES else self._pieces
         try:
-            return self._checked(fetch_it(headers))
+            staged = self._checked(fetch_it(headers))
         except Corrupted:
             self._again()
             raise
+        except ServiceError as error:
+            if error.status == 412:
+                self._ctx.bucket.can.refused_a_get()
+            raise
+        self._ctx.bucket.can.downloaded = True
+        if staged is None:
+            self._again()
+        return staged
 
     def _whole(self, headers: dict[str, str]) -> Response:
         self._ctx.limiter.take(self._remote.size)
@@ -98,10 +114,17 @@ class _Fetching:
         return answer
 
     def _pieces(self, headers: dict[str, str]) -> Response:
-        if self._done:
-            headers["range"] = f"bytes={self._done}-"
+        if self._done >= self._remote.size:  # all of it came, and then the connection broke: nothing is left to ask for
+            self._again()
         offset = self._done
-        answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=self._take)
+        if offset:
+            headers["range"] = f"bytes={offset}-"
+        try:
+            answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=self._take)
+        except ServiceError as error:
+            if error.status != 416:
+                raise
+            raise Corrupted("the server has no such range of the object") from None
         if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             raise Corrupted("the server answered with another range than it was asked for")
         if self._done != self._remote.size:
@@ -112,6 +135,8 @@ class _Fetching:
         self._ctx.limiter.take(len(piece))
         if self._ctx.cancelled():
             raise InterruptedError
+        if self._done + len(piece) > self._remote.size:
+            raise Corrupted(f"more bytes came than the {self._remote.size} that were listed")
         view, offset = piece, self._done
         while view:
             written = os.pwrite(self._fd, view, offset)
@@ -126,18 +151,30 @@ class _Fetching:
         os.ftruncate(self._fd, 0)
         self._restart()
 
-    def _checked(self, answer: Response) -> Staged:
+    def _checked(self, answer: Response) -> Staged | None:
         values = {self._digest: self._hasher.value()}
         verified = _verify(self._ctx, self._remote, answer.headers, values, self._fd)
-        if verified is None:
-            # Nothing the server says can confirm it. If the ETag should have, the same bytes must come twice.
-            suspicious = parse_multipart_etag(self._remote.etag) is not None and not compare.opaque(answer.headers)
-            seen, self._seen = self._seen, values[self._digest]
-            verified = None if suspicious and seen != self._seen else False
-        if verified is None:
-            raise Corrupted("what arrived could not be confirmed by the object's ETag or checksum")
+        if verified is None and not self._twice(answer.headers, values[self._digest]):
+            return None
         content = next(digest.name(value) for digest, value in values.items())
-        return Staged("", answer.headers, content, verified)
+        return Staged("", answer.headers, content, bool(verified))
+
+    def _twice(self, headers: dict[str, str], value: str) -> bool:
+        """Nothing the server says confirms what came. If the ETag should have, the same bytes must come twice.
+
+        Raises:
+            Corrupted: other bytes came than the time before, or the same although ETags here are MD5s.
+        """
+        etag, can = self._remote.etag, self._ctx.bucket.can
+        like_md5 = looks_like_md5(etag)
+        if compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False:
+            return True
+        seen, self._seen = self._seen, value
+        if seen and seen != value:
+            raise Corrupted("other bytes arrived each time, and the object's ETag confirms none of them")
+        if seen and like_md5 and not can.saw_other_etag():
+            raise Corrupted("what arrived does not have the object's MD5")
+        return bool(seen)
 
 
 def _verify(
@@ -145,6 +182,8 @@ def _verify(
 ) -> bool | None:
     """True: confirmed. None: nothing could confirm or refute it. Refuted: Corrupted is raised."""
     if remote.etag.lower() in values.values():
+        if looks_like_md5(remote.etag):
+            ctx.bucket.can.saw_md5_etag()
         return True
     given = checksums.from_headers(headers)
     if given is not None:
@@ -153,7 +192,7 @@ def _verify(
         return True
     if compare.opaque(headers):
         return None
-    if looks_like_md5(remote.etag):
+    if looks_like_md5(remote.etag) and ctx.bucket.can.etag_is_md5:
         raise Corrupted("what arrived does not have the object's MD5")
     if parse_multipart_etag(remote.etag) is None:
         return None
@@ -161,9 +200,10 @@ def _verify(
 
 
 def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, str], fd: int) -> bool | None:
-    """By the part size that the service tells, else by all that could have been."""
-    told = compare.told_part_size(ctx, remote)
-    digests = [told] if told is not None else [d for d in digests_to_try(remote, None) if d not in values]
+    """By the parts that the service tells of, else by all that could have been."""
+    told = ToldLayout(ctx, remote)
+    digests = (told.equal,) if told.equal is not None else digests_to_try(remote, None)
+    digests = tuple(digest for digest in digests if digest not in values)
     for digest in digests:
         hasher = Hasher(digest)
         _feed(fd, hasher)
@@ -172,9 +212,12 @@ def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, st
             values.clear()
             values[digest] = value
             return True
-    if told is not None:
+    sizes = told.sizes()
+    if sizes is None or ctx.bucket.can.etag_is_md5 is False:
+        return None
+    if etag_of_parts(ctx, fd, sizes) != remote.etag.lower():
         raise Corrupted("what arrived does not have the object's multipart ETag")
-    return None
+    return True
 
 
 def _feed(fd: int, hasher: Hasher) -> None:

@@ -20,6 +20,7 @@ from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, p
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
 from nbsync.wire.errors import ServiceError, SourceChanged, TransientError, WireError, error_in_body
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
@@ -32,8 +33,8 @@ _STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "Precondit
 
 def upload_parts(
     ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
-) -> tuple[str, str, str]:
-    """(etag, version_id, content name) of the object made from the open file.
+) -> Stored:
+    """The object made from the open file.
 
     Raises: as upload.store. Whatever happens, no unfinished upload of ours is left behind, if the
     service can still be reached.
@@ -53,8 +54,7 @@ def upload_parts(
         raise
     if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
         done = _Done.by(ctx.bucket.request("HEAD", key))
-    content = _checked(ctx, fd, local.size, done, Digest(part_size).name(combined), combined)
-    return done.etag, done.headers.get("x-amz-version-id", ""), content
+    return _checked(ctx, fd, local, key, done, Digest(part_size), combined)
 
 
 class _Done(NamedTuple):
@@ -69,22 +69,23 @@ class _Done(NamedTuple):
         return cls(head.headers.get("etag", "").strip('"'), head.headers)
 
 
-def _checked(ctx: Context, fd: int, size: int, done: _Done, content: str, combined: str) -> str:
-    """The content's name, if the object's ETag (where it means anything) is that of what was sent.
+def _checked(
+    ctx: Context, fd: int, local: LocalEntry, key: str, done: _Done, digest: Digest, sent: str
+) -> Stored:  # fmt: skip
+    """The object, if its ETag (where it means anything) is that of what was sent.
 
     Raises:
-        TransientError: it is not.
+        NotStored: it is not.
     """
-    if opaque(done.headers):
-        return content
-    if looks_like_md5(done.etag):  # of the whole content, as rclone has it
-        combined = _md5_of(ctx, fd, 0, size).hexdigest()
-        content = MD5.name(combined)
+    meaningless = opaque(done.headers)
+    if looks_like_md5(done.etag) and not meaningless:  # of the whole content, as rclone has it
+        digest, sent = MD5, _md5_of(ctx, fd, 0, local.size).hexdigest()
     elif parse_multipart_etag(done.etag) is None:
-        return content
-    if done.etag.lower() != combined:
-        raise TransientError("the server says that it stored other bytes than it was sent")
-    return content
+        meaningless = True
+    stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
+    if meaningless or done.etag.lower() == sent or is_what_was_sent(ctx, key, done.etag, digest, sent):
+        return stored
+    raise NotStored(stored._replace(content=""))
 
 
 def _md5_of(ctx: Context, fd: int, offset: int, length: int) -> Any:
@@ -104,8 +105,8 @@ def _put_part(ctx: Context, fd: int, key: str, upload_id: str, part: Part, slot:
     body = FileSlice(fd, part.offset, part.length)
 
     def attempt() -> str:
-        ctx.limiter.take(part.length)
-        answer = ctx.bucket.client.request("PUT", key, query=query, headers=headers, body=body, on_sent=slot.add)
+        sent = ctx.on_sent(slot)
+        answer = ctx.bucket.client.request("PUT", key, query=query, headers=headers, body=body, on_sent=sent)
         return answer.headers.get("etag", "").strip('"')
 
     try:
@@ -125,15 +126,16 @@ def _complete(
     space = "http://s3.amazonaws.com/doc/2006-03-01/"
     body = f'<CompleteMultipartUpload xmlns="{space}">{listed}</CompleteMultipartUpload>'.encode()
 
-    def attempt() -> _Done:
-        answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=condition, body=body)
+    def attempt(headers: dict[str, str]) -> _Done:
+        answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=headers, body=body)
         failed = error_in_body(answer.body)
         if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
             raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
+        ctx.bucket.can.completed = True
         return _Done(_find(answer.body, "ETag").strip('"'), answer.headers)
 
     try:
-        return ctx.bucket.retrying(attempt)
+        return conditionally(ctx, key, condition, attempt, look=not ctx.bucket.can.conditional_complete)
     except ServiceError as error:
         if error.status in (404, 409, 412):
             with contextlib.suppress(ServiceError):

@@ -9,7 +9,8 @@ from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, 
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.upload import Stored, etag_now, store
+from nbsync.transfer.stored import FailedAfterStoring, NotStored, Overtaken, Stored
+from nbsync.transfer.upload import store
 from nbsync.wire.errors import ServiceError
 
 _TRIES = 3  # how often a file or object that changes under us is taken up again
@@ -21,30 +22,55 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
     A file that changes meanwhile is taken up again; an object that changed is a conflict, or, with
     --overwrite-remote, decided again.
 
-    Raises: as upload.store.
+    Raises: as upload.store. FailedAfterStoring: so, after an object of ours was stored.
     """
-    local, remote = action.local, action.remote
-    assert local is not None  # an upload has a file
-    key = ctx.prefix + action.path
-    for tries in range(1, _TRIES + 1):
-        try:
-            stored = store(ctx, local, key, _condition(remote), slot)
-            return _stored(action, local, stored)
-        except FileChanged as changed:
-            if tries == _TRIES:
-                raise
-            local = _now(ctx, local)
-            if changed.stored_etag:  # the object to replace now is the one that we have just made
-                remote = RemoteEntry(action.path, key, local.size, changed.stored_etag, 0)
-        except ServiceError as error:
-            if error.status not in (409, 412) and not (error.status == 404 and remote is not None):
-                raise
-            if error.status == 412:
-                ctx.bucket.can.refused_a_condition()
-            remote = find_object(ctx.bucket, key, ctx.prefix)
-            if not ctx.options.overwrite_remote or tries == _TRIES:
-                return _conflict(action, "changed in REMOTE during this push: run again to decide")
-    raise FileChanged
+    uploading = _Uploading(ctx, action, slot)
+    try:
+        return uploading.run()
+    except Exception as error:
+        if uploading.ours is None:
+            raise
+        raise FailedAfterStoring(uploading.ours) from error
+
+
+class _Uploading:
+    """The tries to upload one file. `ours` is what to remember of the object that a failed try has left."""
+
+    def __init__(self, ctx: Context, action: Action, slot: Slot) -> None:
+        assert action.local is not None  # an upload has a file
+        self._ctx, self._action, self._slot = ctx, action, slot
+        self._local, self._remote = action.local, action.remote
+        self._key = ctx.prefix + action.path
+        self.ours: RecordedEntry | None = None
+
+    def run(self) -> Outcome:
+        """Try until it is done, or the tries are used up."""
+        ctx = self._ctx
+        for tries in range(1, _TRIES + 1):
+            last = tries == _TRIES
+            try:
+                stored = store(ctx, self._local, self._key, _condition(self._remote), self._slot)
+                return _stored(self._action, self._local, stored)
+            except (FileChanged, NotStored) as error:
+                if isinstance(error, Overtaken | NotStored):
+                    self._left(error.stored)
+                if last:
+                    raise
+                self._local = _now(ctx, self._local)
+            except ServiceError as error:
+                if error.status not in (409, 412) and not (error.status == 404 and self._remote is not None):
+                    raise
+                self._remote = find_object(ctx.bucket, self._key, ctx.prefix)
+                if not ctx.options.overwrite_remote or last:
+                    conflict = _conflict(self._action, "changed in REMOTE during this push: run again to decide")
+                    return conflict._replace(record=self.ours)
+        raise FileChanged
+
+    def _left(self, stored: Stored) -> None:
+        """The object to replace now is the one that we have just made."""
+        size = self._local.size
+        self._remote = RemoteEntry(self._action.path, self._key, size, stored.etag, 0)
+        self.ours = stored.unfinished(self._action.path, size)
 
 
 def _condition(remote: RemoteEntry | None) -> dict[str, str]:
@@ -86,7 +112,7 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     """
     remote = action.remote
     assert remote is not None  # there is an object to delete
-    if not ctx.bucket.can.conditional_delete and etag_now(ctx, remote.key) not in (remote.etag, ""):
+    if not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
         return _conflict(action, CHANGED_IN_REMOTE)
     headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
     try:

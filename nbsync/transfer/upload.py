@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import NamedTuple
 
 from nbsync.core.identity import MD5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
-from nbsync.transfer import compare
+from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.headers import common_put_headers, put_headers
+from nbsync.transfer.headers import MTIME, common_put_headers, format_mtime, put_headers
 from nbsync.transfer.multipart import upload_parts
-from nbsync.wire.errors import ServiceError, TransientError
+from nbsync.transfer.stored import NotStored, Overtaken, Stored, conditionally, is_what_was_sent
+from nbsync.wire.errors import ServiceError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
@@ -26,23 +26,12 @@ SMALL_BYTES = 128 * 1024  # read whole, sent from memory
 MULTIPART_BYTES = 32 * MiB
 
 
-class NotStored(TransientError):
-    """The server stored something else than what was sent."""
-
-
-class Stored(NamedTuple):
-    """An object that was made: as the service names it, and the content's name for the state."""
-
-    etag: str
-    version_id: str
-    content: str
-
-
 def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot) -> Stored:
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
 
     Raises:
-        FileChanged: the file is not, or did not stay, as listed; what was sent is not to be recorded.
+        FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
+        NotStored: the server stored something else, in all that it says.
         ServiceError: 412 or 409 if the object is not as the condition says. TransientError, OSError.
     """
     ctx.settle(local)
@@ -50,11 +39,11 @@ def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], 
     fd = _open(ctx, local)
     try:
         if local.size > MULTIPART_BYTES:
-            stored = Stored(*upload_parts(ctx, fd, local, key, headers, condition, slot))
+            stored = upload_parts(ctx, fd, local, key, headers, condition, slot)
         else:
-            stored = _put(ctx, fd, local, key, {**headers, **condition}, slot)
+            stored = _put(ctx, fd, local, key, headers, condition, slot)
         if not same_stat(os.fstat(fd), local):
-            raise FileChanged(stored.etag)
+            raise Overtaken(stored)
     finally:
         os.close(fd)
     return stored
@@ -69,50 +58,75 @@ def _open(ctx: Context, local: LocalEntry) -> int:
     return fd
 
 
-def _put(ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> Stored:
-    if local.size <= SMALL_BYTES:
-        data = os.pread(fd, local.size + 1, 0)
-        if len(data) != local.size:
-            raise FileChanged
-        digest = md5(data)
-        body: bytes | FileSlice = data
-    else:
-        body = FileSlice(fd, 0, local.size)
-        digest = md5()
-        for offset in range(0, local.size, PIECE_BYTES):
-            digest.update(os.pread(fd, min(PIECE_BYTES, local.size - offset), offset))
-    headers["content-md5"] = base64.b64encode(digest.digest()).decode()
+def _put(
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
+) -> Stored:
+    body, sent = _body(fd, local)
+    headers["content-md5"] = base64.b64encode(bytes.fromhex(sent)).decode()
+    tries = 0
 
-    def attempt() -> Response:
-        ctx.limiter.take(local.size)
+    def attempt(guard: dict[str, str]) -> Response:
+        nonlocal tries
+        tries += 1
         before = slot.done
-        answer = ctx.bucket.client.request("PUT", key, headers=headers, body=body, on_sent=slot.add)
+        answer = ctx.bucket.client.request(
+            "PUT", key, headers={**headers, **guard}, body=body, on_sent=ctx.on_sent(slot)
+        )
         slot.add(local.size - (slot.done - before))
         ctx.bucket.can.observe(answer.headers)
         return answer
 
     try:
-        answer = ctx.bucket.retrying(attempt)
+        answer = conditionally(ctx, key, condition, attempt, look=False)
     except ServiceError as error:
-        if error.status in (409, 412) and _is_ours(ctx, key, digest.hexdigest()):
-            # An earlier try was stored although its answer was lost; or somebody stored the very same.
-            return Stored(digest.hexdigest(), "", MD5.name(digest.hexdigest()))
-        raise
-    etag = answer.headers.get("etag", "").strip('"') or etag_now(ctx, key)
-    if looks_like_md5(etag) and not compare.opaque(answer.headers) and etag.lower() != digest.hexdigest():
-        raise NotStored("the server says that it stored other bytes than it was sent")
-    return Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(digest.hexdigest()))
+        if error.status == 412:
+            ctx.bucket.can.refused_a_condition()
+        ours = _ours(ctx, fd, local, key, sent, lost=tries > 1) if error.status in (409, 412) else None
+        if ours is None:
+            raise
+        return ours
+    etag = answer.headers.get("etag", "").strip('"') or ctx.bucket.etag_now(key)
+    stored = Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(sent))
+    if not looks_like_md5(etag) or compare.opaque(answer.headers):
+        return stored
+    if etag.lower() == sent:
+        ctx.bucket.can.saw_md5_etag()
+    elif not is_what_was_sent(ctx, key, etag, MD5, sent):
+        raise NotStored(stored._replace(content=""))
+    return stored
 
 
-def _is_ours(ctx: Context, key: str, digest: str) -> bool:
-    return etag_now(ctx, key).lower() == digest
+def _body(fd: int, local: LocalEntry) -> tuple[bytes | FileSlice, str]:
+    """What to send, and its MD5 in hexadecimal."""
+    if local.size <= SMALL_BYTES:
+        data = os.pread(fd, local.size + 1, 0)
+        if len(data) != local.size:
+            raise FileChanged
+        return data, md5(data).hexdigest()
+    digest = md5()
+    for offset in range(0, local.size, PIECE_BYTES):
+        digest.update(os.pread(fd, min(PIECE_BYTES, local.size - offset), offset))
+    return FileSlice(fd, 0, local.size), digest.hexdigest()
 
 
-def etag_now(ctx: Context, key: str) -> str:
-    """The object's ETag, by a HEAD; empty if there is no such object."""
+def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost: bool) -> Stored | None:
+    """The object that stands in the way if it is what was sent: an earlier try was stored, its answer lost.
+
+    Or somebody stored the very same. Where the ETag cannot tell, the object's checksum does; and where there is
+    none, after an answer that was `lost`, an object of our size that carries our very time is ours.
+    """
     try:
-        return ctx.bucket.request("HEAD", key).headers.get("etag", "").strip('"')
+        there = ctx.bucket.request("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"}).headers
     except ServiceError as error:
         if error.status == 404:
-            return ""
+            return None
         raise
+    etag, given = there.get("etag", "").strip('"'), checksums.from_headers(there)
+    stored = Stored(etag, there.get("x-amz-version-id", ""), MD5.name(sent))
+    if etag.lower() == sent:
+        return stored
+    if given is not None:
+        return stored if checksums.of_file(fd, given.algorithm, ctx.cancelled) == given.value else None
+    tells = looks_like_md5(etag) and not compare.opaque(there) and ctx.bucket.can.etag_is_md5 is not False
+    alike = there.get("content-length") == str(local.size) and there.get(MTIME) == format_mtime(local.mtime_ns)
+    return stored if lost and alike and not tells else None

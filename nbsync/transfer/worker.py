@@ -11,13 +11,13 @@ import time
 
 from nbsync.core.decide import CHANGED_IN_REMOTE, if_available
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
-from nbsync.errors import NbsyncError
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
 from nbsync.storage.s3_errors import words
 from nbsync.transfer import pulling, pushing
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.stored import FailedAfterStoring
 from nbsync.wire.errors import Aborted, WireError
 
 _CHANGED = "changed while it was read: run again when it is quiet"
@@ -44,13 +44,9 @@ class Worker:
             else:
                 outcome = self._carry_out(action)
                 self.ctx.outage.passed()
-        except (InterruptedError, Aborted):
-            outcome = _failed(action, Status.CANCELLED, "stopped", "")
-        except FileChanged:
-            outcome = _failed(action, Status.FAILED, _CHANGED, "changed")
-        except NbsyncError:
-            raise
-        except (WireError, OSError) as error:
+        except FailedAfterStoring as error:
+            outcome = _failed(action, *self._what(error.__cause__))._replace(record=error.record)
+        except Exception as error:
             outcome = _failed(action, *self._what(error))
         finally:
             self.slot.end()
@@ -62,17 +58,20 @@ class Worker:
             if self.ctx.cancelled():
                 raise InterruptedError
             return self.resolve(action)
-        except (InterruptedError, Aborted):
-            status, message, problem = Status.CANCELLED, "stopped", ""
-        except FileChanged:
-            status, message, problem = Status.FAILED, _CHANGED, "changed"
-        except (WireError, OSError) as error:
+        except Exception as error:
             status, message, problem = self._what(error)
         finally:
             self.slot.end()
         return action._replace(status=status, reason=message, problem=problem, check=False)
 
-    def _what(self, error: Exception) -> tuple[Status, str, str]:
+    def _what(self, error: BaseException | None) -> tuple[Status, str, str]:
+        """(status, message, kind of the problem) of a row that ends with `error`; raised if it ends the run."""
+        if isinstance(error, InterruptedError | Aborted):
+            return Status.CANCELLED, "stopped", ""
+        if isinstance(error, FileChanged):
+            return Status.FAILED, _CHANGED, "changed"
+        if error is None or not isinstance(error, WireError | OSError):
+            raise error or AssertionError("a failure without its cause")
         if self.ctx.cancelled():
             return Status.CANCELLED, "stopped", ""
         self.ctx.outage.failed(error)

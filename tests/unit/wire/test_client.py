@@ -164,7 +164,7 @@ def test_statuses_that_are_answers_too(serve):
         (400, "RequestTimeout", True, False), (400, "BadDigest", True, False), (400, "ThrottlingException", True, True),
         (409, "OperationAborted", True, False), (409, "ConditionalRequestConflict", True, False),
         (409, "BucketAlreadyExists", False, False), (403, "RequestTimeTooSkewed", False, False),
-        (400, "XAmzContentSHA256Mismatch", False, False), (403, "AccessDenied", False, False),
+        (400, "XAmzContentSHA256Mismatch", True, False), (403, "AccessDenied", False, False),
         (412, "PreconditionFailed", False, False), (501, "NotImplemented", False, False),
     ],
 )  # fmt: skip

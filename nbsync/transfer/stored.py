@@ -1,0 +1,112 @@
+"""What the server made of an upload: is it ours, is it what was sent, may it be replaced? Worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from nbsync.core.identity import Digest
+from nbsync.core.model import RecordedEntry
+from nbsync.storage.digest import FileChanged, Hasher
+from nbsync.transfer.context import Context
+from nbsync.wire.errors import ServiceError, TransientError
+
+T = TypeVar("T")
+
+
+class Stored(NamedTuple):
+    """An object that was made: as the service names it, and the content's name for the state."""
+
+    etag: str
+    version_id: str
+    content: str
+
+    def unfinished(self, path: str, size: int) -> RecordedEntry:
+        """What to remember of an object that is ours although no local file is as it was sent.
+
+        It is known again by its ETag; no file has this stat, so that its content is always looked at.
+        """
+        return RecordedEntry(path, self.etag, self.version_id, size, -1, -1, 0, self.content)
+
+
+class NotStored(TransientError):
+    """The server stored something else than what was sent; `stored` is what it made of it, its content unknown."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__("the server says that it stored other bytes than it was sent")
+        self.stored = stored
+
+    def __reduce__(self) -> tuple[type[NotStored], tuple[Stored]]:
+        return NotStored, (self.stored,)
+
+
+class Overtaken(FileChanged):
+    """The file did not stay as listed while it was sent; `stored` was made of it before that was noticed."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__(stored.etag)
+        self.stored = stored
+
+
+class FailedAfterStoring(Exception):
+    """An upload failed (`__cause__` says how) after an object of ours was stored.
+
+    Args:
+        record: what to remember of that object, so that nobody takes it for somebody else's.
+    """
+
+    def __init__(self, record: RecordedEntry) -> None:
+        super().__init__(record.path)
+        self.record = record
+
+
+def conditionally(
+    ctx: Context, key: str, condition: dict[str, str], attempt: Callable[[dict[str, str]], T], *, look: bool
+) -> T:
+    """What `attempt` returns, tried again as the policy says; it is given the condition's headers.
+
+    With `look`, and where the server has no conditions, the object is looked at just before: best effort.
+
+    Raises:
+        ServiceError: 412 if the object is not as `condition` says; others as the service says.
+    """
+    can = ctx.bucket.can
+
+    def once() -> T:
+        sent = {} if can.refuses_conditions else condition
+        if condition and (look or not sent):
+            _look(ctx, key, condition)
+        try:
+            return attempt(sent)
+        except ServiceError as error:
+            if error.status != 501 or not sent:
+                raise
+        can.refuses_conditions = True
+        _look(ctx, key, condition)
+        return attempt({})
+
+    return ctx.bucket.retrying(once)
+
+
+def _look(ctx: Context, key: str, condition: dict[str, str]) -> None:
+    if ctx.bucket.etag_now(key) != condition.get("if-match", ""):
+        raise ServiceError(412, "PreconditionFailed", "the object is not the one that was decided on")
+
+
+def is_what_was_sent(ctx: Context, key: str, etag: str, digest: Digest, sent: str) -> bool:
+    """Is the object what was sent although its ETag is not the digest of it? One GET for a whole run.
+
+    That proves that the ETags of this endpoint are no digests, and nothing has to be read again; where
+    they are known to be, the object is wrong.
+    """
+    can = ctx.bucket.can
+    if can.etag_is_md5 is not None:
+        return not can.etag_is_md5
+    headers = {"if-match": f'"{etag}"'}
+
+    def attempt() -> str:
+        hasher = Hasher(digest)
+        ctx.bucket.client.request("GET", key, headers=headers, sink=hasher.update)
+        return hasher.value()
+
+    return ctx.bucket.retrying(attempt) == sent and can.saw_other_etag()
