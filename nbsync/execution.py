@@ -6,7 +6,6 @@ Part of the engine; runs in the run's thread.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -21,6 +20,7 @@ from nbsync.transfer.worker import Worker, settled
 
 _HELD = 256  # Actions looked at before it is known whether the run can stream
 _PLENTY = 100  # times the room that those need: then there is no need to know the rest first
+_RECORD_BYTES = 300  # about what the state takes for a file
 _DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
@@ -190,7 +190,11 @@ class _Need:
         place = ctx.root
         while not os.path.isdir(place):
             place = os.path.dirname(place)
-        self.free = shutil.disk_usage(place).free
+        disk = os.statvfs(place)
+        self.free = disk.f_bavail * disk.f_frsize
+        self._block = disk.f_frsize
+        self._free_files = disk.f_favail or None  # some file systems do not count: 0
+        self._files = 0
         self._place = place
 
     @property
@@ -203,18 +207,25 @@ class _Need:
         if action.status is not Status.PLANNED:
             return
         if action.verb is Verb.DOWNLOAD:
-            goes = action.local.size if action.local is not None and not action.trash else 0
-            self._sum += action.bytes - goes
+            goes = self._room_of(action.local.size) if action.local is not None and not action.trash else 0
+            self._sum += self._room_of(action.bytes) - goes + _RECORD_BYTES
             self._largest = max(self._largest, goes)
+            self._files += action.local is None or action.trash
             if action.in_the_way:
                 self._ways.add(action.in_the_way)
         elif action.verb in _DELETES:
             self._deletes += 1
 
+    def _room_of(self, size: int) -> int:
+        """Bytes that a file takes on the disk: whole blocks."""
+        return -(-size // self._block) * self._block
+
     def refusal(self) -> GuardRefusal | None:
         """The guard that says no, if one does."""
         if self._direction is Direction.PULL:
-            room = guard.no_room(self.bytes, self.free, self._place)
+            room = guard.no_room(self.bytes, self.free, self._place) or guard.no_room_for_files(
+                self._files, self._free_files, self._place
+            )
             if room is not None:
                 return room
         limit = self._ctx.options.max_delete

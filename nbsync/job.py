@@ -13,6 +13,7 @@ from nbsync.options import Call
 from nbsync.progress import SyncProgress
 from nbsync.result import SyncResult
 
+_PATIENCE = 0.5  # seconds
 _RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
 
 
@@ -38,6 +39,7 @@ class SyncJob:
         self._started = now()
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
         self._ended = threading.Event()
+        self._cancelled_at = 0.0
         self._crash: BaseException | None = None
         self.progress = SyncProgress()
         self.progress.apply(self._snapshot())
@@ -85,6 +87,7 @@ class SyncJob:
         while True:
             left = interval if deadline is None else min(interval, max(0.0, deadline - self._now()))
             self._ended.wait(left)
+            self._abandon_if_stuck()
             ended = self.poll()
             if tick is not None:
                 tick(self.progress.snapshot())
@@ -98,7 +101,17 @@ class SyncJob:
 
     def cancel(self) -> None:
         """Stop within a second; what was done is kept. Any thread may call it."""
+        self._cancelled_at = self._cancelled_at or self._now()
         self._run.stop()
+
+    def _abandon_if_stuck(self) -> None:
+        """A run that was told to stop while it asks for credentials, which nothing can interrupt, is left to itself.
+
+        It has changed nothing yet, and ends by itself before it does.
+        """
+        if self._cancelled_at and self._run.board.state == "starting" and self._now() - self._cancelled_at > _PATIENCE:
+            self._run.abandon()
+            self._ended.set()
 
     def _snapshot(self) -> Snapshot:
         run, board = self._run, self._run.board

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from nbsync.core.model import Outcome, Problem, RecordedEntry, Row, Status
+from nbsync.errors import LocalError
 from nbsync.result import MAX_HIT_ROWS, SyncResult
 from nbsync.storage.state import State
 
@@ -94,9 +95,18 @@ class Tally:
         self._forget.append(path)
 
     def flush(self) -> None:
-        """Write what has been taken in to the state."""
+        """Write what has been taken in to the state.
+
+        A state that cannot be written (a full disk) is said once and given up: files matter more.
+        """
         if self.state is not None and (self._records or self._forget):
-            self.state.record(self._records, self._forget)
+            try:
+                self.state.record(self._records, self._forget)
+            except LocalError as error:
+                self.state = None
+                self._result.notes.append(
+                    f"what was synced could not be recorded: {error}; the next run compares again"
+                )
             self._records, self._forget = [], []
         self._flushed_at = self._now()
 

@@ -77,18 +77,19 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
     if one.remote_below:
         reason = "is an object and also the folder of other objects: it cannot be both here"
         return _settled(one, Status.SKIPPED, reason, problem="name-clash")
+    if policy.existing if local is None else policy.ignore_existing:
+        return None
     blocked = _blocked(one, policy)
     if blocked is not None:
         return if_available(blocked)
     if local is None:
-        return None if policy.existing else if_available(_work(one, Verb.DOWNLOAD, "missing locally"))
-    if policy.ignore_existing:
-        return None
+        return if_available(_work(one, Verb.DOWNLOAD, "missing locally"))
     verdict = at_a_glance(local, remote, one.recorded, policy.compare)
     if verdict.same:
         return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
-    action = _work(one, Verb.DOWNLOAD, "content differs", verdict.evidence)
-    action = action._replace(check=verdict.same is None, trash=_edited(local, one.recorded))
+    trash = _edited(local, one.recorded)
+    reason = "content differs; what is here goes to the trash" if trash else "content differs"
+    action = _work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
     return action if action.check else if_available(action)
 
 

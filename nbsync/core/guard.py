@@ -36,3 +36,13 @@ def no_room(needed_bytes: int, free_bytes: int, place: str) -> GuardRefusal | No
         f"{place} has room for {free_bytes:,} bytes, and this pull needs {needed_bytes:,}",
         "Free some room, or pull less (--include/--exclude)",
     )
+
+
+def no_room_for_files(needed: int, free: int | None, place: str) -> GuardRefusal | None:
+    """A pull that needs more files than the file system can hold; `free` is None where that is not counted."""
+    if free is None or needed <= free:
+        return None
+    return GuardRefusal(
+        f"{place} has room for {free:,} more files, and this pull needs {needed:,}",
+        "Free some room, or pull less (--include/--exclude)",
+    )

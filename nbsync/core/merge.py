@@ -40,15 +40,20 @@ def join(
 
 def _may_hold(path: str, later: str) -> bool:
     """Could `later`, or anything after it, still lie below `path`?"""
-    below = path + "/"
+    below = _folder(path)
     return later < below or later.startswith(below)
+
+
+def _folder(path: str) -> str:
+    """What the paths below `path` begin with; a folder marker's own name is that already."""
+    return path if path.endswith("/") else path + "/"
 
 
 def _mark(held: list[Joined], one: Joined) -> Joined:
     """Tell the paths above `one` of it, and `one` of them."""
     local_above, remote_above = None, None
     for i, above in enumerate(held):
-        if not one.path.startswith(above.path + "/"):
+        if not one.path.startswith(_folder(above.path)):
             continue
         local_above = above.local or local_above
         remote_above = above.remote or remote_above

@@ -51,11 +51,10 @@ class Account:
         """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
         if self._options.no_sign_request:
             return lambda: None
-        import botocore.exceptions
-
+        # Providers run other programs and services, and raise what those bring: all of it ends here.
         try:
             found = self._session.get_credentials()
-        except botocore.exceptions.BotoCoreError as error:
+        except Exception as error:
             raise ConfigError(f"the credentials could not be loaded: {error}", _NO_CREDENTIALS) from None
         if found is None:
             raise ConfigError("no AWS credentials found", _NO_CREDENTIALS)
@@ -63,8 +62,8 @@ class Account:
         def now() -> Credentials:
             try:
                 frozen = found.get_frozen_credentials()
-            except botocore.exceptions.BotoCoreError as error:
-                raise ConfigError(f"the credentials could not be renewed: {error}", "Log in again") from None
+            except Exception as error:
+                raise ConfigError(f"the credentials could not be had: {error}", "Log in again") from None
             return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
         now()  # an expired login is told at once

@@ -37,23 +37,34 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
     except OSError as error:
         raise LocalError(f"{root}: {error.strerror}") from None
     parents = ((at.st_dev, at.st_ino),) if follow_symlinks else ()
-    yield from _scan(names, "", parents, follow_symlinks)
-
-
-def _scan(names: Any, prefix: str, parents: tuple[tuple[int, int], ...], follow: bool) -> Iterator[LocalEntry]:
-    with names:  # what os.scandir gives
-        siblings = [_look(entry, prefix, parents, follow) for entry in names if not _is_own(entry.name)]
-    siblings.sort(key=_order)
-    for entry, name in siblings:
+    # A stack of our own: folders may lie deeper than Python's calls may.
+    levels = [(iter(_siblings(names, "", parents, follow_symlinks)), parents)]
+    while levels:
+        siblings, parents = levels[-1]
+        sibling = next(siblings, None)
+        if sibling is None:
+            levels.pop()
+            continue
+        entry, name = sibling
         if isinstance(entry, LocalEntry):
             yield entry
             continue
         try:
             below = os.scandir(entry.path)
+            more = (*parents, _identity(entry)) if follow_symlinks else parents
         except OSError as error:  # readable a moment ago: the tree is changing under us
             raise LocalError(f"{entry.path}: {error.strerror}", "Nothing was deleted; run it again") from None
-        more = (*parents, _identity(entry)) if follow else parents
-        yield from _scan(below, name, more, follow)
+        levels.append((iter(_siblings(below, name, more, follow_symlinks)), more))
+
+
+def _siblings(
+    names: Any, prefix: str, parents: tuple[tuple[int, int], ...], follow: bool
+) -> list[tuple[LocalEntry | os.DirEntry[str], str]]:
+    """What one folder holds, in order; `names` is what os.scandir gives."""
+    with names:
+        siblings = [_look(entry, prefix, parents, follow) for entry in names if not _is_own(entry.name)]
+    siblings.sort(key=_order)
+    return siblings
 
 
 def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:

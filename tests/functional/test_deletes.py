@@ -198,3 +198,22 @@ def test_failed_transfer_cancels_the_deletes(world: World, monkeypatch: pytest.M
     assert (result["new"].status, result["new"].error) == ("failed", "No space left on device")
     assert (result["b"].status, result["b"].reason) == ("cancelled", "not deleted: a transfer failed")
     assert (sorted(world.files()), result.exit_code) == (["a", "b"], 1)
+
+
+def test_a_folder_marker_with_content_protects_what_lies_under_it(world: World) -> None:
+    world.put("dir/", b"not empty")
+    world.put("keep", b"k")
+    world.write("dir/f.txt", b"mine")
+    result = world.pull(delete=True)
+
+    assert result["dir/"].status == "skipped"
+    assert world.read("dir/f.txt") == b"mine"
+
+
+def test_existing_leaves_a_folder_alone_that_an_object_would_replace(world: World) -> None:
+    world.put("x", b"object")
+    world.write("x/mine.txt", b"mine")
+    result = world.pull(existing=True, delete=True)
+
+    assert len(result) == 0
+    assert world.read("x/mine.txt") == b"mine"

@@ -37,18 +37,19 @@ def short(joined: Joined, policy: Policy) -> tuple[Any, ...] | None:
 moved = row(etag="another")
 edited = here(mtime_ns=101)
 longer = here(size=2)
+TRASHED = "content differs; what is here goes to the trash"
 
 PULL: list[tuple[Joined, dict[str, Any], Any]] = [
     (one(None, there()), {}, ("download", "missing locally", False)),
     (one(None, there(), row()), {}, ("download", "missing locally", False)),
     (one(None, there()), {"existing": True}, None),
-    (one(here(), there()), {}, ("download", "content differs", True)),
+    (one(here(), there()), {}, ("download", TRASHED, True)),
     (one(here(), there(), row()), {}, ("hit", "")),
-    (one(edited, there(), row()), {}, ("download", "content differs", True)),
+    (one(edited, there(), row()), {}, ("download", TRASHED, True)),
     (one(here(), there(), moved), {}, ("download", "content differs", True)),
-    (one(longer, there(), row()), {}, ("download", "content differs", False)),
+    (one(longer, there(), row()), {}, ("download", TRASHED, False)),
     (one(longer, there()), {"ignore_existing": True}, None),
-    (one(longer, there()), {"existing": True}, ("download", "content differs", False)),
+    (one(longer, there()), {"existing": True}, ("download", TRASHED, False)),
     (one(here(), None), {}, None),
     (one(here(), None), {"delete": True}, ("delete-local", "not in REMOTE", False)),
     (one(here(), None), {"delete": True, "admits": lambda _: False}, None),
@@ -63,7 +64,7 @@ PULL: list[tuple[Joined, dict[str, Any], Any]] = [
     (one(None, there(storage_class="GLACIER", restored=True)), {}, ("download", "missing locally", False)),
     (one(None, there(storage_class="GLACIER_IR")), {}, ("download", "missing locally", False)),
     (one(here(), there(storage_class="GLACIER"), row()), {}, ("hit", "")),
-    (one(here(), there(storage_class="GLACIER")), {}, ("download", "content differs", True)),
+    (one(here(), there(storage_class="GLACIER")), {}, ("download", TRASHED, True)),
     (one(longer, there(storage_class="GLACIER")), {}, ("skipped", "archived")),
     (one(None, there(), local_below=True), {}, ("conflict", "conflict")),
     (one(None, there(), local_below=True), {"delete": True}, ("download", "replaces a local folder", False)),
