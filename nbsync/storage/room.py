@@ -19,7 +19,7 @@ import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
 from nbsync.storage import database
-from nbsync.storage.folders import lstat, open_folder, open_own, open_own_file, unlink_all
+from nbsync.storage.folders import NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
 
@@ -120,7 +120,7 @@ class Room:
         holds another lock. What a killed run left in it goes at the first call. Any worker may ask.
 
         Raises:
-            LocalError: there is a link in the way. OSError.
+            OSError: it cannot be made, or there is a link in the way.
         """
         at = os.fstat(top)
         with self._nearing:
@@ -130,12 +130,17 @@ class Room:
             return found
 
     def _open_near(self, top: int) -> int:
-        room = open_folder(OWN_ROOM, top)
         try:
-            write_gitignore(room)
-            stage = open_folder(f"stage-{_name_of(self.root)}", room)
-        finally:
-            os.close(room)
+            room = open_folder(OWN_ROOM, top)
+            try:
+                write_gitignore(room)
+                stage = open_folder(f"stage-{_name_of(self.root)}", room)
+            finally:
+                os.close(room)
+        except OSError as error:
+            if error.errno not in NO_FOLDER:
+                raise
+            raise OSError(error.errno, f"{OWN_ROOM} on this mount, or what is in it, is no folder: remove it") from None
         unlink_all(stage)
         return stage
 
@@ -188,7 +193,7 @@ def find_place(root: str, *, elsewhere: bool) -> str:
         elsewhere: go there when LOCAL, or the room in it, cannot be written: only for a run that leaves LOCAL alone.
     """
     place = os.path.join(root, OWN_ROOM)
-    if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.lexists(place) else root):
+    if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.isdir(place) else root):
         return place
     return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
 

@@ -66,6 +66,42 @@ def test_uploaded_work_need_not_be_kept(filled: str, moto_server: Server) -> Non
     assert moto_server.s3.get_object(Bucket=filled, Key="p/c.txt")["Body"].read() == b"mine"
 
 
+def test_an_edit_that_a_sync_moved_to_the_trash_is_kept(filled: str, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="trash"), nbsync.LocalObjectCache(filled, "p", tmp_path / "cache") as cache:
+        cache.sync()
+        cache.get_path("c.txt").write_text("an hour of work")
+        cache.sync()
+    kept = [path.read_text() for path in (tmp_path / "cache/.nbsync/trash").glob("*/c.txt")]
+    assert kept == ["an hour of work"]
+
+
+def test_a_relative_folder_is_meant_where_the_cache_began(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the current directory moves on, to where there is a synced folder of that name."""
+    begun, later = tmp_path / "begun", tmp_path / "later"
+    for folder in (begun, later):
+        folder.mkdir()
+    nbsync.pull(f"{filled}/p", later / "cache")
+
+    monkeypatch.chdir(begun)
+    with nbsync.LocalObjectCache(filled, prefix="p", path="cache") as cache:
+        monkeypatch.chdir(later)
+        cache.sync()
+        assert cache.get_path("c.txt") == begun / "cache/c.txt"
+    assert not (begun / "cache").exists()
+    assert (later / "cache/c.txt").exists()
+
+
+def test_home_is_home(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with nbsync.LocalObjectCache(filled, prefix="p", path="~/cache") as cache:
+        cache.sync()
+        assert cache.get_path("c.txt").read_bytes() == b"p/c.txt"
+        assert cache.path == tmp_path / "cache"
+    assert not (tmp_path / "cache").exists()
+
+
 def test_bad_names_and_places_are_told(filled: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalError, match="not a directory"):
