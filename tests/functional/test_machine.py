@@ -132,8 +132,8 @@ class Sides(RuleBasedStateMachine):
                 assert here[row.path] == there[row.path]
                 self.known[row.path] = here[row.path]
                 self.unsynced.discard(here[row.path])
-            elif row.status == "deleted":
-                self.known.pop(row.path, None)
+        # What is gone from both sides is forgotten, and what others put there later was never seen.
+        self.known = {path: content for path, content in self.known.items() if path in here or path in there}
 
 
 @pytest.mark.usefixtures("moto")
@@ -142,7 +142,7 @@ def test_any_order_of_changes_and_syncs(moto_server: Server) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=9,
             stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -92,7 +92,7 @@ class World:
         """Files that hold their own path, the same on both sides, and recorded."""
         for path in paths:
             self.put(path, path.encode())
-        self.pull()
+        assert self.run("pull").ok
 
     # ---- the local side -------------------------------------------------------------------------
 
