@@ -159,6 +159,9 @@ def begin(path: str, damage: Damaged | None) -> tuple[sqlite3.Connection, str]:
         with contextlib.closing(sqlite3.connect(new)) as db:
             db.executescript(_SCHEMA)
         note = set_aside(path, damage) if damage is not None else ""
+        for tail in _TAILS:  # of a database that somebody removed: SQLite would roll it back into the new one
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + tail)
         os.replace(new, path)
     except BaseException:
         with contextlib.suppress(OSError):

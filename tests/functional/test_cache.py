@@ -67,10 +67,12 @@ def test_uploaded_work_need_not_be_kept(filled: str, moto_server: Server) -> Non
 
 
 def test_an_edit_that_a_sync_moved_to_the_trash_is_kept(filled: str, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="trash"), nbsync.LocalObjectCache(filled, "p", tmp_path / "cache") as cache:
-        cache.sync()
-        cache.get_path("c.txt").write_text("an hour of work")
-        cache.sync()
+    cache = nbsync.LocalObjectCache(filled, "p", tmp_path / "cache")
+    cache.sync()
+    cache.get_path("c.txt").write_text("an hour of work")
+    cache.sync()
+    with pytest.warns(UserWarning, match="trash"):
+        cache.close()
     kept = [path.read_text() for path in (tmp_path / "cache/.nbsync/trash").glob("*/c.txt")]
     assert kept == ["an hour of work"]
 

@@ -173,6 +173,14 @@ def test_record_is_seen_after_a_kill_in_mid_commit(db: Path, writable: bool) -> 
         assert {name: (db.parent / name).read_bytes() for name in os.listdir(db.parent)} == before
 
 
+def test_journal_of_a_database_that_was_removed_is_not_rolled_back(db: Path) -> None:
+    kill_in_mid_commit(db)
+    db.unlink()
+    recorded(db, row("new"))
+    assert read(db) == [row("new")]
+    assert os.listdir(db.parent) == [db.name]
+
+
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize("name", ["state.sqlite3", "state.sqlite3-journal"])
 def test_nothing_is_reached_through_a_link(tmp_path: Path, name: str, writable: bool) -> None:
