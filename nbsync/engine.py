@@ -79,14 +79,13 @@ class Run:
         result = self.result
         try:
             self._run()
-        except NoSuchBucket as error:
-            result.error = error
-            if os.path.isdir(self.call.remote):
-                result.error = NoSuchBucket(error.message, f"There is a folder {self.call.remote} here: is it swapped?")
         except NbsyncError as error:
             result.error = error
         except (WireError, OSError) as error:
             result.error = translate(error, self.location.uri)
+        if isinstance(result.error, NoSuchBucket) and os.path.isdir(self.call.remote):
+            hint = f"There is a folder {self.call.remote} here: is it swapped?"
+            result.error = NoSuchBucket(result.error.message, hint)
         if self._stopped:
             result.error = _interrupted()
         if self._bucket is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from nbsync.core import guard
 from nbsync.core.model import Action, Direction, Outcome, Status, Verb
@@ -77,17 +78,16 @@ class Execution:
         finally:
             for outcome in runner.finish():
                 self._tally.take(outcome)
-        self._raise_failure(runner)
-
-    def _raise_failure(self, runner: Runner[Outcome] | Runner[Action]) -> None:
-        """What ended the run from within ends it; nobody goes on waiting for an answer."""
         if runner.failure is not None:
-            self._ctx.bucket.client.abort()
             raise runner.failure
+
+    def _runs(self) -> dict[str, Any]:
+        ctx = self._ctx
+        return {"jobs": ctx.options.jobs, "cancel": ctx.cancel, "abort": ctx.bucket.client.abort}
 
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
-        runner = Runner(lambda: Worker(self._ctx), do, jobs=self._ctx.options.jobs, cancel=self._ctx.cancel)
+        runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
         self.runner = runner
         return runner
 
@@ -126,9 +126,7 @@ class Execution:
     def _compare_all(self, actions: Iterable[Action], spool: Spool) -> _Need:
         """Settle every question that needs reading; nothing is changed. All Actions end in the spool."""
         need = _Need(self._ctx, self._direction)
-        runner: Runner[Action] = Runner(
-            lambda: Worker(self._ctx), _resolve, jobs=self._ctx.options.jobs, cancel=self._ctx.cancel
-        )
+        runner: Runner[Action] = Runner(lambda: Worker(self._ctx), _resolve, **self._runs())
         self.runner = runner
 
         def keep(done: Iterable[Action]) -> None:
@@ -148,7 +146,8 @@ class Execution:
                     keep([action])
         finally:
             keep(runner.finish())
-        self._raise_failure(runner)
+        if runner.failure is not None:
+            raise runner.failure
         return need
 
     def _delete(self, spool: Spool) -> None:

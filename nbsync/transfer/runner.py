@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 QUEUE_LENGTH = 2_000
 _LOOK_SECONDS = 0.003
+_LAST_WORDS_SECONDS = 1.0
 START_WORKERS = 4
 MAX_WORKERS = 128
 
@@ -33,6 +34,7 @@ class Runner(Generic[T]):
         do: what to do; what it raises ends the run, see `failure`.
         jobs: how many at once; 0: found out while running.
         cancel: set to stop.
+        abort: called when a worker's failure ends the run: lets nobody wait for an answer any more.
         now: monotonic seconds. cpu: CPU seconds of this process.
     """
 
@@ -43,10 +45,11 @@ class Runner(Generic[T]):
         *,
         jobs: int,
         cancel: threading.Event,
+        abort: Callable[[], None],
         now: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
-        self._make_worker, self._do, self._cancel = make_worker, do, cancel
+        self._make_worker, self._do, self._cancel, self._abort = make_worker, do, cancel, abort
         self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._done: deque[T] = deque()
         self._workers: list[Worker] = []
@@ -88,14 +91,21 @@ class Runner(Generic[T]):
             self._pause()
             yield from self._ended()
         self._gate.open()
-        if self.failure is not None:  # what is still queued is not begun
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    self._todo.get_nowait()
-            self._unfinished = len(self._done)
-            yield from self._ended()
+        if self.failure is not None:
+            self._drop_queue()
         for _ in self._threads:
             self._todo.put(None)
+        if self.failure is not None:  # what others were about to finish counts too
+            self._abort()
+            for thread in self._threads:
+                thread.join(_LAST_WORDS_SECONDS)
+            self._unfinished = len(self._done)
+            yield from self._ended()
+
+    def _drop_queue(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._todo.get_nowait()
 
     def _ended(self) -> Iterator[T]:
         while self._done:

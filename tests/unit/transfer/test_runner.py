@@ -30,7 +30,7 @@ def action(path: str) -> Action:
 
 
 def runner(do: Callable[[Any, Action], Any], *, jobs: int = 0, make: Callable[[], Any] = Hands) -> Runner[Any]:
-    return Runner(make, do, jobs=jobs, cancel=threading.Event())
+    return Runner(make, do, jobs=jobs, cancel=threading.Event(), abort=lambda: None)
 
 
 @pytest.mark.parametrize("jobs", [0, 1, 3, 50])

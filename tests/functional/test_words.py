@@ -1,0 +1,84 @@
+"""What a user who mistypes, or whose server goes away, is told: the mistake by its name, and nothing changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nbsync
+from nbsync.errors import EndpointUnreachable, NoSuchBucket, UsageError
+from nbsync.wire.client import Client
+from nbsync.wire.errors import ConnectionLost
+from tests.functional.world import World
+
+
+def test_a_bucket_as_local_is_refused(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="swapped"):
+        nbsync.pull(world.remote, "s3://other/raw")
+    with pytest.raises(UsageError, match="swapped"):
+        nbsync.push("s3://other/raw", world.remote)
+    assert not (tmp_path / "s3:").exists()
+
+
+def test_a_folder_as_remote_is_told(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data-of-mine").mkdir()
+    with pytest.raises(NoSuchBucket, match="is it swapped"):
+        nbsync.pull("data-of-mine", "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_filters_that_leave_nothing_are_told(world: World) -> None:
+    world.put("a.txt", b"a")
+    notes = nbsync.pull(world.remote, world.local, exclude="*").notes
+    assert any("the filters left none of the 1 files" in note for note in notes)
+
+
+def test_paths_that_are_listed_and_not_there_are_told(world: World, tmp_path: Path) -> None:
+    world.put("a.txt", b"a")
+    (tmp_path / "list").write_text("a.txt\nno-such.txt\n")
+    result = nbsync.pull(world.remote, world.local, files_from=tmp_path / "list")
+    assert result.counts["miss"] == 1
+    assert any("no-such.txt" in note for note in result.notes)
+
+
+def test_a_pattern_as_remote_is_told(world: World) -> None:
+    world.put("a.csv", b"a")
+    assert any("use --include" in note for note in nbsync.pull(f"{world.remote}/*.csv", world.local).notes)
+
+
+def test_a_plan_says_which_edit_goes_to_the_trash(world: World) -> None:
+    world.put("edited", b"one")
+    world.put("theirs", b"one")
+    world.pull()
+    world.write("edited", b"mine")
+    world.put("theirs", b"changed")
+    plan = nbsync.plan("pull", world.remote, world.local)
+    assert plan["edited"].reason == "content differs; what is here goes to the trash"
+    assert plan["theirs"].reason == "content differs"
+
+
+def test_a_server_that_is_gone_ends_the_run_and_keeps_what_was_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        world.put(f"{number:02d}", b"x")
+    real, gets = Client.request, []
+
+    def request(self: Client, method: str, *words: object, **more: object) -> object:
+        if method == "GET" and more.get("kind") != "list":
+            gets.append(method)
+            if len(gets) > 20:
+                raise ConnectionLost("nobody is there", refused=True)
+        return real(self, method, *words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "request", request)
+    job = nbsync.pull(world.remote, world.local, retries=0, jobs=2, background=True)
+    result = job.result
+
+    assert isinstance(result.error, EndpointUnreachable)
+    assert result.exit_code == 2
+    assert result.counts["miss"] == 20
+    assert result.counts["failed"] < 10
