@@ -19,6 +19,13 @@ from nbsync.ui import help as texts
 
 SHOW = ("summary", "changed", "all")
 _COLLECTED = ("filters", "metadata", "tag")  # given again, they add up
+# Words that people know from other tools.
+_ELSEWHERE = {
+    "sync": "Write pull (from S3) or push (to S3)", "cp": "Write pull (from S3) or push (to S3)",
+    "help": "Did you mean --help?",
+    "--recursive": "pull and push are always recursive", "-r": "pull and push are always recursive",
+    "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
+}  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "ls": ("REMOTE",)}
 
 
@@ -165,7 +172,9 @@ def _check_command(command: str, notebook: bool) -> None:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+    if word in _ELSEWHERE:
+        return _ELSEWHERE[word]
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
     return f"Did you mean {near[0]}?" if near else ""
 
 

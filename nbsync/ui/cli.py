@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None, *, engine: Engine | None = None, clo
         clock: for the times in a log file.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     _print_any_name()
     with _sigterm_like_ctrl_c():
         try:
@@ -80,7 +81,7 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> i
     options = call.options
     if options.log_file:
         rowlog.check(options.log_file)
-    face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr)
+    face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
     result = live.follow(engine.start(call), face)
     if options.json:
         _say([report.json_document(result)])
@@ -88,7 +89,7 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> i
         if not result.ok and result.error is None:
             _complain(report.one_line_summary(result))
     elif result.files or result.error is None:
-        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose)])
+        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False)])
     if result.error is not None:
         _complain(str(result.error))
     if options.log_file:
@@ -139,6 +140,16 @@ def _complain(text: str) -> None:
 
 def _colours() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _open_closed_streams() -> None:
+    """Let what is written to a stream that was closed before we began (`>&-`: Python has None there) go nowhere.
+
+    It also keeps the file descriptor from a file or a socket that is opened later.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open to the end)
 
 
 def _print_any_name() -> None:

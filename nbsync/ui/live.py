@@ -92,7 +92,8 @@ class ShellFace:
     def close(self, result: SyncResult | None) -> None:
         self._progress.close(result)
         if result is not None and _worth_a_table(result):
-            print(report.result_text(result, self._show))
+            # What ended the run is raised, and the shell prints it.
+            print(report.result_text(result, self._show, error=False))
 
 
 def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:

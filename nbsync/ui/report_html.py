@@ -3,7 +3,8 @@
 It must stay readable where a notebook is not trusted: JupyterLab, GitHub and nbconvert then strip
 `<style>`, `<svg>`, roles and scripts. So all meaning is in the text, bars are blocks with a width, and
 colours are mid-tones and transparent tints that read on a white page and on a dark one. Everything that
-comes from a bucket is cleaned and escaped.
+comes from a bucket, a disk or a server is cleaned, escaped and put into `<code>` (`_untrusted`): JupyterLab
+reads `$…$` in other text of an output as a formula.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from nbsync.core.model import Active, Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, amount, title, view, why, word
+from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 _PATH, _TEXT = 140, 160
 _BOX = "max-width:980px;margin:2px 0;font-size:13px;line-height:1.45;text-align:left"
@@ -26,6 +27,9 @@ _CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
 _RIGHT = "padding:2px 12px 2px 0;text-align:right;vertical-align:top;white-space:nowrap"
 _MONO = "font-family:monospace"
 _SOFT = "opacity:0.7"
+# As the text around it, where notebooks give code a look of its own. No shorthands: JupyterLab takes `font` and
+# `background` out of a notebook that is not trusted.
+_CODE = "font-family:inherit;font-size:inherit;font-weight:inherit;color:inherit;background-color:transparent;padding:0"
 _BAR = "background:rgba(128,128,128,0.22);border-radius:3px;overflow:hidden"
 LIVE_HEIGHT = 264  # pixels; fixed, so that the page does not jump while a run goes on
 ACTIVE_SHOWN = 6
@@ -35,13 +39,13 @@ def result_html(result: SyncResult, show: str = "changed") -> str:
     """The finished table of `result`."""
     seen = view(result, show)
     parts = [_header(seen), _counts(seen.counts), _table(seen)]
-    parts += [_remark("!", words.RED, f"{words.clean(p.path, _PATH)}: {words.clean(p.message, _TEXT)}")
+    parts += [_remark("!", words.RED, f"{_untrusted(p.path, _PATH)}: {_untrusted(p.message, _TEXT)}")
               for p in seen.problems]  # fmt: skip
     if seen.more_problems:
         parts.append(_remark("…", words.GREY, f"{words.number(seen.more_problems, 'more problem')}: r.problems"))
-    parts += [_remark("note", words.GREY, words.clean(note, _TEXT)) for note in seen.notes]
+    parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in seen.notes]
     if seen.error:
-        parts.append(_remark(seen.verdict, words.RED, words.clean(seen.error, 400)))
+        parts.append(_remark(seen.verdict, words.RED, _untrusted(seen.error, 400)))
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
@@ -63,12 +67,12 @@ def listing_html(listing: Listing) -> str:
     head = [_th("key", "58%"), _th("size", "12%", _RIGHT), _th("last modified (UTC)", "18%")]
     rows = [_tr([*head, _th("storage class", "12%")] if classes else head)] if shown else []
     rows += [_listed(entry, classes) for entry in shown]
-    parts = [f'<div>{_strong("ls " + _text(listing.remote, 400))} · '
+    parts = [f'<div>{_strong("ls " + _untrusted(listing.remote, 400))} · '
              f"{html.escape(report_text.listing_total(listing).partition(';')[0])}</div>"]  # fmt: skip
     parts += [f'<table style="{_TABLE}">{"".join(rows)}</table>'] if rows else []
     if more > 0:
         parts.append(_remark("…", words.GREY, f"and {more:,} more: r.entries or --json"))
-    parts += [_remark("note", words.GREY, words.clean(note, _TEXT)) for note in listing.notes]
+    parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in listing.notes]
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
@@ -77,18 +81,23 @@ def snapshot_html(snapshot: Snapshot) -> str:
     name = title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction)
     facts = " · ".join(report_text.progress_facts(snapshot))
     counts = [(status, snapshot.counts[status]) for status in words.IMPORTANCE if snapshot.counts.get(status)]
-    parts = [f'<div>{_strong(_text(name, 400))} · {html.escape(snapshot.state)}</div>',
+    parts = [f"<div>{_strong(_untrusted(name, 400))} · {html.escape(state(snapshot))}</div>",
              f'<div style="margin:5px 0">{_bar(report_text.share(snapshot), 8, words.BLUE)}</div>',
              f"<div>{html.escape(facts)}</div>", _counts(counts)]  # fmt: skip
     active = "".join(_active(item) for item in snapshot.active[:ACTIVE_SHOWN])
     parts += [f'<table style="{_TABLE}">{active}</table>'] if active else []
-    parts += [_remark("!", words.RED, f"{words.clean(p.path, 60)}: {words.clean(p.message, 80)}")
+    parts += [_remark("!", words.RED, f"{_untrusted(p.path, 60)}: {_untrusted(p.message, 80)}")
               for p in snapshot.problems[-2:]]  # fmt: skip
     return f'<div style="{_BOX};height:{LIVE_HEIGHT}px;overflow:hidden">{"".join(parts)}</div>'
 
 
-def _text(text: str, limit: int) -> str:
-    return html.escape(words.clean(text, limit), quote=True)
+def _untrusted(text: str, limit: int) -> str:
+    """The only way in for text that others chose: never markup, never a formula.
+
+    MathJax passes over `<code>` (its option `skipHtmlTags`,
+    https://docs.mathjax.org/en/latest/options/document.html), and so does KaTeX.
+    """
+    return f'<code style="{_CODE}">{html.escape(words.clean(text, limit))}</code>'
 
 
 def _strong(escaped: str) -> str:
@@ -98,7 +107,7 @@ def _strong(escaped: str) -> str:
 def _header(seen: View) -> str:
     mark, tint = ("✓", words.GREEN) if seen.good else ("✗", words.RED)
     facts = html.escape(" · ".join(seen.facts))
-    line = f'<b style="color:{tint}">{mark} {html.escape(seen.verdict)}</b> · {_strong(_text(seen.title, 400))}'
+    line = f'<b style="color:{tint}">{mark} {html.escape(seen.verdict)}</b> · {_strong(_untrusted(seen.title, 400))}'
     return f'<div>{line}</div><div style="{_SOFT}">{facts}</div>'
 
 
@@ -110,7 +119,7 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def _table(seen: View) -> str:
-    rows = [_row(row) for row in seen.rows]
+    rows = [_row(row, sign(seen, row)) for row in seen.rows]
     if seen.more:
         rows.append(_wide_row("…", f"and {seen.more:,} more: r.to_pandas() or --json"))
     if seen.hits:
@@ -121,10 +130,10 @@ def _table(seen: View) -> str:
     return f'<table style="{_TABLE}">{"".join(rows)}</table>' if rows else ""
 
 
-def _row(row: Row) -> str:
-    mark = f'<b style="color:{words.colour(row.status)}">{words.symbol(row)}</b> {html.escape(word(row))}'
-    return _tr([_td(mark, "white-space:nowrap"), _td(_text(row.path, _PATH), _MONO),
-                f'<td style="{_RIGHT}">{amount(row)}</td>', _td(_text(why(row), _TEXT))])  # fmt: skip
+def _row(row: Row, mark: str) -> str:
+    status = f'<b style="color:{words.colour(row.status)}">{mark}</b> {html.escape(word(row))}'
+    return _tr([_td(status, "white-space:nowrap"), _td(_untrusted(row.path, _PATH), _MONO),
+                f'<td style="{_RIGHT}">{amount(row)}</td>', _td(_untrusted(why(row), _TEXT))])  # fmt: skip
 
 
 def _wide_row(mark: str, text: str) -> str:
@@ -133,16 +142,16 @@ def _wide_row(mark: str, text: str) -> str:
 
 
 def _listed(entry: Listed, classes: bool) -> str:
-    cells = [_td(_text(entry.key, _PATH), _MONO), f'<td style="{_RIGHT}">{words.size(entry.size)}</td>',
+    cells = [_td(_untrusted(entry.key, _PATH), _MONO), f'<td style="{_RIGHT}">{words.size(entry.size)}</td>',
              _td(words.moment(entry.last_modified_ns), "white-space:nowrap")]  # fmt: skip
-    return _tr([*cells, _td(_text(entry.storage_class, 40))] if classes else cells)
+    return _tr([*cells, _td(_untrusted(entry.storage_class, 40))] if classes else cells)
 
 
 def _active(item: Active) -> str:
     done = min(item.done / item.size, 1.0) if item.size > 0 else 0.0
     arrow = "↑" if item.verb.value.startswith("up") else "↓"
     amount = f"{words.size(item.done)} of {words.size(item.size)}"
-    return _tr([_td(f"{arrow} {_text(item.path, 64)}", f"{_MONO};width:54%;white-space:nowrap"),
+    return _tr([_td(f"{arrow} {_untrusted(item.path, 64)}", f"{_MONO};width:54%;white-space:nowrap"),
                 _td(_bar(done, 6, words.GREEN), "width:24%;vertical-align:middle"),
                 _td(amount, "width:22%;white-space:nowrap")])  # fmt: skip
 
@@ -153,9 +162,9 @@ def _bar(done: float, height: int, tint: str) -> str:
     return f'<div style="{_BAR};height:{height}px">{inner}</div>'
 
 
-def _remark(mark: str, tint: str, text: str) -> str:
+def _remark(mark: str, tint: str, escaped: str) -> str:
     style = "font-size:12px;margin:2px 0 0 0;overflow-wrap:anywhere"
-    return f'<div style="{style}"><b style="color:{tint}">{html.escape(mark)}</b> {html.escape(text)}</div>'
+    return f'<div style="{style}"><b style="color:{tint}">{html.escape(mark)}</b> {escaped}</div>'
 
 
 def _tr(cells: Iterable[str]) -> str:

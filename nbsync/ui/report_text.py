@@ -8,7 +8,7 @@ from nbsync.core.model import Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import words
 from nbsync.ui.ports import Listed, Listing
-from nbsync.ui.view import View, amount, title, view, why, word
+from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 MAX_LISTED = 200
 _PATH, _TEXT = 400, 240
@@ -16,8 +16,17 @@ _ANSI = {"failed": "31", "conflict": "31", "skipped": "33", "cancelled": "33", "
          "miss": "32", "planned": "34", "hit": "2"}  # fmt: skip
 
 
-def result_text(result: SyncResult, show: str = "changed", *, colour: bool = False, unlimited: bool = False) -> str:
-    """The table of `result`: header, counts, rows, problems, notes; no line break at the end."""
+def result_text(result: SyncResult, show: str = "changed", *, colour: bool = False, unlimited: bool = False,
+                error: bool = True) -> str:  # fmt: skip
+    """The table of `result`: header, counts, rows, problems, notes; no line break at the end.
+
+    Args:
+        result: what to show.
+        show: which rows: summary, changed or all.
+        colour: with ANSI colours.
+        unlimited: every row, however many.
+        error: with the line on what ended the run; not where that is printed beside the table anyway.
+    """
     seen = view(result, show, unlimited=unlimited)
     lines = [words.clean(seen.title, _PATH), f"  {'✓' if seen.good else '✗'} {seen.verdict} · {' · '.join(seen.facts)}"]
     if seen.counts:
@@ -29,7 +38,7 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
             f"  … and {words.number(seen.more_problems, 'more problem')}: --json shows all, r.problems in Python"
         )
     lines += [f"  note: {words.clean(note, _TEXT)}" for note in seen.notes]
-    if seen.error:
+    if seen.error and error:
         lines.append(f"  {seen.verdict}: {words.clean(seen.error, _PATH)}")
     return "\n".join(lines)
 
@@ -78,7 +87,7 @@ def listing_total(listing: Listing) -> str:
 def snapshot_text(snapshot: Snapshot) -> str:
     """A run at one moment, in one line."""
     name = words.clean(title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction), _PATH)
-    return f"{name}: {snapshot.state} · {' · '.join(progress_facts(snapshot))}"
+    return f"{name}: {state(snapshot)} · {' · '.join(progress_facts(snapshot))}"
 
 
 def progress_facts(snapshot: Snapshot) -> list[str]:
@@ -104,7 +113,7 @@ def _rows(seen: View, colour: bool) -> list[str]:
     paths = [words.clean(row.path, _PATH) for row in seen.rows]
     wide = min(max(map(len, paths), default=0), 48)
     label = max((len(word(row)) for row in seen.rows), default=0)
-    lines = [_row(row, path, wide, label, colour) for row, path in zip(seen.rows, paths, strict=True)]
+    lines = [_row(row, sign(seen, row), path, wide, label, colour) for row, path in zip(seen.rows, paths, strict=True)]
     if seen.more:
         lines.append(f"  … and {seen.more:,} more: --json shows all, r.to_pandas() in Python")
     if seen.hits:
@@ -112,8 +121,8 @@ def _rows(seen: View, colour: bool) -> list[str]:
     return lines
 
 
-def _row(row: Row, path: str, wide: int, label: int, colour: bool) -> str:
-    head = f"{words.symbol(row)} {word(row):<{label}}"
+def _row(row: Row, mark: str, path: str, wide: int, label: int, colour: bool) -> str:
+    head = f"{mark} {word(row):<{label}}"
     if colour:
         head = f"\x1b[{_ANSI.get(row.status, '0')}m{head}\x1b[0m"
     return f"  {head}  {amount(row):>9}  {path:<{wide}}  {words.clean(why(row), _TEXT)}".rstrip()

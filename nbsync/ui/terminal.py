@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from nbsync.core.model import Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
-from nbsync.ui.view import title, too_early
+from nbsync.ui.view import WAITING, title, too_early
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,16 +22,27 @@ _STYLES = {"failed": "red", "conflict": "red", "skipped": "yellow", "cancelled":
 
 
 class TerminalFace:
-    """Draws a run on `stream` while it lasts and takes the picture away at the end; nothing if it is no terminal."""
+    """Draws a run on `stream` while it lasts and takes the picture away at the end.
 
-    def __init__(self, stream: TextIO) -> None:
+    Where `stream` is no terminal nothing is drawn; one line says it when the run waits for another one.
+
+    Args:
+        stream: standard error.
+        says: print that line.
+    """
+
+    def __init__(self, stream: TextIO, *, says: bool = True) -> None:
         self._stream = stream
+        self._says = says
         self._draws = stream.isatty()
         self._live: Any = None
 
     def tick(self, snapshot: Snapshot) -> None:
         """Draw `snapshot`."""
-        if not self._draws or (self._live is None and too_early(snapshot)):
+        if not self._draws:
+            self._say(snapshot)
+            return
+        if self._live is None and too_early(snapshot):
             return
         if self._live is None:
             self._live = self._started()
@@ -42,6 +53,11 @@ class TerminalFace:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _say(self, snapshot: Snapshot) -> None:
+        if self._says and snapshot.state == "waiting":
+            self._says = False
+            print(f"nbsync: {WAITING}", file=self._stream, flush=True)
 
     def _started(self) -> Any:
         from rich.console import Console
@@ -76,4 +92,5 @@ def picture(snapshot: Snapshot) -> RenderableType:
                       Text(words.clean(item.path, 60), overflow="ellipsis", no_wrap=True))  # fmt: skip
     problems = [Text(f"  ! {words.clean(p.path, 60)}: {words.clean(p.message, 80)}", style="red")
                 for p in snapshot.problems[-1:]]  # fmt: skip
-    return Group(Text(words.clean(name, 200), style="bold"), bar, facts, counts, files, *problems)
+    waiting = [Text(f"  {WAITING}", style="yellow")] if snapshot.state == "waiting" else []
+    return Group(Text(words.clean(name, 200), style="bold"), *waiting, bar, facts, counts, files, *problems)

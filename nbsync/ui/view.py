@@ -17,6 +17,7 @@ MAX_CHANGED = 200
 MAX_HITS = 300  # with show="all"
 MAX_PROBLEMS = 20
 MAX_NOTES = 20
+WAITING = "waiting for another nbsync run in this folder"
 
 _QUIET_START_SECONDS = 0.5
 
@@ -36,6 +37,7 @@ class View(NamedTuple):
     more_problems: int
     notes: list[str]
     error: str
+    troubled: frozenset[str]  # paths that a problem names
 
 
 def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
@@ -64,12 +66,23 @@ def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
         more_problems=max(0, len(problems) - MAX_PROBLEMS),
         notes=result.notes[:MAX_NOTES],
         error=str(result.error) if result.error else "",
+        troubled=frozenset(problem.path for problem in result.problems),
     )
 
 
 def too_early(snapshot: Snapshot) -> bool:
     """Is the run so young that it may still be refused? Then its error is shown, and no picture before it."""
     return snapshot.state == "starting" and snapshot.seconds < _QUIET_START_SECONDS
+
+
+def state(snapshot: Snapshot) -> str:
+    """What the run does at this moment."""
+    return WAITING if snapshot.state == "waiting" else snapshot.state
+
+
+def sign(seen: View, row: Row) -> str:
+    """The one character that a row of `seen` begins with."""
+    return words.symbol(row, problem=bool(row.error) or row.path in seen.troubled)
 
 
 def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:

@@ -66,15 +66,15 @@ def clean(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[head + 1 - limit :]}"
 
 
-def symbol(row: Row) -> str:
-    """`=` up to date, `+` new, `*` changed, `-` deleted, `!` look here."""
+def symbol(row: Row, *, problem: bool) -> str:
+    """`=` up to date, `+` new, `*` changed, `-` deleted, `·` left out as it should be, `!` look here."""
     if row.status == Status.HIT.value:
         return "="
     if row.status in (Status.MISS.value, Status.PLANNED.value, Status.DELETED.value):
         if row.action.startswith("delete") or row.status == Status.DELETED.value:
             return "-"
         return "+" if row.reason.startswith("missing") else "*"
-    return "!"
+    return "·" if row.status == Status.SKIPPED.value and not problem else "!"
 
 
 def colour(status: str) -> str:

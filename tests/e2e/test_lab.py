@@ -11,9 +11,13 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Dialog, Locator, Page, expect, sync_playwright
 
+from nbsync.core.model import Problem, Row
+from nbsync.errors import GuardRefusal
+from nbsync.result import SyncResult
 from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, staged, tree, wait_until, write_notebook
 from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, start_chromium
 from tests.e2e.valve import Valve
@@ -160,6 +164,39 @@ def test_the_table_lives_while_the_run_goes_on(half_done: Locator, valve: Valve,
 
     expect(half_done).to_contain_text(HOSTILE)
     expect(half_done.locator("img")).to_have_count(0)
+
+
+FORMULAS = (r"$\color{red}{\text{0 failed, all fine}}$.txt", "price $5 to $9.csv", r"\(x\) $$y$$.txt")
+
+
+def test_no_name_is_a_formula(lab: Lab, page: Page) -> None:
+    """As a notebook from somebody else: its outputs are not trusted, and JupyterLab sanitizes them."""
+    rows = [Row(name, "download", "miss", name, "none", 3, 0.0, None) for name in FORMULAS]
+    result = SyncResult(command="pull", remote=f"s3://b/{FORMULAS[0]}/", local=FORMULAS[1])
+    result.files, result.notes, result.error = rows, list(FORMULAS), GuardRefusal(FORMULAS[0])
+    result.problems = [Problem(name, "failed", f"no {name}") for name in FORMULAS]
+    cell = nbformat.v4.new_code_cell("r", outputs=[
+        nbformat.v4.new_output("display_data", data={"text/html": "<p>$control$</p>"}),
+        nbformat.v4.new_output("display_data", data=result._repr_mimebundle_()),
+    ])  # fmt: skip
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), lab.root / "math.ipynb")
+    lab.open(page, "math.ipynb")
+    expect(outputs(page).first.locator("mjx-container")).to_have_count(1)  # MathJax is at work
+    table = outputs(page).nth(1)
+    for name in FORMULAS:
+        expect(table).to_contain_text(name)
+    expect(table.locator("mjx-container")).to_have_count(0)
+    looks = table.locator("code").evaluate_all(_LOOKS)
+    assert looks
+    assert all(looks), "code looks unlike the text around it"
+    snap(page, "formulas")
+
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+_LOOKS = """codes => codes.map(code => {
+  const [own, around] = [getComputedStyle(code), getComputedStyle(code.parentElement)];
+  return own.backgroundColor === "rgba(0, 0, 0, 0)" && own.padding === "0px"
+         && ["color", "fontFamily", "fontSize", "fontWeight"].every(name => own[name] === around[name]) })"""
 
 
 def moved(live: Locator) -> str:

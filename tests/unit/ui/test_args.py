@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from nbsync import api
 from nbsync.errors import UsageError
 from nbsync.options import FIELDS, Call, Options, flag
 from nbsync.ui.args import HelpRequested, Invocation, parse, parse_defaults
@@ -76,6 +77,15 @@ def test_short_dry_run() -> None:
         ("pull b --delet", "unknown option --delet. Did you mean --delete?"),
         ("pull b --dryrun", "unknown option --dryrun. Did you mean --dry-run?"),
         ("pull b --force", "unknown option --force"),
+        ("pull b --recursive", "unknown option --recursive. pull and push are always recursive"),
+        ("pull b -r", "unknown option -r. pull and push are always recursive"),
+        ("pull b -v", "unknown option -v. Did you mean --verbose?"),
+        ("sync b d", "unknown command 'sync'. Write pull (from S3) or push (to S3)"),
+        ("cp b d", "unknown command 'cp'. Write pull (from S3) or push (to S3)"),
+        ("help", "unknown command 'help'. Did you mean --help?"),
+        ("pull b --follow-symlinks", "pull has no option --follow-symlinks. It belongs to: push"),
+        ("plan pull b --overwrite-remote", "plan pull has no option --overwrite-remote. It belongs to: push"),
+        ("push d b --preserve-mtime", "push has no option --preserve-mtime. It belongs to: pull"),
         ("pull b --includ=x", "unknown option --includ. Did you mean --include?"),
         ("pull b -x", "unknown option -x"),
         ("pull b -o r", "unknown option -o"),
@@ -149,6 +159,16 @@ def test_a_commands_help_has_each_of_its_options_once(command: str) -> None:
         told = [line for line in lines if re.match(rf"  (-n, )?{flag(name)}( |$)", line)]
         assert len(told) == (command in spec.metadata["commands"]), name
     assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(("pull", "b"), "content_type"), (("pull", "b"), "follow_symlinks"), (("push", "d", "b"), "preserve_mtime")],
+)
+def test_python_refuses_a_plan_what_it_refuses_the_run(words: tuple[str, ...], option: str) -> None:
+    value = "text/csv" if option == "content_type" else True
+    with pytest.raises(UsageError, match=f"{words[0]} has no option '{option}'"):
+        api.plan(*words, **{option: value})
 
 
 def test_help_lists_what_there_is_and_nothing_else() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from nbsync.errors import AccessDenied, GuardRefusal, SyncProblems, UsageError
 from nbsync.ui import cli
-from tests.unit.ui.samples import HOSTILE, Engine, Listing, Object, mixed, result, row
+from tests.unit.ui.samples import HOSTILE, Engine, Listing, Object, mixed, result, row, snapshot
 
 Captured = pytest.CaptureFixture[str]
 
@@ -90,6 +90,7 @@ def test_refused_while_it_ran(capsys: Captured) -> None:
     assert run("pull b", Engine(result(row("a", "miss"), error=AccessDenied("no more")))) == 2
     out, err = capsys.readouterr()
     assert "+ miss" in out
+    assert "no more" not in out  # once is enough
     assert err == "nbsync: no more\n"
 
 
@@ -221,6 +222,26 @@ sys.exit(code)
 def python(*words: str, **env: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env={**os.environ, **env}, cwd=Path(__file__).parents[3])  # fmt: skip
+
+
+def test_waiting_is_told_on_standard_error_unless_a_program_reads(capsys: Captured) -> None:
+    for words, told in (
+        ("", "nbsync: waiting for another nbsync run in this folder\n"),
+        ("--json", ""),
+        ("--quiet", ""),
+    ):
+        ended = Engine(result(row("a.csv", "miss")), snapshots=[snapshot(state="waiting")] * 2)
+        assert run(f"pull b {words}", ended) == 0
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(("words", "code"), [("ls 1", 0), ("pull 0", 1)])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code(words: str, code: int, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", SCRIPT, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False)
+    assert done.returncode == code, done.stderr
+    assert "internal error" not in done.stdout + done.stderr
 
 
 def test_a_closed_pipe_is_no_complaint() -> None:

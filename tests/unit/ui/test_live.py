@@ -139,6 +139,31 @@ def test_a_stream_that_is_no_terminal_sees_nothing() -> None:
     assert stream.getvalue() == ""
 
 
+WAITS = "waiting for another nbsync run in this folder"
+
+
+def test_a_run_that_waits_says_so_once_where_nothing_is_drawn() -> None:
+    told, silent = io.StringIO(), io.StringIO()
+    for stream, says in ((told, True), (silent, False)):
+        live.follow(Job(mixed(), [snapshot(state="waiting")] * 3), TerminalFace(stream, says=says))
+    assert told.getvalue() == f"nbsync: {WAITS}\n"
+    assert silent.getvalue() == ""
+
+
+def test_a_terminal_shows_that_a_run_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    TerminalFace(stream).tick(snapshot(state="waiting"))
+    assert WAITS in stream.getvalue()
+
+
+def test_ipython_in_a_terminal_leaves_the_error_to_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    live.follow(Job(result(row("a", "miss"), error=GuardRefusal("too many")), []), live.ShellFace())
+    out = capsys.readouterr().out
+    assert "✗ refused" in out
+    assert "too many" not in out
+
+
 def test_ipython_in_a_terminal_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     live.follow(Job(mixed(), [snapshot()]), live.ShellFace())
     assert capsys.readouterr() == (report.result_text(mixed()) + "\n", "")
