@@ -164,10 +164,33 @@ class S3Sync(Magics):
         self._shown.append(value)
 
 
+class _TerminalHook:
+    """IPython's displayhook for a terminal, which is silent on a value whose table its cell has shown.
+
+    The hook there prints `Out[n]: ` before it asks the value how it wants to be shown. As IPython does
+    for any value, `_`, `Out` and the cell's result are set.
+    """
+
+    def __init__(self, displayhook: Any) -> None:
+        self.displayhook = displayhook
+
+    def __call__(self, value: Any = None) -> None:
+        nothing_once = getattr(value, "__dict__", {}).get(_HIDE)
+        if nothing_once is None or self.displayhook.quiet():
+            self.displayhook(value)
+            return
+        nothing_once()
+        self.displayhook.check_for_underscore()
+        self.displayhook.update_user_ns(value)
+        self.displayhook.fill_exec_result(value)
+
+
 def load_ipython_extension(ip: Any) -> None:
     """Register the magic; a second time is a fresh start."""
     unload_ipython_extension(ip)
     ip.register_magics(S3Sync)
+    if getattr(ip, "kernel", None) is None:
+        ip.display_trap.hook = _TerminalHook(ip.display_trap.hook)
     ip.events.register("post_execute", ip.magics_manager.registry["S3Sync"].end_of_cell)
 
 
@@ -177,6 +200,8 @@ def unload_ipython_extension(ip: Any) -> None:
     if magic is None:
         return
     magic.end_of_cell()
+    if isinstance(ip.display_trap.hook, _TerminalHook):
+        ip.display_trap.hook = ip.display_trap.hook.displayhook
     ip.events.unregister("post_execute", magic.end_of_cell)
     if magic in ip.configurables:
         ip.configurables.remove(magic)

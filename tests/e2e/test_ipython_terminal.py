@@ -115,6 +115,17 @@ def test_a_pull_as_a_user_types_it(
     assert terminal.run("r.counts['miss']").split() == ["Out[3]:", "3"]
 
 
+def test_the_table_has_no_empty_out_prompt_below_it(moto_server: Server, store: str, terminal: Terminal) -> None:
+    fill(moto_server, store, FILES)
+    pulled = terminal.run(f"%s3sync pull {store}/raw data")
+    assert "3 miss" in pulled
+    assert "Out[" not in pulled + terminal.run(f"%s3sync ls {store}/raw")
+    assert terminal.run("Out[2].counts['miss'], len(_.entries)").split() == ["Out[4]:", "(3,", "3)"]
+    assert "Out[5]:" in terminal.run("Out[2]")
+    terminal.run("%unload_ext nbsync")
+    assert "_TerminalHook" not in terminal.run("get_ipython().display_trap.hook")
+
+
 def test_errors_are_one_line_and_leave_no_traceback(terminal: Terminal) -> None:
     missing = terminal.run("%s3sync pull no-such-bucket-here/raw data")
     assert re.fullmatch(r"\s*nbsync: [^\n]*no-such-bucket-here[^\n]*\s*", missing), missing
