@@ -43,7 +43,7 @@ def run(*, lab: bool = False, say: Callable[[str], None] = print) -> int:
 def use_demo_server() -> str:
     """Make this process (a kernel, say) talk to the demo server; starts one if none is running. Returns REMOTE.
 
-    Only this process's AWS_* variables change.
+    Only this process's variables change: AWS_*, and no_proxy.
     """
     global _server  # noqa: PLW0603 (one server for as long as the process lives)
     if _server is None and "NBSYNC_DEMO" not in os.environ:
@@ -62,7 +62,11 @@ def edit_remote(path: str = _STATION, text: str = "2024-12-31,21.5\n") -> None:
 
 
 def _variables(server: DemoServer) -> dict[str, str]:
-    return {**server.credentials, ENDPOINT: server.endpoint_url, "NBSYNC_DEMO": "1"}
+    """The environment that leads to `server`, past the user's proxy and AWS configuration."""
+    direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1,localhost"]))
+    return {**server.credentials, ENDPOINT: server.endpoint_url, "NBSYNC_DEMO": "1",
+            "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "no_proxy": direct, "NO_PROXY": direct}  # fmt: skip
 
 
 @contextmanager
@@ -87,28 +91,34 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 
 def _show(folder: Path, endpoint: str, say: Callable[[str], None]) -> int:
-    """The story: all misses, all hits, one edit from there, one edit from here."""
+    """The story: all misses, all hits, one edit from there, one edit from here. It ends at a step that fails."""
     from nbsync.ui.cli import main
 
     local = folder / "weather"
-    codes = []
+    pull, push = ("pull", REMOTE, str(local)), ("push", str(local), REMOTE)
 
-    def step(what: str, *words: str) -> None:
+    def edit_local() -> None:
+        (local / "README.txt").write_text("My notes on this data.\n")
+
+    steps: list[tuple[Callable[[], None] | None, str, tuple[str, ...]]] = [
+        (None, "The first pull: everything is missing here, everything travels.", pull),
+        (None, "Again: the contents are the same, nothing travels.", pull),
+        (edit_remote, "Somebody edits one object in the bucket: only that one travels.", pull),
+        (edit_local, "You edit one file: what would a push do?", (*push, "--dry-run")),
+        (None, "Push it.", push),
+    ]
+    say(f"An S3 server is running in this process ({endpoint}), with sample data in s3://{REMOTE}/.")
+    for change, what, words in steps:
+        if change is not None:
+            change()
         say(f"\n# {what}\n$ nbsync {' '.join(words)}")
         sys.stdout.flush()
-        codes.append(main(list(words)))
-
-    say(f"An S3 server is running in this process ({endpoint}), with sample data in s3://{REMOTE}/.")
-    step("The first pull: everything is missing here, everything travels.", "pull", REMOTE, str(local))
-    step("Again: the contents are the same, nothing travels.", "pull", REMOTE, str(local))
-    edit_remote()
-    step("Somebody edits one object in the bucket: only that one travels.", "pull", REMOTE, str(local))
-    (local / "README.txt").write_text("My notes on this data.\n")
-    step("You edit one file: what would a push do?", "push", str(local), REMOTE, "--dry-run")
-    step("Push it.", "push", str(local), REMOTE)
+        if code := main(list(words)):
+            say(f"\nThe demo stops here: this step failed (exit code {code}).")
+            return code
     say("\nThat was nbsync. In a notebook: %load_ext nbsync, then %s3sync pull bucket/prefix.")
     say("See it there: nbsync demo --lab")
-    return max(codes)
+    return 0
 
 
 def _open_lab(folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> int:

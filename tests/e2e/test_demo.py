@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pexpect
+import pytest
 
+from nbsync import demo
 from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, wait_until
 
 STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
@@ -17,13 +21,35 @@ STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss
 
 def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
     # Settings that would lead elsewhere, were they not put aside.
-    env = {"TMPDIR": str(tmp_path), "AWS_PROFILE": "mine", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    config = tmp_path.with_name("aws-config")
+    config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
+    env = {"TMPDIR": str(tmp_path), "AWS_PROFILE": "mine", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+           "AWS_CONFIG_FILE": str(config), "http_proxy": "http://127.0.0.1:1"}  # fmt: skip
     done = nbsync("demo", cwd=tmp_path, env=env)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert [line for line in lines if line in STEPS] == STEPS
     assert [line.split()[2] for line in lines if line.startswith("$ nbsync")] == ["pull"] * 3 + ["push"] * 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_ends_at_a_step_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = iter([0, 2])
+    monkeypatch.setattr("nbsync.ui.cli.main", lambda words: next(codes))
+    said: list[str] = []
+    assert demo.run(say=said.append) == 2
+    assert said[-1] == "\nThe demo stops here: this step failed (exit code 2)."
+
+
+def test_a_kernels_demo_goes_past_its_proxy_and_configuration(tmp_path: Path) -> None:
+    source = ("import os, nbsync; from nbsync.demo import use_demo_server; r = nbsync.pull(use_demo_server(), 'w'); "
+              "print(r.counts['miss'], os.environ['no_proxy'])")  # fmt: skip
+    config = tmp_path / "config"
+    config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
+    env = environment({"http_proxy": "http://127.0.0.1:1", "AWS_CONFIG_FILE": str(config), "no_proxy": "intranet"})
+    done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          timeout=60, check=False)  # fmt: skip
+    assert done.stdout.split() == ["24", "intranet,127.0.0.1,localhost"], done.stderr
 
 
 def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> None:
