@@ -170,8 +170,7 @@ class Execution:
         need = _Need(self._ctx, self._direction)
         for action in held:
             need.add(action)
-        whole_run = len(held) < _HELD
-        return need.bytes * (1 if whole_run else _PLENTY) <= need.free
+        return need.fits(1 if len(held) < _HELD else _PLENTY)
 
 
 def _resolve(worker: Worker, action: Action) -> Action:
@@ -192,7 +191,7 @@ class _Need:
         disk = os.statvfs(place)
         self.free = disk.f_bavail * disk.f_frsize
         self._block = disk.f_frsize
-        self._free_files = disk.f_favail or None  # some file systems do not count: 0
+        self._free_files = disk.f_favail if disk.f_files else None  # some file systems do not count them
         self._files = 0
         self._place = place
 
@@ -200,6 +199,11 @@ class _Need:
     def bytes(self) -> int:
         """Room for what will be there more than now, and for the largest file in staging."""
         return max(0, self._sum) + self._largest
+
+    def fits(self, times: int) -> bool:
+        """Is there room for so many times what was added?"""
+        files_fit = self._free_files is None or self._files * times <= self._free_files
+        return files_fit and self.bytes * times <= self.free
 
     def add(self, action: Action) -> None:
         """Take one Action into account."""

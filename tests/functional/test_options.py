@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,16 +164,21 @@ def test_bandwidth_is_asked_for_every_byte(world: World, monkeypatch: pytest.Mon
 
 
 def test_no_room_on_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.put("f", b"x" * 1000)
-    world.put("g", b"x" * 1000)
-    usage = type("Usage", (), {"free": 1999})
-    monkeypatch.setattr("nbsync.execution.shutil.disk_usage", lambda _place: usage)
+    """Whole blocks count, and what the state takes for a file."""
+    for name in ("f", "g"):
+        world.put(name, b"x" * 1000)
+    disk = SimpleNamespace(f_bavail=2, f_frsize=1024, f_files=1000, f_favail=100)
+    monkeypatch.setattr("nbsync.execution.os.statvfs", lambda _place: disk)
 
     error = world.refused("pull")
     assert isinstance(error, GuardRefusal)
     assert not world.local.exists()
 
-    usage.free = 2000
+    disk.f_bavail = 3
+    for disk.f_favail in (1, 0):
+        assert isinstance(world.refused("pull"), GuardRefusal)
+
+    disk.f_files = 0  # this file system does not count them
     assert world.run("pull").counts["miss"] == 2
 
 
