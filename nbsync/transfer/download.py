@@ -15,7 +15,7 @@ from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
 from nbsync.transfer.layout import ToldLayout, etag_of_parts
 from nbsync.wire.errors import ServiceError, TransientError
-from nbsync.wire.reader import Response
+from nbsync.wire.reader import Response, Sink
 
 SMALL_BYTES = 128 * 1024  # received whole, then written in one call
 
@@ -68,7 +68,8 @@ class _Fetching:
     def __init__(self, ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> None:
         self._ctx, self._remote, self._slot, self._fd = ctx, remote, slot, fd
         self._digest = next(iter(digests_to_try(remote, None)), MD5)
-        self._seen: str = ""  # an earlier attempt's digest that nothing could confirm
+        self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
+        self._times = 0
         self._restart()
 
     def _restart(self) -> None:
@@ -76,7 +77,7 @@ class _Fetching:
         self._hasher = Hasher(self._digest)
 
     def attempt(self) -> Staged:
-        """One GET, or two where nothing confirms the first; of the rest if a part is there already."""
+        """One GET, or up to three where nothing confirms the first; of the rest if a part is there already."""
         staged = self._once()
         while staged is None:
             staged = self._once()
@@ -93,10 +94,6 @@ class _Fetching:
         except Corrupted:
             self._again()
             raise
-        except ServiceError as error:
-            if error.status == 412:
-                self._ctx.bucket.can.refused_a_get()
-            raise
         self._ctx.bucket.can.downloaded = True
         if staged is None:
             self._again()
@@ -104,7 +101,7 @@ class _Fetching:
 
     def _whole(self, headers: dict[str, str]) -> Response:
         self._ctx.limiter.take(self._remote.size)
-        answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers)
+        answer = self._get(headers)
         if len(answer.body) != self._remote.size:
             raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} that were listed")
         os.pwrite(self._fd, answer.body, 0)
@@ -119,17 +116,22 @@ class _Fetching:
         offset = self._done
         if offset:
             headers["range"] = f"bytes={offset}-"
-        try:
-            answer = self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=self._take)
-        except ServiceError as error:
-            if error.status != 416:
-                raise
-            raise Corrupted("the server has no such range of the object") from None
+        answer = self._get(headers, self._take)
         if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             raise Corrupted("the server answered with another range than it was asked for")
         if self._done != self._remote.size:
             raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} that were listed")
         return answer
+
+    def _get(self, headers: dict[str, str], sink: Sink | None = None) -> Response:
+        try:
+            return self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=sink)
+        except ServiceError as error:
+            if error.status == 416:
+                raise Corrupted("the server has no such range of the object") from None
+            if error.status == 412:
+                self._ctx.bucket.can.refused_a_get()
+            raise
 
     def _take(self, piece: memoryview) -> None:
         self._ctx.limiter.take(len(piece))
@@ -154,27 +156,38 @@ class _Fetching:
     def _checked(self, answer: Response) -> Staged | None:
         values = {self._digest: self._hasher.value()}
         verified = _verify(self._ctx, self._remote, answer.headers, values, self._fd)
-        if verified is None and not self._twice(answer.headers, values[self._digest]):
+        if verified is None and not self._came_often(answer.headers, values[self._digest]):
             return None
         content = next(digest.name(value) for digest, value in values.items())
         return Staged("", answer.headers, content, bool(verified))
 
-    def _twice(self, headers: dict[str, str], value: str) -> bool:
-        """Nothing the server says confirms what came. If the ETag should have, the same bytes must come twice.
+    def _came_often(self, headers: dict[str, str], value: str) -> bool:
+        """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
+
+        Twice is enough for parts that nobody told of; three times proves that ETags here are no MD5s.
 
         Raises:
             Corrupted: other bytes came than the time before, or the same although ETags here are MD5s.
+            ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
         """
         etag, can = self._remote.etag, self._ctx.bucket.can
+        came = headers.get("etag", "").strip().removeprefix("W/").strip('"')
+        if etag and came and came != etag:
+            self._again()
+            raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
         like_md5 = looks_like_md5(etag)
         if compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False:
             return True
         seen, self._seen = self._seen, value
         if seen and seen != value:
+            self._times = 1
             raise Corrupted("other bytes arrived each time, and the object's ETag confirms none of them")
-        if seen and like_md5 and not can.saw_other_etag():
+        self._times += 1
+        if self._times < (3 if like_md5 else 2):
+            return False
+        if like_md5 and not can.saw_other_etag():
             raise Corrupted("what arrived does not have the object's MD5")
-        return bool(seen)
+        return True
 
 
 def _verify(
