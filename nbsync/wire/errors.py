@@ -88,7 +88,7 @@ _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _RETRYABLE_CODE = frozenset({
     "BadDigest", "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
     "RequestTimeoutException", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException",
-    "XAmzContentSHA256Mismatch",  # the body was damaged on its way: trailing checksums, which it also refuses, are not sent
+    "XAmzContentSHA256Mismatch",  # damaged on its way (RGW says so of trailing checksums too: none are sent)
 })  # fmt: skip
 _FINAL_CODE = frozenset({"RequestTimeTooSkewed"})
 _SLOW_CODE = frozenset({"SlowDown", "Throttling", "ThrottlingException"})
