@@ -142,7 +142,7 @@ def test_any_order_of_changes_and_syncs(moto_server: Server) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=9,
+            max_examples=7,
             stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),
