@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "pull": "api", "push": "api", "plan": "api", "ls": "api",
-    "LocalObjectCache": "cache", "SyncJob": "job", "SyncProgress": "progress",
+    "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "Listing": "listing",
     "NbsyncError": "errors",
 }  # fmt: skip
@@ -41,8 +41,8 @@ __all__ = [
 if TYPE_CHECKING:
     from nbsync.api import ls, plan, pull, push
     from nbsync.cache import LocalObjectCache
+    from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError
-    from nbsync.job import SyncJob
     from nbsync.listing import Listing
     from nbsync.progress import SyncProgress
     from nbsync.result import SyncResult, SyncResults

@@ -8,8 +8,8 @@ from typing import Any, Literal, overload
 
 from nbsync.core.filters import Filters
 from nbsync.core.location import parse_location
+from nbsync.engine.job import SyncJob
 from nbsync.errors import NbsyncError, UsageError
-from nbsync.job import SyncJob
 from nbsync.listing import ListedObject, Listing
 from nbsync.options import Call, Options, build_options
 from nbsync.result import SyncResult

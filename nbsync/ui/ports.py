@@ -13,7 +13,7 @@ Tick = Callable[[Snapshot], None]
 
 
 class Job(Protocol):
-    """A run under way; `nbsync.job.SyncJob` is one."""
+    """A run under way; `nbsync.engine.job.SyncJob` is one."""
 
     def wait(self, timeout: float | None = None, *, tick: Tick | None = None, interval: float = 0.2) -> SyncResult: ...
 

@@ -45,8 +45,9 @@ RULES = [
     Rule("core: no disk, socket, clock, environment or log", r"nbsync/core/", never=EFFECTS),
     Rule("wire: the standard library, core, errors", r"nbsync/wire/",
          only=(*STDLIB, "nbsync.wire", "nbsync.core", "nbsync.errors")),
-    Rule("storage and transfer never know a face", r"nbsync/(storage|transfer)/",
+    Rule("storage, transfer and the engine never know a face", r"nbsync/(storage|transfer|engine)/",
          never=("nbsync.ui", "nbsync.server")),
+    Rule("storage and transfer never know the engine", r"nbsync/(storage|transfer)/", never=("nbsync.engine",)),
     Rule("S3 libraries: storage, transfer and the demo server",
          r"nbsync/(?!storage/|transfer/|demo_server\.py)", never=S3_LIBRARIES),
     Rule("moto: the demo server", r"nbsync/(?!demo_server\.py)", never=("moto",)),
@@ -94,14 +95,14 @@ def test_imports(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("source", "file", "broken"),
     [
-        ("import boto3.session", "nbsync/engine.py", "S3 libraries: storage, transfer and the demo server"),
+        ("import boto3.session", "nbsync/engine/run.py", "S3 libraries: storage, transfer and the demo server"),
         (
             "def f():\n from botocore import x",
             "nbsync/ui/cli.py",
             "S3 libraries: storage, transfer and the demo server",
         ),
-        ("from nbsync import ui", "nbsync/storage/s3.py", "storage and transfer never know a face"),
-        ("from ..ui.cli import main", "nbsync/storage/s3.py", "storage and transfer never know a face"),
+        ("from nbsync import ui", "nbsync/storage/s3.py", "storage, transfer and the engine never know a face"),
+        ("from ..ui.cli import main", "nbsync/storage/s3.py", "storage, transfer and the engine never know a face"),
         ("from nbsync.progress import X", "nbsync/core/merge.py", "core: the standard library, core, errors"),
         ("import os.path", "nbsync/core/merge.py", "core: no disk, socket, clock, environment or log"),
     ],

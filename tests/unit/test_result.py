@@ -7,9 +7,9 @@ import json
 import pytest
 
 from nbsync.core.model import Evidence, Outcome, RecordedEntry, Status, Verb
+from nbsync.engine.tally import Board, Tally
 from nbsync.errors import GuardRefusal, SyncProblems
 from nbsync.result import SyncResult, SyncResults
-from nbsync.tally import Board, Tally
 
 
 def made(*outcomes: Outcome) -> SyncResult:
@@ -74,7 +74,7 @@ def test_the_document_is_plain_json_with_the_contract_s_keys() -> None:
 
 
 def test_a_very_large_run_leaves_hit_rows_out_and_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbsync.tally.MAX_HIT_ROWS", 3)
+    monkeypatch.setattr("nbsync.engine.tally.MAX_HIT_ROWS", 3)
     document = made(*(HIT._replace(path=f"h{n}") for n in range(5)), MISS).to_dict()
 
     assert document["hits_omitted"] == 2

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nbsync.core.model import Snapshot
-from nbsync.engine import Run
+from nbsync.engine.run import Run
 from nbsync.options import Call
 from nbsync.progress import SyncProgress
 from nbsync.result import SyncResult

@@ -12,9 +12,9 @@ from typing import Any
 
 from nbsync.core import guard
 from nbsync.core.model import Action, Direction, Outcome, Status, Verb
+from nbsync.engine.spool import Spool
+from nbsync.engine.tally import Board, Tally
 from nbsync.errors import GuardRefusal, NbsyncError
-from nbsync.spool import Spool
-from nbsync.tally import Board, Tally
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
 from nbsync.transfer.worker import Worker, settled

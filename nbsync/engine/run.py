@@ -16,8 +16,10 @@ from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
+from nbsync.engine.execution import Execution
+from nbsync.engine.tally import Board, Tally
+from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace
 from nbsync.errors import Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
-from nbsync.execution import Execution
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
 from nbsync.storage.listing import list_objects, single_object
@@ -27,12 +29,10 @@ from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.twins import without_twins
-from nbsync.tally import Board, Tally
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.limiter import Limiter
 from nbsync.wire.errors import Aborted, WireError
-from nbsync.workplace import NO_RECORD, RoomTaken, Workplace
 
 
 class Run:
