@@ -73,9 +73,7 @@ def plan(direction: str, source: PathLike, target: PathLike | None = None, **opt
     remote, local = (source, target) if direction == "pull" else (target, source)
     call = Call(command="plan", direction=direction, remote=_text(remote, "remote"), local=_local(local),
                 options=build_options(direction, options))  # fmt: skip
-    result = _start(call, background=False)
-    assert isinstance(result, SyncResult)  # not in the background
-    return result
+    return run(call)
 
 
 def ls(remote: str, **options: Any) -> Listing:
@@ -93,6 +91,16 @@ def start(call: Call) -> SyncJob:
         UsageError: the call makes no sense.
     """
     return SyncJob(call)
+
+
+def run(call: Call) -> SyncResult:
+    """Do a pull, push or plan, and wait for it.
+
+    Raises: as `pull`.
+    """
+    result = _start(call, background=False)
+    assert isinstance(result, SyncResult)  # not in the background
+    return result
 
 
 def _start(call: Call, background: bool) -> SyncResult | SyncJob:

@@ -251,7 +251,7 @@ class Call:
     """One command with its words, whichever face it came from.
 
     `local` is empty for a pull without LOCAL (then it is `./` + the last name in REMOTE) and for `ls`.
-    `direction` is `pull` or `push`, also for `plan`; empty for `ls`.
+    `direction` is `pull` or `push`, also for `plan`; empty for `ls`. `only` restricts it to these paths.
     """
 
     command: str
@@ -259,3 +259,4 @@ class Call:
     local: str = ""
     direction: str = ""
     options: Options = Options()
+    only: frozenset[str] | None = None

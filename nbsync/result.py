@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbsync.core.model import Problem, Row, Status
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pandas
 
     from nbsync.listing import Listing
+    from nbsync.options import Call
 
 MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a million of them is 200 MB
 
@@ -34,7 +36,17 @@ class SyncResult:
         error: the refusal that ended the run, or None.
     """
 
-    def __init__(self, *, command: str, remote: str, local: str, dry_run: bool = False, direction: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        command: str,
+        remote: str,
+        local: str,
+        dry_run: bool = False,
+        direction: str = "",
+        call: Call | None = None,
+    ) -> None:
+        self._call = call
         self.command = command
         self.direction = direction or command
         self.remote = remote
@@ -80,6 +92,20 @@ class SyncResult:
         """Rows that moved or were deleted (or, in a plan, would be)."""
         changed = {Status.MISS.value, Status.DELETED.value, Status.PLANNED.value}
         return [row for row in self.files if row.status in changed]
+
+    def retry(self) -> SyncResult:
+        """Do again what failed or was stopped, and only that.
+
+        Raises:
+            NbsyncError: as the first time; also if this is not the result of a run.
+        """
+        from nbsync import api
+
+        if self._call is None:
+            raise NbsyncError("there is no run to do again")
+        statuses = {Status.FAILED.value, Status.CANCELLED.value}
+        only = frozenset(row.path for row in self.files if row.status in statuses)
+        return api.run(replace(self._call, only=only))
 
     def raise_for_problems(self) -> None:
         """Do nothing if the run is ok.

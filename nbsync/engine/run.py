@@ -66,10 +66,10 @@ class Run:
         self._bucket: Bucket | None = None
         self.result = SyncResult(
             command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run,
-            direction=call.direction,
+            direction=call.direction, call=call,
         )  # fmt: skip
         common_put_headers(self.options)
-        self._listed = _read_list(self.options.files_from)
+        self._listed = _read_list(self.options.files_from) if call.only is None else call.only
         self._admits = _make_filter(self.options, self._listed)
         self._unseen = set(self._listed or ())  # of the paths in --files-from
 

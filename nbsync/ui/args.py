@@ -75,7 +75,8 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
     name = f"plan {direction}" if command == "plan" else command
     _only(values, taken, name)
     places = _take(name, _WORDS[direction or command], rest)
-    call = Call(command=command, direction=direction, options=build_options(direction or command, values), **places)
+    call = Call(command=command, direction=direction, options=build_options(direction or command, values),
+                remote=places.get("remote", ""), local=places.get("local", ""))  # fmt: skip
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
     return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
 

@@ -80,5 +80,27 @@ def test_a_server_that_is_gone_ends_the_run_and_keeps_what_was_done(
 
     assert isinstance(result.error, EndpointUnreachable)
     assert result.exit_code == 2
-    assert result.counts["miss"] == 20
+    assert {row.path for row in result if row.status == "miss"} == set(world.files())
+    assert 18 <= result.counts["miss"] <= 20, "but for what was just on its way"
     assert result.counts["failed"] < 10
+
+
+def test_retry_does_again_what_failed_and_only_that(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good", "bad"):
+        world.put(name, b"x")
+    real = Client.request
+
+    def request(self: Client, method: str, key: str = "", **more: object) -> object:
+        if method == "GET" and key.endswith("bad"):
+            raise ConnectionLost("not now")
+        return real(self, method, key, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "request", request)
+    first = nbsync.pull(world.remote, world.local, retries=0)
+    monkeypatch.setattr(Client, "request", real)
+    world.put("new", b"x")
+    second = first.retry()
+
+    assert [row.path for row in first.failed] == ["bad"]
+    assert [(row.path, row.status) for row in second] == [("bad", "miss")]
+    assert world.files() == {"good": b"x", "bad": b"x"}
