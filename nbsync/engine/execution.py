@@ -6,6 +6,7 @@ Part of the engine; runs in the run's thread.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -189,9 +190,10 @@ class _Need:
         while not os.path.isdir(place):
             place = os.path.dirname(place)
         disk = os.statvfs(place)
-        self.free = disk.f_bavail * disk.f_frsize
-        self._block = disk.f_frsize
-        self._free_files = disk.f_favail if disk.f_files else None  # some file systems do not count them
+        # Some file systems count neither blocks nor files.
+        self.free = disk.f_bavail * disk.f_frsize if disk.f_blocks else sys.maxsize
+        self._block = disk.f_frsize or 1
+        self._free_files = disk.f_favail if disk.f_files else None
         self._files = 0
         self._place = place
 

@@ -142,6 +142,10 @@ class Run:
         exists = os.path.lexists(self.root)
         if exists and not os.path.isdir(self.root):
             raise LocalError(f"{self.local} is not a directory", "LOCAL is a directory; give another")
+        if not exists:
+            above = _nearest(self.root)
+            if not os.path.isdir(above):
+                raise LocalError(f"{self.local} cannot be: {above} is not a directory", "Choose another LOCAL")
         if self.direction is Direction.PUSH and not exists and not self._may_be_missing():
             raise LocalError(f"{self.local}: no such directory", "Check LOCAL: push is `push LOCAL REMOTE`")
 
@@ -274,6 +278,13 @@ class Run:
             files, size = room.trash_summary()
             what = "1 local file" if files == 1 else f"{files:,} local files"
             notes.append(f"{what} ({size:,} bytes), replaced or deleted by this run, kept for 7 days in {room.trash}")
+
+
+def _nearest(path: str) -> str:
+    """The nearest parent of `path` that is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _interrupted() -> Interrupted:
