@@ -34,6 +34,11 @@ class Response(NamedTuple):
     body: bytes
 
 
+# Most header lines of a server's answers are the same in each: they are parsed once.
+_SEEN_LINES = 256
+_seen_lines: dict[str, tuple[str, str]] = {}
+
+
 class ResponseReader:
     """Reads answers, one after another.
 
@@ -139,14 +144,19 @@ class ResponseReader:
         status = int(first[9:12])
         headers: dict[str, str] = {}
         for i in range(1, len(lines)):
-            name, colon, value = lines[i].partition(":")
-            if not colon or not name or name[-1] in " \t" or name[0] in " \t":
-                raise self._garbage("a malformed header")
-            name = name.lower()
-            value = value.strip(" \t")
+            name, value = _seen_lines.get(lines[i]) or self._header(lines[i])
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         keep_alive = first[7] == "1" and "close" not in headers.get("connection", "").lower()
         return status, headers, keep_alive
+
+    def _header(self, line: str) -> tuple[str, str]:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name[-1] in " \t" or name[0] in " \t":
+            raise self._garbage("a malformed header")
+        pair = (name.lower(), value.strip(" \t"))
+        if len(_seen_lines) < _SEEN_LINES:
+            _seen_lines[line] = pair
+        return pair
 
     def _body(self, status: int, headers: dict[str, str], sink: Sink | None) -> bytes:
         length = self._length(headers)

@@ -106,4 +106,4 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _trimmed(value: str) -> str:
     """A header's value as it is signed: no white space around it, runs of it inside made one space."""
-    return " ".join(value.split())
+    return " ".join(value.split()) if " " in value or "\t" in value else value
