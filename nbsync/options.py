@@ -68,9 +68,7 @@ class Options:
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
-    preserve_mtime: bool = _how(
-        False, "take x-amz-meta-mtime where the object has it (a HEAD a moved file)", commands=("pull", "plan")
-    )
+    preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", commands=("pull", "plan"))
     jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs")
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate")
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",

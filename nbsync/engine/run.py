@@ -63,6 +63,7 @@ class Run:
         self.execution: Execution | None = None
         self._now_ns = now_ns
         self._stopped = False
+        self._waited_for = ""  # another run's process
         self._bucket: Bucket | None = None
         self.result = SyncResult(
             command=call.command, remote=self.location.uri, local=self.local, dry_run=self.dry_run,
@@ -169,7 +170,7 @@ class Run:
 
     def _note_waiting(self, owner: str) -> None:
         self.board.state = "waiting"
-        self.result.notes.append(f"another nbsync run ({owner}) was at work here: this one waited for it")
+        self._waited_for = owner
 
     def _sync(self, bucket: Bucket, place: Workplace) -> None:
         prefix, remote = self._remote(bucket)
@@ -253,6 +254,8 @@ class Run:
 
     def _note(self, bucket: Bucket, room: Room | None, state: State) -> None:
         notes, rows = self.result.notes, self.result.files
+        if self._waited_for:
+            notes.append(f"another nbsync run ({self._waited_for}) was at work here: this one waited for it")
         verbs = {row.action for row in rows if row.status != Status.CANCELLED.value}
         if Verb.UPLOAD.value in verbs and not bucket.can.conditional_put:
             notes.append("conditional PUT is unproven on this server: best effort")

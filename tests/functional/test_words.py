@@ -104,3 +104,17 @@ def test_retry_does_again_what_failed_and_only_that(world: World, monkeypatch: p
     assert [row.path for row in first.failed] == ["bad"]
     assert [(row.path, row.status) for row in second] == [("bad", "miss")]
     assert world.files() == {"good": b"x", "bad": b"x"}
+
+
+def test_runs_that_begin_at_once_in_a_new_folder_wait_for_each_other_and_say_so(world: World) -> None:
+    for number in range(20):
+        world.put(f"{number:02d}", b"x" * 1000)
+    local = world.local / "new"
+    jobs = [nbsync.pull(world.remote, local, background=True, bandwidth="20KB/s") for _ in range(3)]
+    results = [job.wait() for job in jobs]
+
+    assert [result.error for result in results] == [None] * 3
+    assert sorted(result.counts["miss"] for result in results) == [0, 0, 20]
+    waited = [result for result in results if any("was at work here" in note for note in result.notes)]
+    assert waited
+    assert all(result.counts["hit"] == 20 for result in waited)
