@@ -108,6 +108,11 @@ class RemoteEntry(NamedTuple):
     restored: bool = False  # an archived object with a restored copy
     refused: str = ""  # why this cannot be a file here, or EXCLUDED
 
+    @property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """What a GET or HEAD of exactly this object asks for: its version, where the listing told one."""
+        return (("versionId", self.version_id),) if self.version_id else ()
+
 
 EXCLUDED = "excluded"  # by the user's filters: neither moved nor deleted, and not reported
 

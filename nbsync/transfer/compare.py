@@ -51,7 +51,7 @@ def _digests(ctx: Context, local: LocalEntry, remote: RemoteEntry, action: Actio
 
 def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str], verdict: Verdict) -> Verdict:
     """One HEAD for the object's checksum; then, for a multipart ETag, one for its part size."""
-    answer = ctx.bucket.request("HEAD", remote.key, headers={"x-amz-checksum-mode": "ENABLED"})
+    answer = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers={"x-amz-checksum-mode": "ENABLED"})
     given = checksums.from_headers(answer.headers)
     if given is not None:
         value = _of_file(ctx, local, lambda fd: checksums.of_file(fd, given.algorithm, ctx.cancelled))

@@ -6,22 +6,18 @@ import contextlib
 import os
 from typing import NamedTuple
 
-from nbsync.core.identity import MD5, Digest, digests_to_try
+from nbsync.core.identity import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import looks_like_md5, parse_multipart_etag
 from nbsync.storage.digest import Hasher
-from nbsync.transfer import checksums, compare
+from nbsync.transfer import compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.transfer.layout import ToldLayout, etag_of_parts
-from nbsync.wire.errors import ServiceError, TransientError
+from nbsync.transfer.proof import Corrupted, prove
+from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response, Sink
 
 SMALL_BYTES = 128 * 1024  # received whole, then written in one call
-
-
-class Corrupted(TransientError):
-    """What arrived is not what the service says it holds."""
 
 
 class Staged(NamedTuple):
@@ -125,7 +121,9 @@ class _Fetching:
 
     def _get(self, headers: dict[str, str], sink: Sink | None = None) -> Response:
         try:
-            return self._ctx.bucket.client.request("GET", self._remote.key, headers=headers, sink=sink)
+            return self._ctx.bucket.client.request(
+                "GET", self._remote.key, query=self._remote.query, headers=headers, sink=sink
+            )
         except ServiceError as error:
             if error.status == 416:
                 raise Corrupted("the server has no such range of the object") from None
@@ -155,7 +153,7 @@ class _Fetching:
 
     def _checked(self, answer: Response) -> Staged | None:
         values = {self._digest: self._hasher.value()}
-        verified = _verify(self._ctx, self._remote, answer.headers, values, self._fd)
+        verified = prove(self._ctx, self._remote, answer.headers, values, self._fd)
         if verified is None and not self._came_often(answer.headers, values[self._digest]):
             return None
         content = next(digest.name(value) for digest, value in values.items())
@@ -188,53 +186,3 @@ class _Fetching:
         if like_md5 and not can.saw_other_etag():
             raise Corrupted("what arrived does not have the object's MD5")
         return True
-
-
-def _verify(
-    ctx: Context, remote: RemoteEntry, headers: dict[str, str], values: dict[Digest, str], fd: int
-) -> bool | None:
-    """True: confirmed. None: nothing could confirm or refute it. Refuted: Corrupted is raised."""
-    if remote.etag.lower() in values.values():
-        if looks_like_md5(remote.etag):
-            ctx.bucket.can.saw_md5_etag()
-        return True
-    given = checksums.from_headers(headers)
-    if given is not None:
-        if checksums.of_file(fd, given.algorithm, ctx.cancelled) != given.value:
-            raise Corrupted(f"what arrived does not have the object's {given.algorithm}")
-        return True
-    if compare.opaque(headers):
-        return None
-    if looks_like_md5(remote.etag) and ctx.bucket.can.etag_is_md5:
-        raise Corrupted("what arrived does not have the object's MD5")
-    if parse_multipart_etag(remote.etag) is None:
-        return None
-    return _verify_multipart(ctx, remote, values, fd)
-
-
-def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, str], fd: int) -> bool | None:
-    """By the parts that the service tells of, else by all that could have been."""
-    told = ToldLayout(ctx, remote)
-    digests = (told.equal,) if told.equal is not None else digests_to_try(remote, None)
-    digests = tuple(digest for digest in digests if digest not in values)
-    for digest in digests:
-        hasher = Hasher(digest)
-        _feed(fd, hasher)
-        value = hasher.value()
-        if value == remote.etag.lower():
-            values.clear()
-            values[digest] = value
-            return True
-    sizes = told.sizes()
-    if sizes is None or ctx.bucket.can.etag_is_md5 is False:
-        return None
-    if etag_of_parts(ctx, fd, sizes) != remote.etag.lower():
-        raise Corrupted("what arrived does not have the object's multipart ETag")
-    return True
-
-
-def _feed(fd: int, hasher: Hasher) -> None:
-    offset = 0
-    while piece := os.pread(fd, 1 << 20, offset):
-        hasher.update(memoryview(piece))
-        offset += len(piece)

@@ -55,7 +55,9 @@ class ToldLayout:
     def _size_of(self, number: int) -> int | None:
         """Bytes of one part; None if it is not told (RGW ignores PartNumber) or the object is another by now."""
         try:
-            told = self._ctx.bucket.request("HEAD", self._remote.key, query=[("partNumber", str(number))]).headers
+            told = self._ctx.bucket.request(
+                "HEAD", self._remote.key, query=[*self._remote.query, ("partNumber", str(number))]
+            ).headers
             parts, size = int(told.get("x-amz-mp-parts-count", "0")), int(told.get("content-length", "0"))
         except (ServiceError, ValueError):
             return None

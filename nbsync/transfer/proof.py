@@ -1,0 +1,78 @@
+"""Is what arrived the object that the service holds? Its ETag, its checksums and its parts tell. Worker threads."""
+
+from __future__ import annotations
+
+import os
+
+from nbsync.core.identity import Digest, digests_to_try
+from nbsync.core.model import RemoteEntry
+from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.storage.digest import Hasher
+from nbsync.transfer import checksums, compare
+from nbsync.transfer.context import Context
+from nbsync.transfer.layout import ToldLayout, etag_of_parts
+from nbsync.wire.errors import TransientError
+
+
+class Corrupted(TransientError):
+    """What arrived is not what the service says it holds."""
+
+
+def prove(
+    ctx: Context, remote: RemoteEntry, headers: dict[str, str], values: dict[Digest, str], fd: int
+) -> bool | None:
+    """True: what arrived is confirmed. None: nothing could confirm or refute it.
+
+    Args:
+        remote: the object as it was listed.
+        headers: of the GET's answer, with checksum mode on.
+        values: digests of what arrived, computed on its way; may be replaced by the one that confirmed it.
+        fd: what arrived, an open file.
+
+    Raises:
+        Corrupted: it is refuted. InterruptedError: cancelled. OSError.
+    """
+    if remote.etag.lower() in values.values():
+        if looks_like_md5(remote.etag):
+            ctx.bucket.can.saw_md5_etag()
+        return True
+    given = checksums.from_headers(headers)
+    if given is not None:
+        if checksums.of_file(fd, given.algorithm, ctx.cancelled) != given.value:
+            raise Corrupted(f"what arrived does not have the object's {given.algorithm}")
+        return True
+    if compare.opaque(headers):
+        return None
+    if looks_like_md5(remote.etag) and ctx.bucket.can.etag_is_md5:
+        raise Corrupted("what arrived does not have the object's MD5")
+    if parse_multipart_etag(remote.etag) is None:
+        return None
+    return _verify_multipart(ctx, remote, values, fd)
+
+
+def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, str], fd: int) -> bool | None:
+    """By the parts that the service tells of, else by all that could have been."""
+    told = ToldLayout(ctx, remote)
+    digests = (told.equal,) if told.equal is not None else digests_to_try(remote, None)
+    digests = tuple(digest for digest in digests if digest not in values)
+    for digest in digests:
+        hasher = Hasher(digest)
+        _feed(fd, hasher)
+        value = hasher.value()
+        if value == remote.etag.lower():
+            values.clear()
+            values[digest] = value
+            return True
+    sizes = told.sizes()
+    if sizes is None or ctx.bucket.can.etag_is_md5 is False:
+        return None
+    if etag_of_parts(ctx, fd, sizes) != remote.etag.lower():
+        raise Corrupted("what arrived does not have the object's multipart ETag")
+    return True
+
+
+def _feed(fd: int, hasher: Hasher) -> None:
+    offset = 0
+    while piece := os.pread(fd, 1 << 20, offset):
+        hasher.update(memoryview(piece))
+        offset += len(piece)
