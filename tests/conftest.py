@@ -2,6 +2,8 @@
 
 Fixtures: `server` runs a test on each of moto, rclone and Ceph RGW; `bucket` is a new bucket on it;
 `moto_server`, `rclone_server`, `rgw_server` are one each, for the whole session.
+
+The whole suite runs in two processes (pytest-xdist), tests that are named on the command line in one.
 """
 
 from __future__ import annotations
@@ -44,12 +46,26 @@ def _end_session(_signal: int, _frame: object) -> None:
     pytest.exit("terminated", returncode=128 + signal.SIGTERM)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` of pyproject.toml means: two for the whole suite, else this one alone."""
+    return 2 if config.args == config.getini("testpaths") else 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    grouped = config.pluginmanager.hasplugin("xdist")
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        on_rgw = callspec is not None and callspec.params.get("server") == "rgw"
-        if on_rgw or "rgw_server" in getattr(item, "fixturenames", ()):
+        on_rgw = _is_on_rgw(item)
+        if on_rgw:
             item.add_marker("rgw")
+        if grouped:
+            # One process has RGW, which takes long to start; what a module's tests share is made once.
+            item.add_marker(pytest.mark.xdist_group("rgw" if on_rgw else item.nodeid.partition("::")[0]))
+
+
+def _is_on_rgw(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    on_rgw = callspec is not None and "rgw" in (callspec.params.get("server"), callspec.params.get("copies"))
+    return on_rgw or "rgw_server" in getattr(item, "fixturenames", ())
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
