@@ -20,6 +20,7 @@ from nbsync.storage.database import Damaged, faults
 from nbsync.storage.local import scan
 
 PAGE_ROWS = 5_000
+_LIMIT = 1 << 63  # SQLite's integers have 64 bits and a sign
 _COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
 
 
@@ -67,7 +68,7 @@ class State:
         after = ""
         while page := self._page(query, after):
             for row in page:
-                yield RecordedEntry._make(row)
+                yield _entry(row)
             after = page[-1][0]
 
     def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
@@ -94,7 +95,7 @@ class State:
         with self._telling_damage(), self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((self._remote, *entry) for entry in entries),
+                ((self._remote, *_storable(entry)) for entry in entries),
             )
             drop = "DELETE FROM synced WHERE remote = ? AND path = ?"
             self._db.executemany(drop, ((self._remote, path) for path in forget))
@@ -102,6 +103,26 @@ class State:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+
+def _storable(entry: RecordedEntry) -> RecordedEntry:
+    """The entry with numbers that SQLite takes.
+
+    Some file systems number files with 64 bits and no sign: that comes back whole. A time after the year 2262 does
+    not, so such a file counts as touched, and is read each time.
+    """
+    if -_LIMIT <= entry.mtime_ns < _LIMIT and entry.ctime_ns < _LIMIT and entry.inode < _LIMIT:
+        return entry
+    return entry._replace(
+        mtime_ns=max(-_LIMIT, min(entry.mtime_ns, _LIMIT - 1)), ctime_ns=min(entry.ctime_ns, _LIMIT - 1),
+        inode=entry.inode - 2 * _LIMIT if entry.inode >= _LIMIT else entry.inode,
+    )  # fmt: skip
+
+
+def _entry(row: tuple[Any, ...]) -> RecordedEntry:
+    """A row as `_storable` made it."""
+    entry = RecordedEntry._make(row)
+    return entry if entry.inode >= 0 else entry._replace(inode=entry.inode + 2 * _LIMIT)
 
 
 def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "") -> State:
@@ -180,8 +201,7 @@ def changed_since_sync(root: str, path: str) -> bool:
             db = database.connect_reading(path)
         with contextlib.closing(db), faults(path):
             return any(
-                not any(unmoved(entry, RecordedEntry._make(row)) for row in db.execute(known, (entry.path,)))
-                for entry in scan(root)
+                not any(unmoved(entry, _entry(row)) for row in db.execute(known, (entry.path,))) for entry in scan(root)
             )
     except (Damaged, LocalError):  # nothing is known of what is there
         return any(True for _ in scan(root))

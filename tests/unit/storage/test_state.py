@@ -57,6 +57,23 @@ def test_rows_stay(db: Path) -> None:
     second.close()
 
 
+@pytest.mark.parametrize("inode", [2**63, 2**64 - 1])
+def test_numbers_of_64_bits_without_a_sign_stay(db: Path, inode: int) -> None:
+    first = opened(db)
+    first.record([row("f", inode=inode)])
+    assert list(first.rows()) == [row("f", inode=inode)]
+    first.close()
+
+
+def test_times_that_no_database_holds_are_never_those_of_a_file(db: Path) -> None:
+    first = opened(db)
+    first.record([row("f", mtime_ns=15_032_385_535 * 10**9, ctime_ns=2**64), row("g", mtime_ns=-(2**64))])
+    late, early = first.rows()
+    assert late.mtime_ns < 15_032_385_535 * 10**9
+    assert early.mtime_ns > -(2**64)
+    first.close()
+
+
 def test_record_replaces_and_forgets(db: Path) -> None:
     here = opened(db)
     here.record([row("a"), row("b"), row("c")])
