@@ -10,6 +10,7 @@ import calendar
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -162,16 +163,23 @@ def _entry(node: ElementTree.Element, cut_tag: int, encoded: bool, cut: int) -> 
     fields = {child.tag[cut_tag:]: child for child in node}
     try:
         key = fields["Key"].text or ""
-        size = int(fields["Size"].text or "")
+        size = _size(fields["Size"].text or "")
         modified = parse_time_ns(fields["LastModified"].text or "")
     except (KeyError, ValueError, IndexError):
         raise ListingError("the server's listing has an object without key, size or time") from None
     if encoded and ("%" in key or "+" in key):
-        key = unquote_plus(key)
+        key = unquote_plus(key, errors="surrogateescape")  # what is not UTF-8 must not become another key
     etag = _text(fields, "ETag").strip().removeprefix("W/").strip('"')
     restore = fields.get("RestoreStatus")
     restored = restore is not None and any(child.tag.endswith("RestoreExpiryDate") and child.text for child in restore)
     return RemoteEntry(key[cut:], key, size, etag, modified, _text(fields, "StorageClass"), "", restored)
+
+
+def _size(text: str) -> int:
+    """Bytes, from digits alone; not negative, and no more than 64 bits carry."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"not a size: {text!r}")
+    return int(text)
 
 
 def _text(fields: dict[str, ElementTree.Element], name: str) -> str:
@@ -191,8 +199,9 @@ def parse_time_ns(text: str) -> int:
     second = text[:19]
     whole = _seconds_cache.get(second)
     if whole is None:
-        year, month, day = int(text[0:4]), int(text[5:7]), int(text[8:10])
-        whole = calendar.timegm((year, month, day, int(text[11:13]), int(text[14:16]), int(text[17:19])))
+        # strptime would take 20 times as long, and timegm alone takes a 99th of January.
+        date, time = (int(text[0:4]), int(text[5:7]), int(text[8:10])), (int(text[11:13]), int(text[14:16]))
+        whole = calendar.timegm(datetime(*date, *time, int(text[17:19])).timetuple())
         if len(_seconds_cache) > 10_000:
             _seconds_cache.clear()
         _seconds_cache[second] = whole
