@@ -1,0 +1,128 @@
+"""A small S3 server that takes every key as it is, for fuzzing: it knows LIST, HEAD, GET, PUT and DELETE.
+
+moto normalizes keys on their way through its URL routing, and RGW takes 20 ms for each. This one keeps a
+dictionary, lists it as AWS does (encoding-type=url, bytes in order), and calls `on_get` before each GET.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote, quote_plus, unquote
+from xml.sax.saxutils import escape
+
+BUCKET = "fuzz"
+_MODIFIED = "2024-02-29T23:59:59.123Z"
+
+
+class PlainStore:
+    """One bucket, `fuzz`, on a free port of the loopback until `stop`.
+
+    Attributes:
+        objects: key -> content; may be changed between runs.
+        plus: write a space in a listed key as `+`, as AWS does, not as `%20`.
+        page_keys: at most so many keys a page.
+        on_get: called with the key before each GET is answered.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.plus = True
+        self.page_keys = 1000
+        self.on_get: Callable[[str], None] = lambda _key: None
+        self.lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"store": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def page(self, prefix: str, token: str, max_keys: int) -> str:
+        """The XML of one page; a token is the number of keys that came before."""
+        write = quote_plus if self.plus else quote
+        with self.lock:
+            keys = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
+            start = int(token or 0)
+            end = start + min(max_keys, self.page_keys)
+            contents = "".join(
+                f"<Contents><Key>{escape(write(key, safe='/'))}</Key><LastModified>{_MODIFIED}</LastModified>"
+                f"<ETag>&quot;{etag(self.objects[key])}&quot;</ETag><Size>{len(self.objects[key])}</Size></Contents>"
+                for key in keys[start:end]
+            )
+        more = end < len(keys)
+        next_one = f"<NextContinuationToken>{end}</NextContinuationToken>" if more else ""
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EncodingType>url</EncodingType>'
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{next_one}{contents}</ListBucketResult>"
+        )
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def etag(content: bytes) -> str:
+    """As S3 makes it for a single PUT."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    store: PlainStore
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet: no waiting for acknowledgements
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        key, query = self._target()
+        if "list-type" in query:
+            page = self.store.page(query.get("prefix", ""), query.get("continuation-token", ""), int(query["max-keys"]))
+            return self._answer(200, page.encode())
+        self.store.on_get(key)
+        content = self.store.objects.get(key)
+        if content is None:
+            return self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        if self.headers.get("if-match", "").strip('"') not in ("", etag(content)):
+            return self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        return self._answer(200, content, {"ETag": f'"{etag(content)}"'})
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        key, _ = self._target()
+        content = self.rfile.read(int(self.headers["content-length"]))
+        with self.store.lock:
+            there = self.store.objects.get(key)
+            expected = self.headers.get("if-match", "").strip('"')
+            if (there is not None and "if-none-match" in self.headers) or (
+                expected and (there is None or etag(there) != expected)
+            ):
+                return self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            self.store.objects[key] = content
+        return self._answer(200, b"", {"ETag": f'"{etag(content)}"'})
+
+    def do_DELETE(self) -> None:
+        key, _ = self._target()
+        with self.store.lock:
+            self.store.objects.pop(key, None)
+        self._answer(204, b"")
+
+    def _target(self) -> tuple[str, dict[str, str]]:
+        path, _, query = self.path.partition("?")
+        words = parse_qs(query, keep_blank_values=True, errors="strict")
+        return unquote(path[len(BUCKET) + 2 :], errors="strict"), {name: values[0] for name, values in words.items()}
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(body)), "Server": "AmazonS3"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
