@@ -10,9 +10,13 @@ import hashlib
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import parse_qs, quote, quote_plus, unquote
 from xml.sax.saxutils import escape
+
+from tests.functional.world import World
+from tests.servers import Server
 
 BUCKET = "fuzz"
 _MODIFIED = "2024-02-29T23:59:59.123Z"
@@ -26,6 +30,7 @@ class PlainStore:
         plus: write a space in a listed key as `+`, as AWS does, not as `%20`.
         page_keys: at most so many keys a page.
         on_get: called with the key before each GET is answered.
+        on_request: called before each request is looked at, and again before it is answered.
     """
 
     def __init__(self) -> None:
@@ -33,10 +38,10 @@ class PlainStore:
         self.plus = True
         self.page_keys = 1000
         self.on_get: Callable[[str], None] = lambda _key: None
+        self.on_request: Callable[[], None] = lambda: None
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"store": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -69,6 +74,36 @@ class PlainStore:
 def etag(content: bytes) -> str:
     """As S3 makes it for a single PUT."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+class PlainWorld(World):
+    """A World on a PlainStore: the checks cost no request."""
+
+    def __init__(self, store: PlainStore, base: Path, prefix: str) -> None:
+        self.store = store
+        super().__init__(cast(Server, None), base, bucket=BUCKET, prefix=prefix)
+
+    def put(self, path: str, content: bytes = b"", **more: Any) -> str:
+        self.store.objects[self.prefix + path] = content
+        return etag(content)
+
+    def get(self, path: str) -> bytes:
+        return self.store.objects[self.prefix + path]
+
+    def remove(self, *paths: str) -> None:
+        for path in paths:
+            self.store.objects.pop(self.prefix + path, None)
+
+    def _listing(self) -> dict[str, str]:
+        with self.store.lock:
+            return {key: etag(content) for key, content in sorted(self.store.objects.items())}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no error; others show in the tests."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -108,15 +143,20 @@ class _Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         key, _ = self._target()
         with self.store.lock:
+            expected = self.headers.get("if-match", "").strip('"')
+            if expected and etag(self.store.objects.get(key, b"")) != expected:
+                return self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
             self.store.objects.pop(key, None)
-        self._answer(204, b"")
+        return self._answer(204, b"")
 
     def _target(self) -> tuple[str, dict[str, str]]:
+        self.store.on_request()
         path, _, query = self.path.partition("?")
         words = parse_qs(query, keep_blank_values=True, errors="strict")
         return unquote(path[len(BUCKET) + 2 :], errors="strict"), {name: values[0] for name, values in words.items()}
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.store.on_request()
         self.send_response(status)
         for name, value in {**(headers or {}), "Content-Length": str(len(body)), "Server": "AmazonS3"}.items():
             self.send_header(name, value)

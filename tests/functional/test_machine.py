@@ -1,15 +1,23 @@
-"""Any order of edits, renames, touches and deletes on both sides, pulled and pushed: a Hypothesis state machine.
+"""Any order of edits, renames, touches and deletes on two REMOTEs and one LOCAL, pulled, pushed and killed.
 
-Every sync is held against its plan and repeated (see world.py). Besides: whatever a local file held that
-was never synced is still somewhere (local, remote or trash), and what a push replaces was either recorded
-and unmoved, or is reported.
+A Hypothesis state machine. Every sync is held against its plan and repeated (see world.py). Besides, nothing is
+lost: what a pull replaces or deletes was recorded as synced with that REMOTE or is in the trash; what a push
+replaces was recorded and has not moved, or is reported. A run that SIGKILL ends, at any request or change to
+files, leaves each file wholly old or wholly new, and the next run does the rest.
+
+`NBSYNC_FUZZ=20` does twenty times as much, by hand.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -18,134 +26,249 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from nbsync import SyncResult
 from nbsync.core.decide import NEVER_SYNCED
-from tests.functional.world import World
-from tests.servers import Server
+from nbsync.engine.run import Run
+from nbsync.storage import twins
+from tests.functional.killing import kill_at_change, kill_at_request
+from tests.functional.plain_store import PlainStore, PlainWorld
 
-# `a` clashes with `a/b`, and `a-b` sorts between them.
-PATHS = ["a", "a-b", "a/b", "z"]
-CHANGES = ["edit here", "edit there", "same on both", "touch", "edit and put the time back", "remove here",
-           "remove there", "rename here"]  # fmt: skip
+TIMES = int(os.environ.get("NBSYNC_FUZZ", "1"))
+# `a` clashes with `a/b`, `a-b` sorts between them, and `Z` is `z` where case is folded.
+PATHS = ["a", "a-b", "a/b", "z", "Z"]
+CHANGES = ["edit here", "edit here", "edit there", "edit there", "same on both", "touch", "edit and put the time back",
+           "remove here", "remove there", "rename here", "empty here", "empty there", "into the future"]  # fmt: skip
+FILTERS: list[list[tuple[str, str]]] = [[], [], [], [("exclude", "a*")], [("exclude", "*"), ("include", "?")]]
+DAY_NS = 86_400 * 10**9
+CLOCKS = [0, 0, 0, 5 * DAY_NS, -1000 * DAY_NS, 3600 * 10**9, -1]
+
+Contents = dict[str, bytes]
+
+
+class Known:
+    """What may be recorded of one REMOTE: path -> the contents that a run may have taken for synced."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, set[bytes]] = {}
+        self.certain: set[str] = set()  # of these a run that ended well has recorded that content
+
+    def settle(self, path: str, content: bytes) -> None:
+        self.contents[path] = {content}
+        self.certain.add(path)
+
+    def may_be(self, path: str, content: bytes) -> None:
+        self.contents.setdefault(path, set()).add(content)
+        self.certain.discard(path)
+
+    def drop(self, path: str) -> None:
+        self.contents.pop(path, None)
+        self.certain.discard(path)
+
+    def has(self, path: str, content: bytes) -> bool:
+        return content in self.contents.get(path, ())
 
 
 class Sides(RuleBasedStateMachine):
-    """The two sides: each step changes a few things and syncs."""
+    """One LOCAL and two REMOTEs: each step changes a few things and syncs."""
 
-    server: Server
+    store: ClassVar[PlainStore]
+    done: ClassVar[Counter[str]]
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        self.world = World(self.server, Path(self._folder.name))
-        self.unsynced: set[bytes] = set()  # contents that a local file has and no sync has seen
-        self.known: dict[str, bytes] = {}  # what the last sync left on both sides
+        self.store.objects.clear()
+        home = Path(self._folder.name)
+        self.worlds = {prefix: PlainWorld(self.store, home, prefix) for prefix in ("p/", "q/deep/")}
+        self.known = {prefix: Known() for prefix in self.worlds}
+        self.local = self.worlds["p/"].local
         self._count = 0
 
     def teardown(self) -> None:
         self._folder.cleanup()
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(folding=st.booleans())
+    def begin(self, folding: bool) -> None:
+        twins.folds_names = lambda _root: folding  # put back by the test
+        self.set_clock(0)
         for path in ("a-b", "a/b", "z"):
-            self.world.put(path, self._new())
-        self._took(self.world.pull())
+            self.worlds["p/"].put(path, self._new())
+        self._sync("p/", "pull", {})
+
+    def set_clock(self, offset_ns: int) -> None:
+        """From now on the runs' clock is so much off; that of the file system is not."""
+        defaults = Run.__init__.__kwdefaults__
+        assert defaults is not None
+        defaults["now_ns"] = lambda: time.time_ns() + offset_ns
+
+    # ---- what people do ---------------------------------------------------------------------------
 
     def _new(self) -> bytes:
         """Content of its own, so that a loss is seen, of a size that others have."""
         self._count += 1
         return b"%05d" % self._count if self._count % 4 else b"longer %05d" % self._count
 
-    def _change(self, what: str, path: str) -> None:
-        file = self.world.local / path
-        content = file.read_bytes() if file.is_file() else None
-        if what == "edit there":
-            self.world.put(path, self._new())
+    def _change(self, what: str, path: str, there: PlainWorld) -> None:
+        file = self.local / path
+        if what in ("edit there", "empty there"):
+            there.put(path, self._new() if what == "edit there" else b"")
         elif what == "remove there":
-            self.world.remove(path)
-        elif what == "edit here" and not file.is_dir() and not file.parent.is_file():
-            self._write(path, self._new())
-        elif what == "same on both" and not file.is_dir() and not file.parent.is_file():
-            self._write(path, self._new())
-            self.world.put(path, file.read_bytes())
-        elif content is not None:
-            self._change_file(what, file, content)
+            there.remove(path)
+        elif what in ("edit here", "same on both", "empty here"):
+            if not file.is_dir() and not file.parent.is_file():
+                there.write(path, self._new() if what != "empty here" else b"")
+                if what == "same on both":
+                    there.put(path, file.read_bytes())
+        elif file.is_file():
+            self._change_file(what, file)
 
-    def _change_file(self, what: str, file: Path, content: bytes) -> None:
+    def _change_file(self, what: str, file: Path) -> None:
         at = file.stat()
         if what == "touch":
             os.utime(file, ns=(1, self._count))
+        elif what == "into the future":
+            os.utime(file, ns=(1, time.time_ns() + 10_000 * DAY_NS))
         elif what == "edit and put the time back":
-            self._write(file.relative_to(self.world.local).as_posix(), content[::-1])
+            file.write_bytes(file.read_bytes()[::-1])
             os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
         elif what == "remove here":
-            self.unsynced.discard(content)  # the user's own doing
             file.unlink()
-            if file.parent != self.world.local:
+            if file.parent != self.local:
                 file.parent.rmdir()
-        elif what == "rename here" and not (self.world.local / "a").exists():
-            file.rename(self.world.local / "a")
+        elif not (self.local / "a").exists():
+            file.rename(self.local / "a")
 
-    def _write(self, path: str, content: bytes) -> None:
-        file = self.world.local / path
-        if file.exists():
-            self.unsynced.discard(file.read_bytes())
-        self.world.write(path, content)
-        self.unsynced.add(content)
+    # ---- what nbsync does -------------------------------------------------------------------------
 
     @rule(
-        changes=st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(PATHS)), min_size=1, max_size=5),
-        sync=st.sampled_from(["pull", "push", "push"]),
+        changes=st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(PATHS)), min_size=1, max_size=6),
+        remote=st.sampled_from(["p/", "p/", "q/deep/"]),
+        sync=st.sampled_from(["pull", "pull", "push"]),
+        filters=st.sampled_from(FILTERS),
         delete=st.booleans(),
         careless=st.integers(0, 5).map(lambda n: n == 5),
-        forget=st.integers(0, 7).map(lambda n: n == 7),
+        forget=st.integers(0, 9).map(lambda n: n == 9),
+        clock=st.sampled_from(CLOCKS),
+        kill=st.one_of(
+            st.none(),
+            st.tuples(st.just("request"), st.integers(1, 9)),
+            st.tuples(st.just("change"), st.integers(0, 40)),
+        ),
     )
     def change_and_sync(
-        self, changes: list[tuple[str, str]], sync: str, delete: bool, careless: bool, forget: bool
-    ) -> None:
+        self, changes: list[tuple[str, str]], remote: str, sync: str, filters: list[tuple[str, str]], delete: bool,
+        careless: bool, forget: bool, clock: int, kill: tuple[str, int] | None,
+    ) -> None:  # fmt: skip
         for what, path in changes:
-            self._change(what, path)
-        if forget:
-            (self.world.local / ".nbsync" / "state.sqlite3").unlink()
-            self.known.clear()
-        if sync == "pull":
-            self._took(self.world.pull(delete=delete, allow_empty_source=delete))
-        else:
-            self._push(delete, careless)
+            self._change(what, path, self.worlds[remote])
+        self.set_clock(clock)
+        if forget and (self.local / ".nbsync" / "state.sqlite3").exists():
+            (self.local / ".nbsync" / "state.sqlite3").unlink()
+            self.known = {prefix: Known() for prefix in self.worlds}
+        options: dict[str, Any] = {"delete": delete, "filters": filters}
+        if sync == "push":
+            options["overwrite_remote"] = careless
+        if delete:
+            self._guards(self.worlds[remote], sync, options)
+            options["allow_empty_source"] = True
+        if kill is not None:
+            self._killed(remote, sync, options, *kill)
+        self._sync(remote, sync, options)
 
-    def _push(self, delete: bool, overwrite: bool) -> None:
-        before = self.world.objects()
-        result = self.world.push(delete=delete, allow_empty_source=delete, overwrite_remote=overwrite)
-        after = self.world.objects()
-        for path, content in before.items():
-            if after.get(path) != content and not overwrite:
-                seen = self.known.get(path) == content
-                unrecorded = path not in self.known
-                told = path not in after or result[path].reason == NEVER_SYNCED
-                assert seen or (unrecorded and told), f"{path} overwritten unseen"
-        self._took(result)
+    def _guards(self, world: PlainWorld, sync: str, options: dict[str, Any]) -> None:
+        """An empty source is refused, and so is a delete too many."""
+        if not (world.objects() if sync == "pull" else world.files()):
+            world.refused(sync, **options)
+            self.done["refusals"] += 1
+        plan = world.plan(sync, **options, allow_empty_source=True)
+        deletes = sum(row.action.startswith("delete") and row.status == "planned" for row in plan)
+        if deletes:
+            world.refused(sync, **options, allow_empty_source=True, max_delete=deletes - 1)
+            self.done["refusals"] += 1
 
-    def _took(self, result: SyncResult) -> None:
-        here, there = self.world.files(), self.world.objects()
-        kept = {*here.values(), *there.values(), *(content for _, content in self.world.trash())}
-        assert self.unsynced <= kept, "local work was lost"
+    def _sync(self, remote: str, sync: str, options: dict[str, Any]) -> None:
+        world, known = self.worlds[remote], self.known[remote]
+        here, there = world.files(), world.objects()
+        result = world.pull(**options) if sync == "pull" else world.push(**options)
+        self._nothing_lost(world, known, here, there, result, careless=options.get("overwrite_remote", False))
+        self.done["syncs"] += 1
         for row in result:
             if row.status in ("hit", "miss"):
-                assert here[row.path] == there[row.path]
-                self.known[row.path] = here[row.path]
-                self.unsynced.discard(here[row.path])
-        # What is gone from both sides is forgotten, and what others put there later was never seen.
-        self.known = {path: content for path, content in self.known.items() if path in here or path in there}
+                assert world.files()[row.path] == world.objects()[row.path]
+                known.settle(row.path, world.objects()[row.path])
+        for path in PATHS:  # what is gone from both sides is forgotten, if it is in scope
+            in_scope = _admits(options.get("filters", []), path)
+            if in_scope and path not in world.files() and path not in world.objects():
+                known.drop(path)
+
+    def _killed(self, remote: str, sync: str, options: dict[str, Any], where: str, number: int) -> None:
+        world, known = self.worlds[remote], self.known[remote]
+        here, there = world.files(), world.objects()
+
+        def run() -> object:
+            return world.run(sync, **options)
+
+        was = kill_at_request(self.store, number, run) if where == "request" else kill_at_change(number, run)
+        self.done["kills" if was else "too late to kill"] += 1
+        self._nothing_lost(world, known, here, there, None, careless=options.get("overwrite_remote", False))
+        files, objects = world.files(), world.objects()
+        for path, content in files.items():
+            assert content in (here.get(path), there.get(path)), f"{path} is neither old nor new"
+            if objects.get(path) == content:
+                known.may_be(path, content)
+        for path, content in objects.items():
+            assert content in (here.get(path), there.get(path)), f"{path} is neither old nor new in REMOTE"
+
+    def _nothing_lost(
+        self, world: PlainWorld, known: Known, here: Contents, there: Contents, result: SyncResult | None, *,
+        careless: bool,
+    ) -> None:  # fmt: skip
+        """Compares with what was here and there before the run; without a result the run was killed."""
+        files, objects = world.files(), world.objects()
+        trash = {content for _, content in world.trash()}
+        for path, content in here.items():
+            kept = files.get(path) == content or known.has(path, content) or content in trash
+            assert kept or not content, f"{path}: local work was lost"
+        for path, content in there.items():
+            if objects.get(path) == content or careless or known.has(path, content):
+                continue
+            told = result is None or path not in objects or result[path].reason == NEVER_SYNCED
+            assert told, f"{path} overwritten unseen"
+            assert path not in known.certain, f"{path} was changed by others, and overwritten or deleted"
 
 
-@pytest.mark.usefixtures("moto")
-def test_any_order_of_changes_and_syncs(moto_server: Server) -> None:
-    machine = type("Machine", (Sides,), {"server": moto_server})
+def _admits(filters: list[tuple[str, str]], path: str) -> bool:
+    verdict = True
+    for kind, pattern in filters:
+        if fnmatch.fnmatchcase(path, pattern):
+            verdict = kind == "include"
+    return verdict
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainStore]:
+    """Where this test's nbsync calls go."""
+    made = PlainStore()
+    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "y"), ("ENDPOINT_URL", made.endpoint_url)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(twins, "folds_names", twins.folds_names)
+    monkeypatch.setattr(Run.__init__, "__kwdefaults__", dict(Run.__init__.__kwdefaults__ or {}))
+    yield made
+    made.stop()
+
+
+@pytest.mark.timeout(300 * TIMES)
+def test_any_order_of_changes_syncs_and_kills(store: PlainStore) -> None:
+    done: Counter[str] = Counter()
+    machine = type("Machine", (Sides,), {"store": store, "done": done})
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking a failure takes minutes
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=7,
-            stateful_step_count=10,
+            max_examples=20 * TIMES,
+            stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a failure would take minutes
+            phases=phases if TIMES == 1 else (*phases, Phase.shrink),
         ),
     )
+    print(dict(done))
+    assert min(done["syncs"], done["kills"], done["refusals"]) > 10
