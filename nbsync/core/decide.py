@@ -34,6 +34,7 @@ class Policy(NamedTuple):
     existing: bool = False
     ignore_existing: bool = False
     admits: Callable[[str], bool] = lambda _path: True
+    prefix_bytes: int = 0  # of REMOTE's prefix: the key's length is that more than the path's
 
 
 def decide(one: Joined, policy: Policy) -> Action | None:
@@ -170,7 +171,7 @@ def _push(one: Joined, policy: Policy) -> Action | None:
     assert local is not None  # narrowed by the caller
     if not policy.admits(one.path):
         return None
-    refused = _refused_locally(one)
+    refused = _refused_locally(one, policy.prefix_bytes)
     if refused is not None:
         return refused
     if remote is None:
@@ -198,7 +199,7 @@ def _conflict(one: Joined, reason: str, evidence: Evidence = Evidence.NONE) -> A
     return _settled(one, Status.CONFLICT, reason, problem="conflict", evidence=evidence)
 
 
-def _refused_locally(one: Joined) -> Action | None:
+def _refused_locally(one: Joined, prefix_bytes: int) -> Action | None:
     local = one.local
     assert local is not None  # narrowed by the caller
     if local.kind is Kind.SYMLINK:
@@ -209,5 +210,5 @@ def _refused_locally(one: Joined) -> Action | None:
         return _settled(one, Status.SKIPPED, "not a regular file (FIFO, socket or device)", problem="special-file")
     if local.kind is not Kind.FILE:
         return _settled(one, Status.SKIPPED, local.message or "cannot be read", problem="unreadable")
-    refusal = names.refusal(one.path)
+    refusal = names.refusal(one.path) or names.key_refusal(one.path, prefix_bytes)
     return _settled(one, Status.SKIPPED, refusal, problem="unsafe-name") if refusal else None

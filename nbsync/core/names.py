@@ -12,6 +12,7 @@ import unicodedata
 OWN = ".nbsync"
 MAX_SEGMENT_BYTES = 255  # NAME_MAX on ext4, XFS, APFS and NTFS (which counts UTF-16 units: never more than bytes)
 MAX_PATH_BYTES = 4000  # PATH_MAX is 4096 on Linux: leaves room for LOCAL itself when it is short
+MAX_KEY_BYTES = 1024  # Amazon S3 User Guide, "Naming Amazon S3 objects"
 
 # The one test that an ordinary name costs. 63 characters are at most 252 bytes of UTF-8; a longer
 # segment is not refused by it, only looked at more closely.
@@ -83,6 +84,14 @@ def _too_long(path: str) -> str | None:
     if total > MAX_PATH_BYTES:
         return f"is {total} bytes long (at most {MAX_PATH_BYTES} are possible)"
     return None
+
+
+def key_refusal(path: str, prefix_bytes: int) -> str | None:
+    """Why no object can have this name below a prefix of so many bytes; None if one can."""
+    if len(path) * 4 + prefix_bytes <= MAX_KEY_BYTES:
+        return None
+    total = prefix_bytes + len(path.encode())
+    return f"makes a key of {total:,} bytes (S3 takes at most {MAX_KEY_BYTES:,})" if total > MAX_KEY_BYTES else None
 
 
 def is_own(path: str) -> bool:

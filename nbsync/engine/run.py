@@ -204,6 +204,7 @@ class Run:
         policy = decide.Policy(
             self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
             self.options.existing, self.options.ignore_existing, self._admits,
+            len(self.location.prefix.encode()),
         )  # fmt: skip
         self._seen = 0
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote

@@ -53,9 +53,9 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
         record = _record(action.path, remote, staged, here)
         return Outcome(action.path, action.verb, Status.HIT, "up to date (known only after the download)",
                        evidence, remote.size, record=record)  # fmt: skip
-    if action.in_the_way:
-        _clear(ctx, action, installer)
     try:
+        if action.in_the_way:
+            _clear(ctx, action, installer)
         at = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
     except InTheWay as what:
         return _conflict(action, f"({what}) is in the way: it is not a folder")
@@ -104,6 +104,10 @@ def _record(path: str, remote: RemoteEntry, staged: Staged, at: os.stat_result) 
 def delete_local(action: Action, installer: Installer) -> Outcome:
     """Move a file that REMOTE does not have to the trash, unless it changed since it was listed."""
     assert action.local is not None  # there is a file to delete
-    if not installer.delete(action.path, action.local):
+    try:
+        done = installer.delete(action.path, action.local)
+    except InTheWay as what:  # since the scan: nothing is deleted through a link
+        return _conflict(action, f"({what}) is no folder any more: not deleted")
+    if not done:
         return _conflict(action, "changed while the run went on: not deleted")
     return Outcome(action.path, action.verb, Status.DELETED, action.reason, action.evidence, forget=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.functional.plain_store import PlainStore
 from tests.functional.world import World
 from tests.servers import Server
 
@@ -36,3 +37,20 @@ def fill() -> Callable[[World, int], None]:
             backend.put_object(world.bucket, f"{world.prefix}{number:05}", b"%d" % number)
 
     return put_many
+
+
+@pytest.fixture(scope="session")
+def _plain_store() -> Iterator[PlainStore]:
+    made = PlainStore()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def store(_plain_store: PlainStore, monkeypatch: pytest.MonkeyPatch) -> PlainStore:
+    """A PlainStore with nothing in it, to which this test's nbsync calls go."""
+    settings = {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y", "ENDPOINT_URL": _plain_store.endpoint_url}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    _plain_store.reset()
+    return _plain_store

@@ -34,16 +34,20 @@ class PlainStore:
     """
 
     def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.plus = True
-        self.page_keys = 1000
-        self.on_get: Callable[[str], None] = lambda _key: None
-        self.on_request: Callable[[], None] = lambda: None
+        self.reset()
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"store": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def reset(self) -> None:
+        """No objects, and as it was made."""
+        self.objects: dict[str, bytes] = {}
+        self.plus = True
+        self.page_keys = 1000
+        self.on_get: Callable[[str], None] = lambda _key: None
+        self.on_request: Callable[[], None] = lambda: None
 
     def page(self, prefix: str, token: str, max_keys: int) -> str:
         """The XML of one page; a token is the number of keys that came before."""
@@ -130,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         key, _ = self._target()
         content = self.rfile.read(int(self.headers["content-length"]))
+        if len(key.encode()) > 1024:
+            return self._answer(400, b"<Error><Code>KeyTooLongError</Code></Error>")
         with self.store.lock:
             there = self.store.objects.get(key)
             expected = self.headers.get("if-match", "").strip('"')

@@ -14,7 +14,6 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -66,19 +65,6 @@ KEYS = st.lists(SEGMENTS, min_size=1, max_size=6).map("/".join).filter(lambda ke
 
 tried: set[str] = set()
 planting = threading.Lock()
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[PlainStore]:
-    made = PlainStore()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRETTEST")
 
 
 class Place:
@@ -134,17 +120,16 @@ def fill(store: PlainStore, keys: list[str], seed: int) -> dict[str, bytes]:
     tried.update(keys)
     store.objects = {f"p/{key}": content_of(key, seed) for key in keys}
     store.plus, store.page_keys = bool(seed % 2), (1000, 7)[seed % 2]
-    store.on_get = lambda _key: None
     return {key.removeprefix("p/"): content for key, content in store.objects.items()}
 
 
-def pull(store: PlainStore, local: Path, **options: object) -> SyncResult:
-    job = nbsync.pull(f"{BUCKET}/p", local, endpoint_url=store.endpoint_url, retries=0, background=True, **options)
+def pull(local: Path, **options: object) -> SyncResult:
+    job = nbsync.pull(f"{BUCKET}/p", local, retries=0, background=True, **options)
     return job.wait(interval=0.02)
 
 
-def push(store: PlainStore, local: Path, **options: object) -> SyncResult:
-    job = nbsync.push(local, f"{BUCKET}/p", endpoint_url=store.endpoint_url, retries=0, background=True, **options)
+def push(local: Path, **options: object) -> SyncResult:
+    job = nbsync.push(local, f"{BUCKET}/p", retries=0, background=True, **options)
     return job.wait(interval=0.02)
 
 
@@ -161,7 +146,7 @@ def check_pull(store: PlainStore, keys: list[str], seed: int) -> None:
     files, reported = expected(objects)
     with place() as at:
         before = at.outside()
-        result = pull(store, at.local)
+        result = pull(at.local)
         assert result.error is None, result.error
         assert at.outside() == before
         assert tree(at.local) == files
@@ -171,7 +156,7 @@ def check_pull(store: PlainStore, keys: list[str], seed: int) -> None:
         assert result.exit_code == (1 if reported else 0)
         if files:
             only_ours(at.local)
-        again = pull(store, at.local)
+        again = pull(at.local)
         assert (again.counts["hit"], again.counts["miss"], again.requests["get"]) == (len(files), 0, 0)
 
 
@@ -233,7 +218,7 @@ def test_planted_links_are_never_written_through(
             plant(at.local, spot, planted[spot])
         links = {path: os.readlink(at.local / path) for path in planted if (at.local / path).is_symlink()}
         before = at.outside()
-        result = pull(store, at.local, delete=delete, allow_empty_source=True)
+        result = pull(at.local, delete=delete, allow_empty_source=True)
         assert result.error is None, result.error
         assert at.outside() == before
         for path, target in links.items():
@@ -265,11 +250,11 @@ def test_links_planted_during_the_run(store: PlainStore, keys: list[str], delete
                 (at.local / spot).write_bytes(b"here before")
         before = at.outside()
         store.on_get = lambda _key: plant(at.local, chance.choice(spots), chance.choice(LINKS)) if spots else None
-        result = pull(store, at.local, delete=delete, allow_empty_source=True)
+        result = pull(at.local, delete=delete, allow_empty_source=True)
         store.on_get = lambda _key: None
         assert result.error is None, result.error
         assert at.outside() == before
         assert not os.listdir(at.local / ".nbsync" / "stage") if (at.local / ".nbsync").exists() else True
         if delete:  # once more, now with all of the links at rest
-            pull(store, at.local, delete=True)
+            pull(at.local, delete=True)
             assert at.outside() == before

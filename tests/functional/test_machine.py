@@ -15,7 +15,6 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -243,16 +242,11 @@ def _admits(filters: list[tuple[str, str]], path: str) -> bool:
     return verdict
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainStore]:
-    """Where this test's nbsync calls go."""
-    made = PlainStore()
-    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "y"), ("ENDPOINT_URL", made.endpoint_url)):
-        monkeypatch.setenv(f"AWS_{name}", value)
+@pytest.fixture(autouse=True)
+def _put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine changes is as before after the test."""
     monkeypatch.setattr(twins, "folds_names", twins.folds_names)
     monkeypatch.setattr(Run.__init__, "__kwdefaults__", dict(Run.__init__.__kwdefaults__ or {}))
-    yield made
-    made.stop()
 
 
 @pytest.mark.timeout(300 * TIMES)

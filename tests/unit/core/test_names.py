@@ -199,3 +199,13 @@ def test_every_normal_form_and_case_of_a_name_is_its_twin(path: str) -> None:
 )
 def test_folder_markers(path: str, size: int, expected: bool) -> None:
     assert names.is_folder_marker(path, size) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix_bytes", "refused"),
+    [("a" * 1024, 0, False), ("a" * 1025, 0, True), ("a" * 1000, 24, False), ("a" * 1000, 25, True),
+     ("\u00e9" * 512, 0, False), ("\u00e9" * 512, 1, True), ("\U0001f600" * 256, 0, False), ("a", 1023, False),
+     ("a", 1024, True)],
+)  # fmt: skip
+def test_keys_that_are_too_long(path: str, prefix_bytes: int, refused: bool) -> None:
+    assert (names.key_refusal(path, prefix_bytes) is not None) is refused
