@@ -13,6 +13,15 @@ _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 
 
+def etag_is_opaque(headers: Mapping[str, str]) -> bool:
+    """Does the encryption that an answer tells of make the object's ETag something else than a digest?
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html (ETag).
+    """
+    by_kms = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    return by_kms or "x-amz-server-side-encryption-customer-algorithm" in headers
+
+
 class Capabilities:
     """What one endpoint can do.
 
@@ -20,6 +29,9 @@ class Capabilities:
         refuses_conditions: it answers a conditional PUT with 501 Not Implemented.
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
+        encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
+        versioning_untold: whether the bucket keeps versions may not be asked.
+        versioning_suspended: it has kept versions, and does not now.
 
     Args:
         host: of the endpoint.
@@ -32,9 +44,14 @@ class Capabilities:
         self.refuses_conditions = False
         self.completed = False
         self.downloaded = False
+        self.encrypts_opaquely = False
+        self.versioning_untold = False
+        self.versioning_suspended = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer."""
+        if not self.encrypts_opaquely and etag_is_opaque(headers):
+            self.encrypts_opaquely = True
         if self._conditional_put:
             return
         is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", ""))
@@ -72,6 +89,11 @@ class Capabilities:
         return self._etag_is_md5
 
     @property
+    def etags_are_trusted(self) -> bool:
+        """Is an unencrypted object's ETag of the form of an MD5 known to be one? (AWS says so, others show it.)"""
+        return self._aws or self._etag_is_md5 is True
+
+    @property
     def conditional_put(self) -> bool:
         """Is PUT with If-Match and If-None-Match known to be honoured?"""
         return self._conditional_put and not self.refuses_conditions
@@ -105,6 +127,10 @@ class Capabilities:
     def notes(self) -> list[str]:
         """What the user should know of the things that this run relied on."""
         notes = []
+        if self.versioning_untold:
+            notes.append("whether this bucket keeps versions may not be asked: what it held earlier may be incomplete")
+        if self.versioning_suspended:
+            notes.append("versioning of this bucket is suspended: what was replaced or deleted since then is missing")
         if self.completed and not self.conditional_complete:
             notes.append("conditional completion of large uploads is unproven on this server: best effort")
         if self.downloaded and not self.conditional_get:

@@ -6,16 +6,19 @@ Runs in worker threads. core.identity says which digests could tell; here they a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from nbsync.core.identity import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
-from nbsync.core.parts import parse_multipart_etag
+from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.storage.capabilities import etag_is_opaque
 from nbsync.storage.digest import FileChanged, digest_file, same_stat
 from nbsync.transfer import checksums
 from nbsync.transfer.context import Context
+from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.layout import ToldLayout, etag_of_parts
 
+opaque = etag_is_opaque
 _FEW = 4  # candidates for a part size that are tried before the service is asked
 
 
@@ -36,11 +39,8 @@ def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
     by_md5 = verdict.evidence is Evidence.ETAG_MD5
     if by_md5 and verdict.same:
         ctx.bucket.can.saw_md5_etag()
-    elif by_md5 and ctx.bucket.can.etag_is_md5 is False:
-        verdict = Verdict(None, Evidence.NONE)
-    doubtful = verdict.same is False and by_md5 and action.conflict_if_different
-    if verdict.same is None or doubtful:
-        verdict = _ask(ctx, local, remote, values, verdict)
+    elif by_md5 or verdict.same is None:  # another ETag is another content only if it is a digest
+        verdict = _ask(ctx, local, remote, values)
     return verdict, content_name(values, remote.etag)
 
 
@@ -49,17 +49,29 @@ def _digests(ctx: Context, local: LocalEntry, remote: RemoteEntry, action: Actio
     return digest_file(ctx.local_path(local.path), local, digests, cancelled=ctx.cancelled)
 
 
-def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str], verdict: Verdict) -> Verdict:
-    """One HEAD for the object's checksum; then, for a multipart ETag, one for its part size."""
-    answer = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers={"x-amz-checksum-mode": "ENABLED"})
-    given = checksums.from_headers(answer.headers)
+def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str]) -> Verdict:
+    """By one HEAD, which tells what the ETag is and what else is known; then, for an ETag of parts, by its parts."""
+    asked = {"x-amz-checksum-mode": "ENABLED"}
+    headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=asked).headers
+    differs = Verdict(False, Evidence.ETAG_MD5)
+    like_md5 = looks_like_md5(remote.etag) and not opaque(headers) and ctx.bucket.can.etag_is_md5 is not False
+    if like_md5 and ctx.bucket.can.etags_are_trusted:
+        return differs
+    given = checksums.from_headers(headers)
     if given is not None:
         value = _of_file(ctx, local, lambda fd: checksums.of_file(fd, given.algorithm, ctx.cancelled))
         return Verdict(value == given.value, given.algorithm)
-    if opaque(answer.headers):
-        return Verdict(None, Evidence.NONE)
-    if verdict.same is not None or parse_multipart_etag(remote.etag) is None:
-        return verdict
+    if like_md5:
+        return differs
+    if parse_multipart_etag(remote.etag) is not None and not opaque(headers):
+        verdict = _by_parts(ctx, local, remote, values)
+        if verdict.same is not None:
+            return verdict
+    return _by_metadata(ctx, local, recorded_md5(headers), values)
+
+
+def _by_parts(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str]) -> Verdict:
+    """By the parts that the service tells of, else by all that could have been."""
     told = ToldLayout(ctx, remote)
     rest = (told.equal,) if told.equal is not None else digests_to_try(remote, None)[_FEW:]
     more = [digest for digest in rest if digest not in values]
@@ -74,6 +86,15 @@ def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Dige
     return Verdict(value == remote.etag.lower(), Evidence.ETAG_MULTIPART)
 
 
+def _by_metadata(ctx: Context, local: LocalEntry, recorded: str, values: dict[Digest, str]) -> Verdict:
+    """By the MD5 that the uploader recorded, if there is one: better than nothing where nothing else tells."""
+    if not recorded:
+        return Verdict(None, Evidence.NONE)
+    if MD5 not in values:
+        values.update(digest_file(ctx.local_path(local.path), local, [MD5], cancelled=ctx.cancelled))
+    return Verdict(values[MD5] == recorded, Evidence.METADATA)
+
+
 def _of_file(ctx: Context, local: LocalEntry, digest: Callable[[int], str]) -> str:
     """What `digest` makes of the open file, which must be and stay as it was listed."""
     fd = os.open(ctx.local_path(local.path), os.O_RDONLY | os.O_CLOEXEC)
@@ -84,12 +105,3 @@ def _of_file(ctx: Context, local: LocalEntry, digest: Callable[[int], str]) -> s
     finally:
         os.close(fd)
     return value
-
-
-def opaque(headers: Mapping[str, str]) -> bool:
-    """Does the encryption make the ETag something else than a digest of the content?
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html (ETag).
-    """
-    by_kms = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-    return by_kms or "x-amz-server-side-encryption-customer-algorithm" in headers

@@ -62,6 +62,12 @@ class Context:
 
         return sent
 
+    def etags_tell_nothing(self) -> bool:
+        """Will the ETag of an upload be opaque, as far as is known by now? Then its MD5 goes into its metadata."""
+        can = self.bucket.can
+        by_encryption = self.options.sse.startswith("aws:kms") or self.bucket.customer_key is not None
+        return by_encryption or can.encrypts_opaquely or can.etag_is_md5 is False
+
     def settle(self, entry: LocalEntry) -> None:
         """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.
 

@@ -1,7 +1,12 @@
-"""Request headers of an upload, from the options; and times in metadata, as rclone writes them."""
+"""Request headers of an upload, from the options; and times and MD5s in metadata, as rclone writes them.
+
+Source of the names and forms: rclone's backend/s3/s3.go (metaMtime, metaMD5Hash).
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -11,6 +16,7 @@ from nbsync.errors import UsageError
 from nbsync.options import Options
 
 MTIME = "x-amz-meta-mtime"
+MD5_OF_WHOLE = "x-amz-meta-md5chksum"
 
 _PLAIN = {
     "storage_class": "x-amz-storage-class",
@@ -52,6 +58,20 @@ def put_headers(common: Mapping[str, str], options: Options, path: str, mtime_ns
     headers["content-type"] = options.content_type or guess_content_type(path)
     headers[MTIME] = format_mtime(mtime_ns)
     return headers
+
+
+def base64_md5(digest: str) -> str:
+    """A hexadecimal MD5 as Content-MD5 and our metadata have it."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def recorded_md5(headers: Mapping[str, str]) -> str:
+    """The MD5 (hexadecimal) of the whole content that the uploader wrote into the metadata; empty if none."""
+    try:
+        digest = base64.b64decode(headers.get(MD5_OF_WHOLE, ""), validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return digest.hex() if len(digest) == 16 else ""
 
 
 def guess_content_type(path: str) -> str:

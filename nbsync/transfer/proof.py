@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from nbsync.core.identity import Digest, digests_to_try
+from nbsync.core.identity import MD5, Digest, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import looks_like_md5, parse_multipart_etag
 from nbsync.storage.digest import Hasher
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context
+from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.layout import ToldLayout, etag_of_parts
 from nbsync.wire.errors import TransientError
 
@@ -32,6 +33,14 @@ def prove(
     Raises:
         Corrupted: it is refuted. InterruptedError: cancelled. OSError.
     """
+    proven = _by_service(ctx, remote, headers, values, fd)
+    return _by_metadata(headers, values, fd) if proven is None else proven
+
+
+def _by_service(
+    ctx: Context, remote: RemoteEntry, headers: dict[str, str], values: dict[Digest, str], fd: int
+) -> bool | None:
+    """As prove, by what the service itself knows of the object."""
     if remote.etag.lower() in values.values():
         if looks_like_md5(remote.etag):
             ctx.bucket.can.saw_md5_etag()
@@ -48,6 +57,18 @@ def prove(
     if parse_multipart_etag(remote.etag) is None:
         return None
     return _verify_multipart(ctx, remote, values, fd)
+
+
+def _by_metadata(headers: dict[str, str], values: dict[Digest, str], fd: int) -> bool | None:
+    """True: it has the MD5 that the uploader recorded. An uploader may be wrong, so that nothing is refuted by it."""
+    recorded = recorded_md5(headers)
+    if not recorded:
+        return None
+    if MD5 not in values:
+        hasher = Hasher(MD5)
+        _feed(fd, hasher)
+        values[MD5] = hasher.value()
+    return True if values[MD5] == recorded else None
 
 
 def _verify_multipart(ctx: Context, remote: RemoteEntry, values: dict[Digest, str], fd: int) -> bool | None:

@@ -49,7 +49,8 @@ class _Uploading:
         for tries in range(1, _TRIES + 1):
             last = tries == _TRIES
             try:
-                stored = store(ctx, self._local, self._key, _condition(self._remote), self._slot)
+                known = self._action.digest if self._local is self._action.local else ""
+                stored = store(ctx, self._local, self._key, _condition(self._remote), self._slot, known)
                 return _stored(self._action, self._local, stored)
             except (FileChanged, NotStored) as error:
                 if isinstance(error, Overtaken | NotStored):

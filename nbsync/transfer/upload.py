@@ -6,7 +6,6 @@ trailing checksums are refused by some); the answer's ETag is held against it as
 
 from __future__ import annotations
 
-import base64
 import os
 
 from nbsync.core.identity import MD5
@@ -15,7 +14,15 @@ from nbsync.core.parts import MiB, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.headers import MTIME, common_put_headers, format_mtime, put_headers
+from nbsync.transfer.headers import (
+    MD5_OF_WHOLE,
+    MTIME,
+    base64_md5,
+    common_put_headers,
+    format_mtime,
+    put_headers,
+    recorded_md5,
+)
 from nbsync.transfer.multipart import upload_parts
 from nbsync.transfer.stored import NotStored, Overtaken, Stored, conditionally, is_what_was_sent
 from nbsync.wire.errors import ServiceError
@@ -26,8 +33,10 @@ SMALL_BYTES = 128 * 1024  # read whole, sent from memory
 MULTIPART_BYTES = 32 * MiB
 
 
-def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot) -> Stored:
+def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, known: str = "") -> Stored:
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
+
+    `known` is the content's name, if a comparison has found it out: a large object carries its MD5 then.
 
     Raises:
         FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
@@ -39,6 +48,8 @@ def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], 
     fd = _open(ctx, local)
     try:
         if local.size > MULTIPART_BYTES:
+            if known.startswith("md5:"):
+                headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
             stored = upload_parts(ctx, fd, local, key, headers, condition, slot)
         else:
             stored = _put(ctx, fd, local, key, headers, condition, slot)
@@ -62,7 +73,9 @@ def _put(
     ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
 ) -> Stored:
     body, sent = _body(fd, local)
-    headers["content-md5"] = base64.b64encode(bytes.fromhex(sent)).decode()
+    headers["content-md5"] = base64_md5(sent)
+    if ctx.etags_tell_nothing():
+        headers.setdefault(MD5_OF_WHOLE, headers["content-md5"])
     tries = 0
 
     def attempt(guard: dict[str, str]) -> Response:
@@ -124,6 +137,8 @@ def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost
     etag, given = there.get("etag", "").strip('"'), checksums.from_headers(there)
     stored = Stored(etag, there.get("x-amz-version-id", ""), MD5.name(sent))
     if etag.lower() == sent:
+        return stored
+    if given is None and recorded_md5(there) == sent:
         return stored
     if given is not None:
         return stored if checksums.of_file(fd, given.algorithm, ctx.cancelled) == given.value else None
