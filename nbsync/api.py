@@ -152,7 +152,7 @@ def listing(call: Call) -> Listing:
         for e in found
         if filters.admits(e.path)
     ]
-    return Listing(location.uri, entries, bucket.counts.snapshot())
+    return Listing(location.uri, entries, bucket.counts.snapshot(), bucket.can.notes())
 
 
 def _text(value: Any, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nbsync.core.model import Status
@@ -33,11 +33,13 @@ class Listing:
     ok = True
     error = None
 
-    def __init__(self, remote: str, entries: list[ListedObject], requests: dict[str, int]) -> None:
+    def __init__(
+        self, remote: str, entries: list[ListedObject], requests: dict[str, int], notes: Sequence[str] = ()
+    ) -> None:
         self.remote = remote
         self.entries = entries
         self.requests = requests
-        self.notes = [] if entries else [f"there is nothing under {remote}"]
+        self.notes = [*notes] if entries else [f"there is nothing under {remote}", *notes]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbsync.core.moments import parse_moment
 from nbsync.errors import UsageError
 
 SYNC = ("pull", "push", "plan")
@@ -64,9 +65,14 @@ class Options:
     )
     dry_run: bool = _how(False, "decide and show, change nothing (-n)")
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
+    as_of: int | None = _how(
+        None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", metavar="TIME",
+        parse="moment", commands=("pull", "plan", "ls", "verify"))  # fmt: skip
     overwrite_remote: bool = _how(
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
+    sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE",
+                               metavar="FILE", commands=(*SYNC, "verify"))  # fmt: skip
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
     preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", commands=("pull", "plan"))
     jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs")
@@ -150,6 +156,8 @@ def _check_together(options: Options) -> None:
         raise UsageError("--sse-kms-key-id needs --sse aws:kms")
     if options.max_delete is not None and not options.delete:
         raise UsageError("--max-delete needs --delete")
+    if options.sse_c_key_file and options.sse:
+        raise UsageError("--sse-c-key-file and --sse exclude each other", "An object is encrypted in one way")
 
 
 def flag(name: str) -> str:
@@ -241,7 +249,12 @@ def _filters(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((kind, pattern) for kind, pattern in filters)
 
 
-_PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters}
+def _moment(value: Any) -> int | None:
+    return None if value is None else parse_moment(value)
+
+
+_PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters,
+            "moment": _moment}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

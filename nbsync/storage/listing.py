@@ -1,25 +1,23 @@
 """ListObjectsV2: every key below a prefix, in order, faithful to any key. Pages are fetched ahead in a thread.
 
-Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. Our own parser: botocore's
-takes 140 microseconds an object, this one about 10.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. In a run with --as-of, what
+the bucket held then: storage.versions.
 """
 
 from __future__ import annotations
 
-import calendar
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from nbsync.core import names
 from nbsync.core.location import Location
 from nbsync.core.model import EXCLUDED, RemoteEntry
 from nbsync.errors import ListingError
+from nbsync.storage.listing_xml import read_document, read_object
 from nbsync.storage.s3 import Bucket
+from nbsync.storage.versions import object_as_of, objects_as_of
 
 _PAGES_AHEAD = 4
 _NOTHING = "Nothing was deleted"
@@ -41,8 +39,12 @@ def list_objects(bucket: Bucket, prefix: str, *, admits: Callable[[str], bool] |
 
     Raises:
         ServiceError, TransientError: see wire.errors. ListingError: the answer contradicts itself.
+        UsageError: --as-of, and the bucket keeps no versions.
     """
-    for entries in _pages(bucket, prefix):
+    pages: Iterable[Iterable[RemoteEntry]] = (
+        _pages(bucket, prefix) if bucket.as_of_ns is None else [objects_as_of(bucket, prefix, bucket.as_of_ns)]
+    )
+    for entries in pages:
         for entry in entries:
             path = entry.path
             if not (names.is_folder_marker(path, entry.size) or names.is_own(path)):
@@ -140,75 +142,17 @@ def parse_page(body: bytes, prefix: str, cut: int) -> Page:
     Raises:
         ListingError: not the XML of a listing, keys outside `prefix`, or cut short without a token.
     """
-    try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as error:
-        raise ListingError(f"the server's listing is not readable XML ({error})") from None
-    space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
-    if root.tag != f"{space}ListBucketResult":
-        raise ListingError("the server answered a listing with something else", "Is the endpoint an S3 server?")
-    encoded = root.findtext(f"{space}EncodingType", "").lower() == "url"
-    entries = [_entry(node, len(space), encoded, cut) for node in root.iter(f"{space}Contents")]
+    document = read_document(body, "ListBucketResult")
+    nodes = document.root.iter(f"{document.space}Contents")
+    entries = [read_object(document, document.fields(node), cut) for node in nodes]
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise ListingError(f"the server listed {entry.key!r}, which is not below {prefix!r}")
-    token = root.findtext(f"{space}NextContinuationToken", "")
-    truncated = root.findtext(f"{space}IsTruncated", "").strip().lower() == "true"
+    token = document.text("NextContinuationToken")
+    truncated = document.truncated()
     if truncated and not token:
         raise ListingError("the listing was cut short: the server gave no continuation token")
     return Page(entries, token if truncated else "")
-
-
-def _entry(node: ElementTree.Element, cut_tag: int, encoded: bool, cut: int) -> RemoteEntry:
-    fields = {child.tag[cut_tag:]: child for child in node}
-    try:
-        key = fields["Key"].text or ""
-        size = _size(fields["Size"].text or "")
-        modified = parse_time_ns(fields["LastModified"].text or "")
-    except (KeyError, ValueError, IndexError):
-        raise ListingError("the server's listing has an object without key, size or time") from None
-    if encoded and ("%" in key or "+" in key):
-        key = unquote_plus(key, errors="surrogateescape")  # what is not UTF-8 must not become another key
-    etag = _text(fields, "ETag").strip().removeprefix("W/").strip('"')
-    restore = fields.get("RestoreStatus")
-    restored = restore is not None and any(child.tag.endswith("RestoreExpiryDate") and child.text for child in restore)
-    return RemoteEntry(key[cut:], key, size, etag, modified, _text(fields, "StorageClass"), "", restored)
-
-
-def _size(text: str) -> int:
-    """Bytes, from digits alone; not negative, and no more than 64 bits carry."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValueError(f"not a size: {text!r}")
-    return int(text)
-
-
-def _text(fields: dict[str, ElementTree.Element], name: str) -> str:
-    node = fields.get(name)
-    return (node.text or "") if node is not None else ""
-
-
-_seconds_cache: dict[str, int] = {}
-
-
-def parse_time_ns(text: str) -> int:
-    """`2026-11-23T06:33:42.123Z` -> ns since the epoch, in the full precision given. UTC, as S3 sends it.
-
-    Raises:
-        ValueError: another form.
-    """
-    second = text[:19]
-    whole = _seconds_cache.get(second)
-    if whole is None:
-        # strptime would take 20 times as long, and timegm alone takes a 99th of January.
-        date, time = (int(text[0:4]), int(text[5:7]), int(text[8:10])), (int(text[11:13]), int(text[14:16]))
-        whole = calendar.timegm(datetime(*date, *time, int(text[17:19])).timetuple())
-        if len(_seconds_cache) > 10_000:
-            _seconds_cache.clear()
-        _seconds_cache[second] = whole
-    rest = text[19:].removesuffix("Z").removesuffix("+00:00")
-    if rest and (rest[0] != "." or not rest[1:].isdigit()):
-        raise ValueError(f"not a UTC time: {text!r}")
-    return whole * 10**9 + int(rest[1:10].ljust(9, "0") if rest else 0)
 
 
 def single_object(
@@ -216,12 +160,18 @@ def single_object(
 ) -> RemoteEntry | None:
     """The one object that REMOTE names when nothing lies below it: one HEAD, and its LIST entry if it exists.
 
+    With --as-of its versions are listed instead.
+
     Judged as those of `list_objects`; a folder marker is none.
     """
     key = location.single_key
-    if not key or not bucket.exists(key):
+    if not key:
         return None
-    entry = find_object(bucket, key, location.parent().prefix)
+    folder = location.parent().prefix
+    if bucket.as_of_ns is not None:
+        entry = object_as_of(bucket, key, folder, bucket.as_of_ns)
+    else:
+        entry = find_object(bucket, key, folder) if bucket.exists(key) else None
     if entry is None or names.is_folder_marker(entry.path, entry.size):
         return None
     return _judged(entry, admits)

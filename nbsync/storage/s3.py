@@ -13,6 +13,7 @@ from nbsync.core.location import Location
 from nbsync.options import Options
 from nbsync.storage.account import Account
 from nbsync.storage.capabilities import Capabilities
+from nbsync.storage.customer_key import KeyedClient, KeylessClient, check_channel, read_customer_key
 from nbsync.wire import retry
 from nbsync.wire.client import Client, RequestCounts
 from nbsync.wire.errors import ServiceError
@@ -24,11 +25,18 @@ T = TypeVar("T")
 class Bucket:
     """Requests to one bucket, for one run. Thread-safe.
 
+    Attributes:
+        as_of_ns: the moment whose objects are listed, ns since the epoch; None for now.
+        customer_key: what objects are encrypted with (SSE-C); None without it.
+
     Args:
         location: bucket and prefix.
         options: the run's options.
         wait: sleeps so many seconds between tries, returns True when the run was cancelled.
         on_slow_down: told each time that the service asks for less.
+
+    Raises:
+        ConfigError, UsageError: the account, or the customer's key, cannot be used.
     """
 
     def __init__(
@@ -40,7 +48,9 @@ class Bucket:
         on_slow_down: Callable[[], None] = lambda: None,
     ) -> None:
         self.location = location
+        self.as_of_ns = options.as_of
         self.counts = RequestCounts()
+        self.customer_key = read_customer_key(options.sse_c_key_file)
         self._account = Account(options)
         self._credentials = self._account.credentials()
         self._wait = wait
@@ -51,7 +61,11 @@ class Bucket:
         self.can = Capabilities(self.client.target.host)
 
     def _connect(self, region: str) -> Client:
-        return Client(self._account.target(self.location, region), self._credentials, counts=self.counts)
+        target = self._account.target(self.location, region)
+        if self.customer_key is None:
+            return KeylessClient(target, self._credentials, counts=self.counts)
+        check_channel(target)
+        return KeyedClient(self.customer_key, target, self._credentials, counts=self.counts)
 
     @property
     def endpoint(self) -> str:

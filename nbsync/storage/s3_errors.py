@@ -6,6 +6,7 @@ Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespon
 from __future__ import annotations
 
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NbsyncError, NoSuchBucket, RemoteError
+from nbsync.storage.customer_key import NEEDED, PERHAPS_NEEDED, REFUSED
 from nbsync.wire.errors import ServiceError, TransientError
 
 _CREDENTIALS = "Check the profile or the AWS_* variables; --profile NAME chooses another"
@@ -29,6 +30,13 @@ _TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
     "RequestTimeTooSkewed": (ConfigError, "this machine's clock is too far from the service's", "Set the clock"),
     "AuthorizationHeaderMalformed": (ConfigError, "the bucket is in another region", "Give its --region"),
     "PermanentRedirect": (ConfigError, "the bucket is in another region", "Give its --region"),
+    NEEDED: (RemoteError, "encrypted with a customer's key (SSE-C): give it by --sse-c-key-file", ""),
+    PERHAPS_NEEDED: (
+        RemoteError,
+        "the service answered 400; if the object is encrypted with a customer's key (SSE-C), give --sse-c-key-file",
+        "",
+    ),
+    REFUSED: (AccessDenied, "access denied, or --sse-c-key-file holds another key than the object's", ""),
     "NotImplemented": (RemoteError, "this server cannot do that", ""),
 }
 
@@ -60,6 +68,8 @@ def words(error: Exception) -> str:
     """One clause on a failure of one file, for its row."""
     if isinstance(error, ServiceError):
         known = _TABLE.get(error.code)
+        if error.code in (NEEDED, PERHAPS_NEEDED, REFUSED):  # our own codes say nothing more
+            return known[1] if known else error.code
         return f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

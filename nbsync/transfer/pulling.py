@@ -31,7 +31,8 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
         except ServiceError as error:
             if error.status not in (404, 412) or look == _LOOKS - 1:
                 raise
-        again = find_object(ctx.bucket, remote.key, ctx.prefix)
+        # A version stays what it is; it can only be gone.
+        again = find_object(ctx.bucket, remote.key, ctx.prefix) if not remote.version_id else None
         if again is None:
             return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
         remote = again

@@ -100,8 +100,12 @@ def quote_key(key: str) -> str:
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     """A query string as it is sent and signed: encoded, then sorted; `name=` for an empty value."""
-    encoded = sorted([(quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs])
+    encoded = sorted([(_quoted(name), _quoted(value)) for name, value in pairs])
     return "&".join([f"{name}={value}" for name, value in encoded])
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="-_.~", errors="surrogateescape")  # a marker may be a key that is not UTF-8
 
 
 def _trimmed(value: str) -> str:

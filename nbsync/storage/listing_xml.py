@@ -1,0 +1,117 @@
+"""What is common to the XML of S3's listings: the document, the keys, an object's fields, times. Pure.
+
+Our own parser: botocore's takes 140 microseconds an object, this one about 10.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from nbsync.core.model import RemoteEntry
+from nbsync.errors import ListingError
+
+Fields = Mapping[str, ElementTree.Element]
+
+
+class Document(NamedTuple):
+    """One page of a listing. `space` is the XML namespace that goes before every name."""
+
+    root: ElementTree.Element
+    space: str
+    encoded: bool  # keys are URL-encoded
+
+    def text(self, name: str) -> str:
+        """The text of a child of the root; empty where there is none."""
+        return self.root.findtext(f"{self.space}{name}", "")
+
+    def truncated(self) -> bool:
+        """Do more pages follow?"""
+        return self.text("IsTruncated").strip().lower() == "true"
+
+    def fields(self, node: ElementTree.Element) -> Fields:
+        """The children of an object's node by name."""
+        cut = len(self.space)
+        return {child.tag[cut:]: child for child in node}
+
+    def key(self, text: str) -> str:
+        """A key as it is."""
+        if not (self.encoded and ("%" in text or "+" in text)):
+            return text
+        return unquote_plus(text, errors="surrogateescape")  # what is not UTF-8 must not become another key
+
+
+def read_document(body: bytes, name: str) -> Document:
+    """The answer to a listing, whose root must be `name`.
+
+    Raises:
+        ListingError: it is no XML, or that of something else.
+    """
+    try:
+        root = ElementTree.fromstring(body)
+    except ElementTree.ParseError as error:
+        raise ListingError(f"the server's listing is not readable XML ({error})") from None
+    space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
+    if root.tag != f"{space}{name}":
+        raise ListingError("the server answered a listing with something else", "Is the endpoint an S3 server?")
+    encoded = root.findtext(f"{space}EncodingType", "").lower() == "url"
+    return Document(root, space, encoded)
+
+
+def read_object(document: Document, fields: Fields, cut: int) -> RemoteEntry:
+    """An object, whose path is its key without the first `cut` characters.
+
+    Raises:
+        ListingError: it lacks a key, a size or a time.
+    """
+    try:
+        key = document.key(fields["Key"].text or "")
+        size = _size(fields["Size"].text or "")
+        modified = parse_time_ns(fields["LastModified"].text or "")
+    except (KeyError, ValueError, IndexError):
+        raise ListingError("the server's listing has an object without key, size or time") from None
+    etag = field(fields, "ETag").strip().removeprefix("W/").strip('"')
+    restore = fields.get("RestoreStatus")
+    restored = restore is not None and any(child.tag.endswith("RestoreExpiryDate") and child.text for child in restore)
+    return RemoteEntry(key[cut:], key, size, etag, modified, field(fields, "StorageClass"), "", restored)
+
+
+def _size(text: str) -> int:
+    """Bytes, from digits alone; not negative, and no more than 64 bits carry."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"not a size: {text!r}")
+    return int(text)
+
+
+def field(fields: Fields, name: str) -> str:
+    """The text of a field; empty where there is none."""
+    node = fields.get(name)
+    return (node.text or "") if node is not None else ""
+
+
+_seconds_cache: dict[str, int] = {}
+
+
+def parse_time_ns(text: str) -> int:
+    """`2026-11-23T06:33:42.123Z` -> ns since the epoch, in the full precision given. UTC, as S3 sends it.
+
+    Raises:
+        ValueError: another form.
+    """
+    second = text[:19]
+    whole = _seconds_cache.get(second)
+    if whole is None:
+        # strptime would take 20 times as long, and timegm alone takes a 99th of January.
+        date, time = (int(text[0:4]), int(text[5:7]), int(text[8:10])), (int(text[11:13]), int(text[14:16]))
+        whole = calendar.timegm(datetime(*date, *time, int(text[17:19])).timetuple())
+        if len(_seconds_cache) > 10_000:
+            _seconds_cache.clear()
+        _seconds_cache[second] = whole
+    rest = text[19:].removesuffix("Z").removesuffix("+00:00")
+    if rest and (rest[0] != "." or not rest[1:].isdigit()):
+        raise ValueError(f"not a UTC time: {text!r}")
+    return whole * 10**9 + int(rest[1:10].ljust(9, "0") if rest else 0)
