@@ -165,7 +165,8 @@ class Run:
                 self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])
             pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
-            self.result.notes.append(f"there is nothing under {self.location.uri}{pattern}")
+            then = " at that time" if self.options.as_of is not None else ""
+            self.result.notes.append(f"there is nothing under {self.location.uri}{then}{pattern}")
         return prefix, entries if first is None else chain([first], entries)
 
     def _note_waiting(self, owner: str) -> None:

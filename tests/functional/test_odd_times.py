@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nbsync.storage import listing
+from nbsync.storage import listing, listing_xml
 from tests.functional.world import World
 
 YEARS = {"1905": -2_051_222_400, "1969": -1, "2100": 4_102_444_800, "2300": 10_413_792_000, "2446": 15_032_385_535}
@@ -43,7 +43,7 @@ def test_a_listed_time_is_not_trusted(world: World, monkeypatch: pytest.MonkeyPa
 
     def fetch_page(*words: object, **more: object) -> listing.Page:
         page = real(*words, **more)  # type: ignore[arg-type]
-        at = listing.parse_time_ns(time)
+        at = listing_xml.parse_time_ns(time)
         return page._replace(entries=[entry._replace(last_modified_ns=at) for entry in page.entries])
 
     monkeypatch.setattr(listing, "fetch_page", fetch_page)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from nbsync.core import names
 from nbsync.errors import ListingError
-from nbsync.storage.listing import Page, parse_page, parse_time_ns
+from nbsync.storage.listing import Page, parse_page
+from nbsync.storage.listing_xml import parse_time_ns
 
 SPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 ONE = "<Contents><Key>p/{key}</Key><LastModified>{time}</LastModified><ETag>{etag}</ETag><Size>{size}</Size></Contents>"
