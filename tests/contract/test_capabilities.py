@@ -298,6 +298,15 @@ def _storage_class(server: Server, bucket: str) -> bool:
     return bool(server.s3.list_objects_v2(Bucket=bucket)["Contents"][0]["StorageClass"] == "STANDARD_IA")
 
 
+@probe("sse-c")
+def _sse_c(server: Server, bucket: str) -> bool:
+    where, key = {"Bucket": bucket, "Key": "k"}, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"k" * 32}
+    server.s3.put_object(**where, **key, Body=b"hello")
+    if _status(server.s3.get_object, **where) != 400:
+        return False
+    return bool(server.s3.get_object(**where, **key)["Body"].read() == b"hello")
+
+
 @probe("sse")
 def _sse(server: Server, bucket: str) -> bool:
     answer = server.s3.put_object(Bucket=bucket, Key="k", Body=b"hello", ServerSideEncryption="AES256")

@@ -11,6 +11,7 @@ import pytest
 import nbsync
 from nbsync.errors import UsageError
 from nbsync.storage import versions
+from nbsync.ui.args import parse
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
 from tests.functional.world import World
@@ -236,14 +237,14 @@ def test_whether_it_is_versioned_may_not_be_asked(world: World, history: History
     assert any("may not be asked" in note for note in nbsync.ls(world.remote, as_of=hour(2)).notes)
 
 
-@pytest.mark.parametrize("direction", ["push", "plan"])
-def test_push_has_no_past(world: World, direction: str) -> None:
+def test_push_has_no_past(world: World) -> None:
     world.write("a", b"1")
     with pytest.raises(UsageError, match="no option 'as_of'"):
-        if direction == "push":
-            nbsync.push(world.local, world.remote, as_of="2026-01-01")
-        else:
-            nbsync.plan("push", world.local, world.remote, as_of="2026-01-01")
+        nbsync.push(world.local, world.remote, as_of="2026-01-01")
+    with pytest.raises(UsageError, match="no option 'as_of'"):
+        nbsync.plan("push", world.local, world.remote, as_of="2026-01-01")
+    with pytest.raises(UsageError, match="plan push has no option --as-of"):
+        parse(["plan", "push", "a", world.remote, "--as-of", "2026-01-01"])
 
 
 def test_an_archived_version_is_skipped(world: World) -> None:

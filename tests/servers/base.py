@@ -53,6 +53,7 @@ CAPABILITIES = {
     "stores-headers": "Content-Type, -Encoding, -Disposition, -Language, Cache-Control and x-amz-meta-* come back",
     "tags": "x-amz-tagging on PUT is kept, and GetObjectTagging shows it",
     "storage-class": "x-amz-storage-class: STANDARD_IA on PUT is shown by LIST",
+    "sse-c": "an object that was PUT with a customer's key (SSE-C) can be read with that key only",
     "sse": "x-amz-server-side-encryption: AES256 on PUT is confirmed in the answer",
 }
 

@@ -28,6 +28,7 @@ CAPABILITIES = frozenset(
         "precise-last-modified",
         "put-etag-is-md5",
         "signatures",
+        "sse-c",
         "stores-headers",
         "tags",
         "unsigned-payload",
