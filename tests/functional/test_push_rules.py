@@ -21,9 +21,9 @@ def conditions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     seen: list[dict[str, str]] = []
     real = upload.store
 
-    def store(ctx: Any, local: Any, key: str, condition: dict[str, str], slot: Any) -> Any:
+    def store(ctx: Any, local: Any, key: str, condition: dict[str, str], *rest: Any) -> Any:
         seen.append(condition)
-        return real(ctx, local, key, condition, slot)
+        return real(ctx, local, key, condition, *rest)
 
     monkeypatch.setattr("nbsync.transfer.pushing.store", store)
     return seen
@@ -288,9 +288,9 @@ def test_two_writers_race_for_one_key(world: World) -> None:
     other.write("f", b"two")
     gate, real = threading.Barrier(2, timeout=20), upload.store
 
-    def store(ctx: Any, local: Any, key: str, condition: dict[str, str], slot: Any) -> Any:
+    def store(*words: Any) -> Any:
         gate.wait()
-        return real(ctx, local, key, condition, slot)
+        return real(*words)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nbsync.transfer.pushing.store", store)
