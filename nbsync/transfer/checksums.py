@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nbsync.core.model import Evidence
+from nbsync.core.parts import MAX_PARTS, layout
 from nbsync.storage.digest import PIECE_BYTES
 
 _PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
@@ -39,20 +40,52 @@ def from_headers(headers: Mapping[str, str]) -> Checksum | None:
     return None
 
 
+class Composite(NamedTuple):
+    """A checksum over the checksums of an object's parts: the algorithm, its base64 value, how many parts."""
+
+    algorithm: Evidence
+    value: str
+    parts: int
+
+
+def composite_from_headers(headers: Mapping[str, str]) -> Composite | None:
+    """The composite checksum in the headers of a GET or HEAD with checksum mode on, or None."""
+    for algorithm in _PREFERRED:
+        value, dash, count = headers.get(f"x-amz-checksum-{algorithm.value}", "").partition("-")
+        if dash and count.isascii() and count.isdigit() and 0 < int(count) <= MAX_PARTS:
+            return Composite(algorithm, value, int(count))
+    return None
+
+
+def of_parts(fd: int, size: int, part_size: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> str:
+    """The base64 composite checksum of the open file of `size` bytes in parts of `part_size`.
+
+    Raises: as of_file.
+    """
+    add, finish = _hasher(algorithm)
+    for part in layout(size, part_size):
+        add(_digest(fd, part.offset, part.offset + part.length, algorithm, cancelled))
+    return base64.b64encode(finish()).decode()
+
+
 def of_file(fd: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> str:
     """The base64 checksum of the whole open file.
 
     Raises:
         InterruptedError: `cancelled` said so. OSError.
     """
+    return base64.b64encode(_digest(fd, 0, os.fstat(fd).st_size, algorithm, cancelled)).decode()
+
+
+def _digest(fd: int, offset: int, end: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> bytes:
+    """The checksum of a piece of the open file."""
     add, finish = _hasher(algorithm)
-    offset = 0
-    while piece := os.pread(fd, PIECE_BYTES, offset):
+    while piece := os.pread(fd, min(PIECE_BYTES, end - offset), offset):
         if cancelled():
             raise InterruptedError
         add(piece)
         offset += len(piece)
-    return base64.b64encode(finish()).decode()
+    return finish()
 
 
 def _hasher(algorithm: Evidence) -> tuple[Callable[[bytes], None], Callable[[], bytes]]:

@@ -6,11 +6,12 @@ Runs in worker threads. core.identity says which digests could tell; here they a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from nbsync.core.identity import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
-from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import candidate_part_sizes, looks_like_md5, parse_multipart_etag
 from nbsync.storage.capabilities import etag_is_opaque
 from nbsync.storage.digest import FileChanged, digest_file, same_stat
 from nbsync.transfer import checksums
@@ -63,10 +64,10 @@ def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Dige
         return Verdict(value == given.value, given.algorithm)
     if like_md5:
         return differs
-    if parse_multipart_etag(remote.etag) is not None and not opaque(headers):
-        verdict = _by_parts(ctx, local, remote, values)
-        if verdict.same is not None:
-            return verdict
+    if parse_multipart_etag(remote.etag) is not None:
+        by_parts = _by_composite(ctx, local, headers) if opaque(headers) else _by_parts(ctx, local, remote, values)
+        if by_parts.same is not None:
+            return by_parts
     return _by_metadata(ctx, local, recorded_md5(headers), values)
 
 
@@ -84,6 +85,19 @@ def _by_parts(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict
         return Verdict(None, Evidence.NONE)
     value = _of_file(ctx, local, lambda fd: etag_of_parts(ctx, fd, sizes))
     return Verdict(value == remote.etag.lower(), Evidence.ETAG_MULTIPART)
+
+
+def _by_composite(ctx: Context, local: LocalEntry, headers: Mapping[str, str]) -> Verdict:
+    """By a checksum over the parts' checksums. Their size is guessed, so that a difference proves nothing."""
+    given = checksums.composite_from_headers(headers)
+    if given is None:
+        return Verdict(None, Evidence.NONE)
+    for part_size in candidate_part_sizes(local.size, given.parts)[:_FEW]:
+        digest = partial(checksums.of_parts, size=local.size, part_size=part_size, algorithm=given.algorithm,
+                         cancelled=ctx.cancelled)  # fmt: skip
+        if _of_file(ctx, local, digest) == given.value:
+            return Verdict(True, given.algorithm)
+    return Verdict(None, Evidence.NONE)
 
 
 def _by_metadata(ctx: Context, local: LocalEntry, recorded: str, values: dict[Digest, str]) -> Verdict:

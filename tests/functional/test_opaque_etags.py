@@ -11,6 +11,7 @@ import pytest
 
 from nbsync.core.parts import MiB
 from tests.functional.opaque import KMS, OpaqueEtags
+from tests.functional.test_evidence import put_parts
 from tests.functional.world import World
 
 NOTHING = {"list": 1, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
@@ -143,6 +144,25 @@ def test_a_checksum_of_an_encrypted_object(world: World, monkeypatch: pytest.Mon
         "same": ("hit", word), "differs": ("miss", word)}  # fmt: skip
     assert result.requests == {**NOTHING, "head": 2, "get": 1}
     world.silent("pull")
+
+
+def test_a_checksum_of_the_parts_of_an_encrypted_object(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As aws-cli and boto3 leave it on a large object: it confirms; what it does not confirm has to travel."""
+    content = os.urandom(12 * MiB)
+    parts = [content[at : at + 8 * MiB] for at in range(0, len(content), 8 * MiB)]
+    put_parts(world, "big", parts)
+    digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
+    value = f"{base64.b64encode(digest).decode()}-{len(parts)}"
+    OpaqueEtags(monkeypatch, {**KMS, "x-amz-checksum-sha256": value, "x-amz-checksum-type": "COMPOSITE"})
+
+    world.write("big", content)
+    result = world.run("pull")
+    assert (result["big"].status, result["big"].evidence, result.requests) == (
+        "hit", "sha256", {**NOTHING, "head": 1})  # fmt: skip
+    forget(world)
+    world.write("big", content[1:] + b"1")
+    result = world.run("pull")
+    assert (result["big"].status, result["big"].evidence, world.read("big") == content) == ("miss", "none", True)
 
 
 def test_recorded_md5_that_is_old_does_not_win_over_an_etag(world: World) -> None:

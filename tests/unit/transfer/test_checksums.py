@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.core.model import Evidence
-from nbsync.transfer.checksums import Checksum, from_headers, of_file
+from nbsync.transfer.checksums import Checksum, Composite, composite_from_headers, from_headers, of_file, of_parts
 
 
 @pytest.mark.parametrize(("headers", "found"), [
@@ -56,4 +56,29 @@ def test_cancelled(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "f", os.O_RDONLY)
     with pytest.raises(InterruptedError):
         of_file(fd, Evidence.CRC32, lambda: True)
+    os.close(fd)
+
+
+@pytest.mark.parametrize(("headers", "found"), [
+    ({}, None),
+    ({"x-amz-checksum-crc32": "AAAAAA=="}, None),
+    ({"x-amz-checksum-crc32": "AAAAAA==-3", "x-amz-checksum-type": "COMPOSITE"},
+     Composite(Evidence.CRC32, "AAAAAA==", 3)),
+    ({"x-amz-checksum-sha256": "abc=-0"}, None),
+    ({"x-amz-checksum-sha256": "abc=-10001"}, None),
+    ({"x-amz-checksum-sha256": "abc=-x"}, None),
+])  # fmt: skip
+def test_composite_from_headers(headers: dict[str, str], found: Composite | None) -> None:
+    assert composite_from_headers(headers) == found
+
+
+def test_of_parts(tmp_path: Path) -> None:
+    content = os.urandom(2_500_000)
+    (tmp_path / "f").write_bytes(content)
+    parts = [content[at : at + 1_200_000] for at in range(0, len(content), 1_200_000)]
+    sha1 = hashlib.sha1(b"".join(hashlib.sha1(part).digest() for part in parts)).digest()
+    crc = zlib.crc32(b"".join(zlib.crc32(part).to_bytes(4, "big") for part in parts)).to_bytes(4, "big")
+    fd = os.open(tmp_path / "f", os.O_RDONLY)
+    for algorithm, expected in [(Evidence.SHA1, sha1), (Evidence.CRC32, crc)]:
+        assert base64.b64decode(of_parts(fd, len(content), 1_200_000, algorithm, lambda: False)) == expected
     os.close(fd)
