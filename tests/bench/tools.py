@@ -39,7 +39,7 @@ def tools(server: Server, *, without_aws: bool) -> list[Tool]:
         found.append(Tool("rclone", lambda b, d: [*sync, f"x:{b}", str(d)], lambda b, d: [*sync, str(d), f"x:{b}"],
                           rclone_env))  # fmt: skip
     if s5cmd:
-        s5 = [s5cmd, "--endpoint-url", server.endpoint_url, "sync", "--exclude", ".nbsync/*"]
+        s5 = [s5cmd, "--endpoint-url", server.endpoint_url, "sync", "--exclude", "*.nbsync/*"]
         found.append(Tool("s5cmd", lambda b, d: [*s5, f"s3://{b}/*", f"{d}/"],
                           lambda b, d: [*s5, f"{d}/", f"s3://{b}/"], env))  # fmt: skip
     if aws and not without_aws:
