@@ -172,7 +172,7 @@ def test_each_horror_alone(store: PlainStore) -> None:
 
 
 @settings(EXPLORE, max_examples=120 * TIMES)
-@given(keys=st.lists(KEYS, min_size=1, max_size=40, unique=True), seed=st.integers(0, 9))
+@given(keys=st.lists(KEYS, min_size=20, max_size=60, unique=True), seed=st.integers(0, 9))
 def test_any_keys(store: PlainStore, keys: list[str], seed: int) -> None:
     check_pull(store, keys, seed)
 
