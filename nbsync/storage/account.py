@@ -2,11 +2,13 @@
 
 botocore knows profiles, SSO, roles, instance metadata, endpoint rules, access points and the rest;
 we ask it for two values, a Target for the wire and a source of credentials. Its client is only made
-where its endpoint rules are needed: it costs a quarter of a second.
+where its endpoint rules are needed: it costs a quarter of a second. Where the environment alone says
+all of it (keys, and a named endpoint), botocore is not even imported.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -31,26 +33,39 @@ class Account:
     """
 
     def __init__(self, options: Options) -> None:
+        self._options = options
+        self._is_plain = not options.profile and _has_no_configuration()
+        region = options.region or os.environ.get("AWS_REGION")
+        if self._is_plain:
+            self._region = region or os.environ.get("AWS_DEFAULT_REGION")
+        else:  # an unknown profile is told at once, whatever else is given
+            self._region = region or self._session.get_config_variable("region")
+        if options.ca_bundle and not os.path.isfile(options.ca_bundle):
+            raise ConfigError(f"--ca-bundle {options.ca_bundle}: no such file")
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        """botocore's session for the profile, whose configuration can be read."""
         import botocore.exceptions
         import botocore.session
 
-        self._options = options
         try:
-            self._session = botocore.session.Session(profile=options.profile or None)
-            self._session.get_scoped_config()  # an unknown profile is told at once, whatever else is given
-            self._region = options.region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
+            session = botocore.session.Session(profile=self._options.profile or None)
+            session.get_scoped_config()
         except botocore.exceptions.ProfileNotFound as error:
             known = ", ".join(botocore.session.Session().available_profiles) or "none"
             raise ConfigError(f"{error}", f"Profiles on this machine: {known}") from None
         except botocore.exceptions.BotoCoreError as error:
             raise ConfigError(f"the AWS configuration cannot be read: {error}") from None
-        if options.ca_bundle and not os.path.isfile(options.ca_bundle):
-            raise ConfigError(f"--ca-bundle {options.ca_bundle}: no such file")
+        return session
 
     def credentials(self) -> Callable[[], Credentials | None]:
         """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
         if self._options.no_sign_request:
             return lambda: None
+        keys = _environment_keys() if self._is_plain else None
+        if keys is not None:
+            return lambda: keys
         # Providers run other programs and services, and raise what those bring: all of it ends here.
         try:
             found = self._session.get_credentials()
@@ -97,7 +112,7 @@ class Account:
     def _style(self) -> str:
         if self._options.addressing_style != "auto":
             return self._options.addressing_style
-        configured = self._session.get_scoped_config().get("s3") or {}
+        configured = {} if self._is_plain else self._session.get_scoped_config().get("s3") or {}
         return str(configured.get("addressing_style", "auto")) if isinstance(configured, dict) else "auto"
 
     def _by_rules(self, bucket: str, region: str) -> Target:
@@ -132,7 +147,9 @@ class Account:
 
     def _make(self, scheme: str, host: str, port: int, base: str, *, region: str, service: str) -> Target:
         options = self._options
-        bundle = options.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or self._session.get_config_variable("ca_bundle")
+        bundle = options.ca_bundle or os.environ.get("AWS_CA_BUNDLE")
+        if not bundle and not self._is_plain:
+            bundle = self._session.get_config_variable("ca_bundle")
         return Target(
             scheme=scheme, host=host, port=port, base_path=base, region=region, service=service,
             timeout=options.timeout, connect_timeout=min(10.0, options.timeout), verify=not options.no_verify_ssl,
@@ -143,6 +160,26 @@ class Account:
     def may_follow_redirects(self) -> bool:
         """Is the endpoint AWS's own, so that another region means another host?"""
         return not self._explicit_endpoint()
+
+
+def _has_no_configuration() -> bool:
+    """Is there no AWS profile and no configuration file, so that botocore would add nothing to the environment?"""
+    if os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE"):
+        return False
+    file = os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config")
+    try:
+        return os.stat(file).st_size == 0
+    except OSError:
+        return True
+
+
+def _environment_keys() -> Credentials | None:
+    """The keys that the environment holds, if they are there and do not expire: botocore asks it first, too."""
+    env = os.environ
+    access, secret = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret or env.get("AWS_CREDENTIAL_EXPIRATION"):
+        return None
+    return Credentials(access, secret, env.get("AWS_SESSION_TOKEN") or env.get("AWS_SECURITY_TOKEN") or "")
 
 
 class _UrlSeen(Exception):

@@ -1,0 +1,72 @@
+"""The environment alone, and botocore's reading of it, say the same; a configuration file is always read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nbsync.core.location import parse_location
+from nbsync.errors import ConfigError
+from nbsync.options import Options
+from nbsync.storage import account
+from nbsync.storage.account import Account
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+ENDPOINT = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9/base"}
+ENVIRONMENTS = [
+    {**KEYS, **ENDPOINT},
+    {**KEYS, **ENDPOINT, "AWS_SESSION_TOKEN": "T", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"},
+    {**KEYS, **ENDPOINT, "AWS_SECURITY_TOKEN": "T", "AWS_DEFAULT_REGION": "eu-west-2"},
+    {**KEYS, "AWS_ENDPOINT_URL_S3": "https://h", "AWS_ENDPOINT_URL": "http://other", "AWS_CA_BUNDLE": "/ca.pem"},
+    {**KEYS, "AWS_DEFAULT_REGION": "eu-west-1"},
+]
+
+
+def seen(options: Options) -> tuple[object, object]:
+    made = Account(options)
+    return made.target(parse_location("my-bucket/p")), tuple(made.credentials()() or ())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("options", [Options(), Options(addressing_style="virtual"), Options(no_sign_request=True)])
+def test_the_same_as_botocore_says(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], options: Options
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    plain = seen(options)
+    monkeypatch.setattr(account, "_has_no_configuration", lambda: False)
+    assert seen(options) == plain
+
+
+def test_a_configuration_file_is_read(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text("[default]\nregion = eu-north-1\ns3 =\n  addressing_style = virtual\n")
+    for name, value in {**KEYS, **ENDPOINT}.items():
+        monkeypatch.setenv(name, value)
+    target = Account(Options()).target(parse_location("my-bucket"))
+    assert (target.region, target.host) == ("eu-north-1", "my-bucket.127.0.0.1")
+
+
+def test_half_a_key_and_an_unknown_profile_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    with pytest.raises(ConfigError, match="credentials could not be loaded"):
+        Account(Options()).credentials()
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigError, match="nobody"):
+        Account(Options())
+
+
+def test_botocore_is_not_imported_where_the_environment_says_all() -> None:
+    code = (
+        "import sys; from nbsync.storage.account import Account; from nbsync.options import Options;"
+        "from nbsync.core.location import parse_location;"
+        "a = Account(Options()); a.credentials()(); a.target(parse_location('my-bucket'));"
+        "sys.exit('botocore' in sys.modules)"
+    )
+    environment = {**KEYS, **ENDPOINT, "HOME": "/nonexistent", "PATH": ""}
+    root = str(Path(__file__).parents[3])
+    assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, check=False).returncode == 0
