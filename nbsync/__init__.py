@@ -3,7 +3,7 @@
     %load_ext nbsync
     %s3sync pull bucket/prefix
 
-In Python: `nbsync.pull`, `push`, `plan`, `ls`, and `LocalObjectCache`. Importing this loads nothing heavy:
+In Python: `nbsync.pull`, `push`, `plan`, `ls`, `undo`, and `LocalObjectCache`. Importing this loads nothing heavy:
 no S3 library, no IPython, no widgets.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "pull": "api", "push": "api", "plan": "api", "ls": "api",
+    "pull": "api", "push": "api", "plan": "api", "ls": "api", "undo": "api",
     "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "Listing": "listing",
     "NbsyncError": "errors",
@@ -35,11 +35,12 @@ __all__ = [
     "plan",
     "pull",
     "push",
+    "undo",
     "unload_ipython_extension",
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import ls, plan, pull, push
+    from nbsync.api import ls, plan, pull, push, undo
     from nbsync.cache import LocalObjectCache
     from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError

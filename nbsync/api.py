@@ -1,4 +1,4 @@
-"""The Python API: pull, push, plan, ls. The faces call `start` and `listing`, which these wrap."""
+"""The Python API: pull, push, plan, ls, undo. The faces call `start` and `listing`, which these wrap."""
 
 from __future__ import annotations
 
@@ -84,8 +84,25 @@ def ls(remote: str, **options: Any) -> Listing:
     return listing(Call(command="ls", remote=_text(remote, "remote"), options=build_options("ls", options)))
 
 
+def undo(local: PathLike = ".", **options: Any) -> SyncResult:
+    """Put back what the last sync replaced or deleted in LOCAL; what that replaces goes to the trash in turn.
+
+    Args:
+        local: the directory that was synced.
+        **options: `dry_run` and those of the faces.
+
+    Returns:
+        The result; what could not be put back is a failed row, and stays in the trash.
+
+    Raises: as `pull`; never for a reason of the service, which is not asked.
+    """
+    call = Call(command="undo", direction="undo", remote="", local=_local(local),
+                options=build_options("undo", options))  # fmt: skip
+    return run(call)
+
+
 def start(call: Call) -> SyncJob:
-    """Begin a pull, push or plan.
+    """Begin a pull, push, plan or undo.
 
     Raises:
         UsageError: the call makes no sense.
@@ -94,7 +111,7 @@ def start(call: Call) -> SyncJob:
 
 
 def run(call: Call) -> SyncResult:
-    """Do a pull, push or plan, and wait for it.
+    """Do a pull, push, plan or undo, and wait for it.
 
     Raises: as `pull`.
     """
@@ -170,4 +187,4 @@ def _local(value: PathLike | None) -> str:
     return path
 
 
-__all__ = ["Options", "listing", "ls", "plan", "pull", "push", "start"]
+__all__ = ["Options", "listing", "ls", "plan", "pull", "push", "start", "undo"]

@@ -17,6 +17,7 @@ from nbsync.errors import UsageError
 
 SYNC = ("pull", "push", "plan")
 REMOTE_COMMANDS = (*SYNC, "ls")
+COMMANDS = (*REMOTE_COMMANDS, "undo")
 
 
 def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
@@ -35,7 +36,7 @@ def _how(default: Any, help: str, **more: Any) -> Any:
 
 
 def _where(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Where", commands=REMOTE_COMMANDS, **more)
+    return _option(default, help, group="Where", commands=COMMANDS, **more)
 
 
 def _push(default: Any, help: str, **more: Any) -> Any:
@@ -44,7 +45,7 @@ def _push(default: Any, help: str, **more: Any) -> Any:
 
 
 def _output(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Output", **{"commands": REMOTE_COMMANDS, **more})
+    return _option(default, help, group="Output", **{"commands": COMMANDS, **more})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Options:
     max_delete: int | None = _how(
         None, "refuse the run if it would delete more than N files", metavar="N", parse="count"
     )
-    dry_run: bool = _how(False, "decide and show, change nothing (-n)")
+    dry_run: bool = _how(False, "decide and show, change nothing (-n)", commands=(*SYNC, "undo"))
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
     as_of: int | None = _how(
         None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", metavar="TIME",
@@ -107,8 +108,8 @@ class Options:
     json: bool = _output(False, "one JSON document on standard output")
     quiet: bool = _output(False, "no progress, no table")
     verbose: bool = _output(False, "show hits too, and more about each row")
-    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=SYNC)
-    strict: bool = _output(False, "notebook and Python: raise at the end if a file failed", commands=SYNC)
+    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*SYNC, "undo"))
+    strict: bool = _output(False, "notebook and Python: raise at the end if a file failed", commands=(*SYNC, "undo"))
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Options)}
@@ -261,7 +262,8 @@ _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, 
 class Call:
     """One command with its words, whichever face it came from.
 
-    `local` is empty for a pull without LOCAL (then it is `./` + the last name in REMOTE) and for `ls`.
+    `local` is empty for a pull without LOCAL (then it is `./` + the last name in REMOTE), for `ls`, and for an
+    undo of the current directory.
     `direction` is `pull` or `push`, also for `plan`; empty for `ls`. `only` restricts it to these paths.
     """
 

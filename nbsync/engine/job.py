@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from nbsync.core.model import Snapshot
 from nbsync.engine.run import Run
+from nbsync.engine.undo import Undo
 from nbsync.options import Call
 from nbsync.progress import SyncProgress
 from nbsync.result import SyncResult
@@ -34,7 +35,7 @@ class SyncJob:
 
     def __init__(self, call: Call, *, now: Callable[[], float] = time.monotonic) -> None:
         self._cancel = threading.Event()
-        self._run = Run(call, self._cancel)
+        self._run: Run | Undo = Undo(call, self._cancel) if call.command == "undo" else Run(call, self._cancel)
         self._now = now
         self._started = now()
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])

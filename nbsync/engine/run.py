@@ -18,13 +18,12 @@ from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.execution import Execution
 from nbsync.engine.tally import Board, Tally
-from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace
+from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, trash_note
 from nbsync.errors import Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
 from nbsync.storage.listing import list_objects, single_object
 from nbsync.storage.local import absolute_root, kept_below, scan
-from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
 from nbsync.storage.state import RemoteName, State
@@ -192,7 +191,7 @@ class Run:
         finally:
             self.result.notes += state.notes
             self._settle(place, tally)
-            self._note(bucket, place.room, state)
+            self._note(bucket, place, state)
 
     def _settle(self, place: Workplace, tally: Tally) -> None:
         """Write the last of the record, and let no later edit look as old as what it says."""
@@ -254,7 +253,7 @@ class Run:
         if self.execution is not None:
             self.execution.slow_down()
 
-    def _note(self, bucket: Bucket, room: Room | None, state: State) -> None:
+    def _note(self, bucket: Bucket, place: Workplace, state: State) -> None:
         notes, rows = self.result.notes, self.result.files
         if self._waited_for:
             notes.append(f"another nbsync run ({self._waited_for}) was at work here: this one waited for it")
@@ -279,10 +278,9 @@ class Run:
         if self._unseen:
             some = ", ".join(sorted(self._unseen)[:3])
             notes.append(f"{len(self._unseen):,} of the paths in --files-from are not in the source: {some}")
-        if room is not None and os.path.isdir(room.trash):
-            files, size = room.trash_summary()
-            what = "1 local file" if files == 1 else f"{files:,} local files"
-            notes.append(f"{what} ({size:,} bytes), replaced or deleted by this run, kept for 7 days in {room.trash}")
+        if place.room is not None:
+            trashed = trash_note(place.room, "replaced or deleted by this run")
+            notes += [trashed] if trashed else []
 
 
 def _nearest(path: str) -> str:

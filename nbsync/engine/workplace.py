@@ -8,16 +8,32 @@ answered: a run that is refused makes nothing.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 
 from nbsync.core.model import Direction
-from nbsync.errors import LocalError
+from nbsync.errors import ConfigError, LocalError
 from nbsync.storage import database
-from nbsync.storage.room import Room, find_place, local_record
+from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
 
 NO_RECORD = "protection: no record"
+_TRASH_DAYS = "NBSYNC_TRASH_DAYS"
+
+
+def trash_days() -> float:
+    """How long the trash is kept, in days: what the environment says (NBSYNC_TRASH_DAYS), or a week.
+
+    Raises:
+        ConfigError: it says something else than a number.
+    """
+    text = os.environ.get(_TRASH_DAYS, "")
+    if not text:
+        return TRASH_DAYS
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise ConfigError(f"{_TRASH_DAYS} is a number of days, not {text!r}", "Correct it, or unset it")
+    return float(text)
 
 
 class RoomTaken(Exception):
@@ -115,10 +131,9 @@ class Workplace:
 
     def _open_room(self) -> Room:
         now_ns = self._now_ns()
-        stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
-        run = f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
-        room = Room(self.root, self._place(), run, wait=self._wait, on_wait=self._on_wait)
-        room.purge_trash(now_ns / 1e9)
+        days = trash_days()
+        room = Room(self.root, self._place(), run_name(now_ns), wait=self._wait, on_wait=self._on_wait)
+        room.purge_trash(now_ns / 1e9, days)
         return room
 
     def close(self) -> None:
@@ -128,3 +143,22 @@ class Workplace:
         if self.room is not None:
             self.room.close()
         self._state = self.room = None
+
+
+def run_name(now_ns: int) -> str:
+    """A name for a run that begins now (ns since the epoch): its trash bears it; names sort by time."""
+    stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
+    return f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
+
+
+def trash_note(room: Room, why: str) -> str:
+    """What the room's run moved to the trash, and what is in it by now; empty if it moved nothing."""
+    files, size, all_files, all_bytes = room.trash_summary()
+    if not files:
+        return ""
+    more = f"; in the trash by now: {_files(all_files)} ({all_bytes:,} bytes)" if all_files > files else ""
+    return f"{_files(files)} ({size:,} bytes), {why}, kept for {trash_days():g} days in {room.trash}{more}"
+
+
+def _files(count: int) -> str:
+    return "1 local file" if count == 1 else f"{count:,} local files"

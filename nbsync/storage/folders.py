@@ -8,12 +8,89 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections import OrderedDict
 from errno import ELOOP, ENOTDIR
 
 from nbsync.errors import LocalError
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NO_FOLDER = (ENOTDIR, ELOOP)  # what opening a link, or a file, as a folder gives
+
+
+class InTheWay(Exception):
+    """A path that is not a folder stands where a folder must be; its relative path is the argument."""
+
+
+class Tree:
+    """The folders below one root, by relative path, reached through no link. One thread's: it keeps a few open.
+
+    Args:
+        root: a path, itself allowed to be a link; or an open folder that stays open.
+        make: make the folders that are missing.
+        kept: how many to keep open.
+
+    Attributes:
+        made: the relative paths of the folders that were made.
+    """
+
+    def __init__(self, root: str | int, *, make: bool = True, kept: int = 4) -> None:
+        self._root, self._make, self._kept = root, make, kept
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self.made: list[str] = []
+
+    def folder(self, path: str) -> int:
+        """The open folder at `path`; empty for the root. It stays open for this call's caller, not for long.
+
+        Raises:
+            InTheWay: something else than a folder is there, or at one of its parents. OSError.
+        """
+        fd = self._open.get(path)
+        if fd is not None:
+            self._open.move_to_end(path)
+            return fd
+        fd = os.dup(self._root) if isinstance(self._root, int) else os.open(self._root, FOLDER & ~os.O_NOFOLLOW)
+        at = ""
+        for name in path.split("/") if path else ():
+            at = f"{at}/{name}" if at else name
+            try:
+                below = self._below(name, fd, at)
+            except OSError as error:
+                if error.errno in NO_FOLDER:
+                    raise InTheWay(at) from None
+                raise
+            finally:
+                os.close(fd)
+            fd = below
+        self._open[path] = fd
+        if len(self._open) > self._kept:
+            os.close(self._open.popitem(last=False)[1])
+        return fd
+
+    def _below(self, name: str, fd: int, at: str) -> int:
+        try:
+            return os.open(name, FOLDER, dir_fd=fd)
+        except FileNotFoundError:
+            if not self._make:
+                raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=fd)
+            self.made.append(at)
+        return os.open(name, FOLDER, dir_fd=fd)
+
+    def remove_empty(self, path: str) -> None:
+        """Remove the folder at `path` if it is empty, and the parents that this empties; never the root."""
+        self.close()
+        with contextlib.suppress(OSError, InTheWay):
+            while path:
+                parent, _, name = path.rpartition("/")
+                os.rmdir(name, dir_fd=self.folder(parent))
+                path = parent
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folders that are kept open."""
+        while self._open:
+            os.close(self._open.popitem()[1])
 
 
 def open_folder(name: str, parent: int | None = None) -> int:
@@ -102,6 +179,50 @@ def unlink_all(fd: int) -> None:
     for name in os.listdir(fd):
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=fd)
+
+
+def remove_all(name: str, parent: int) -> None:
+    """Remove `name` in an open folder, and all in it, if it is a folder. What cannot be removed stays.
+
+    No link is followed, and nothing on another file system (a mount in the folder) is touched.
+    """
+    device = os.fstat(parent).st_dev
+    levels = [(os.dup(parent), [name], "")]  # a stack of our own: folders may lie deeper than Python's calls may
+    while levels:
+        fd, names, own = levels[-1]
+        if names:
+            below = _removed(names.pop(), fd, device)
+            if below is not None:
+                levels.append(below)
+            continue
+        levels.pop()
+        os.close(fd)
+        if own:
+            with contextlib.suppress(OSError):
+                os.rmdir(own, dir_fd=levels[-1][0])
+
+
+def _removed(name: str, fd: int, device: int) -> tuple[int, list[str], str] | None:
+    """Remove `name`; if it is a folder, what there is to remove in it first."""
+    with contextlib.suppress(OSError):
+        at = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if not stat.S_ISDIR(at.st_mode):
+            os.unlink(name, dir_fd=fd)
+        elif at.st_dev == device:
+            below = open_to_change(name, fd, at)
+            return below, os.listdir(below), name
+    return None
+
+
+def open_to_change(name: str, fd: int, at: os.stat_result) -> int:
+    """The folder `name` in an open folder, open; its owner may change what is in it from now on.
+
+    Raises:
+        OSError: it is another user's, or no folder any more.
+    """
+    if at.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.chmod(name, stat.S_IMODE(at.st_mode) | stat.S_IRWXU, dir_fd=fd)
+    return os.open(name, FOLDER, dir_fd=fd)
 
 
 def _what(path: str) -> str:

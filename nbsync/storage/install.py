@@ -2,6 +2,14 @@
 
 Nothing is ever written through a symbolic link: every folder on the way is opened by itself, without
 following links, and the rename happens relative to that open folder (POSIX openat and renameat).
+
+Nothing is overwritten either: a staged file is renamed into nothing, or changes places with what stands
+there, and then what came out is looked at. An editor that saves between our look and our rename finds its
+file in the trash. (Where a file system cannot exchange names, that moment remains: see `rename`.)
+
+What a rename promises holds when the process dies at any moment, not when the power fails: nothing is
+flushed to the disk, as in rsync, rclone and aws-cli. After a power failure a file system may show files of
+the last seconds cut short or empty; they are not as recorded, so the next run compares and mends them.
 """
 
 from __future__ import annotations
@@ -10,20 +18,23 @@ import contextlib
 import os
 import shutil
 import stat
-from collections import OrderedDict
+from collections.abc import Callable
 from errno import EEXIST, EXDEV
 
+from nbsync.core import names
 from nbsync.core.model import LocalEntry
+from nbsync.storage import rename
 from nbsync.storage.digest import same_stat
-from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder
+from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder
 from nbsync.storage.room import Room
+from nbsync.storage.trash import Kept, Trash
 
-_KEPT_FOLDERS = 4
+_LOOKS = 5  # how often a path that changes under us is looked at again
 _COPY_BYTES = 1 << 20
 
 
-class InTheWay(Exception):
-    """A path that is not a folder stands where a folder must be; its relative path is the argument."""
+class Twin(Exception):
+    """The path is another file's, whose name this file system takes for the same; that name is the argument."""
 
 
 class Installer:
@@ -31,7 +42,8 @@ class Installer:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._folders: OrderedDict[str, int] = OrderedDict()
+        self.tree = Tree(room.root)
+        self._trashes: dict[str, Trash] = {}  # by the mount's path; LOCAL's own under ""
 
     def install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
         """Rename `staged` to `path`; returns the installed file's stat.
@@ -39,7 +51,8 @@ class Installer:
         What stands there goes to the trash if `keep_old`, or if it is not the `expected` file any more.
 
         Raises:
-            InTheWay: a parent is not a folder. IsADirectoryError: `path` is one. OSError.
+            InTheWay: a parent is not a folder. IsADirectoryError: `path` is one.
+            Twin: a file whose name differs in case or accents' form is there. OSError.
         """
         try:
             return self._install(staged, path, expected, keep_old=keep_old)
@@ -49,26 +62,76 @@ class Installer:
 
     def _install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
         folder, _, name = path.rpartition("/")
-        fd = self._folder(folder)
-        old = lstat(name, fd)
-        if old is not None:
-            if stat.S_ISDIR(old.st_mode):
-                raise IsADirectoryError(EEXIST, "a folder is in the way", path)
-            if keep_old or expected is None or not same_stat(old, expected):
-                self.to_trash(path, leave=True)
-            if stat.S_ISREG(old.st_mode):  # a link's mode says nothing
-                os.chmod(staged, stat.S_IMODE(old.st_mode))
+        fd = self.tree.folder(folder)
         try:
-            os.replace(staged, name, dst_dir_fd=fd)
+            self._put(staged, fd, path, fd, expected, keep_old=keep_old)  # absolute: below no open folder
         except OSError as error:
             if error.errno != EXDEV:
                 raise
-            self._install_across(staged, name, fd, folder)
+            self._install_across(staged, path, fd, expected, keep_old=keep_old)
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
 
-    def _install_across(self, staged: str, name: str, fd: int, folder: str) -> None:
-        """`name` is on another file system mounted below LOCAL: stage again there, then rename."""
-        top = self._mount_top(folder)
+    def put_back(self, name: str, at: int, path: str) -> None:
+        """Rename `name`, in the open folder `at`, to `path`; what stands there goes to the trash.
+
+        Raises: as `install`.
+        """
+        self._put(name, at, path, self.tree.folder(path.rpartition("/")[0]), None, keep_old=True, undoing=True)
+
+    def _put(self, source: str, at: int, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool,
+             undoing: bool = False) -> None:  # fmt: skip
+        """Rename `source` in the open folder `at` to `path`, whose folder is `fd`; see `install`."""
+        name = path.rpartition("/")[2]
+        may_be_there = expected is not None
+        for _ in range(_LOOKS):
+            if not may_be_there:
+                try:
+                    rename.into_nothing(source, at, name, fd)
+                    return
+                except FileExistsError:
+                    if not undoing:
+                        _refuse_twin(name, fd)
+            old = lstat(name, fd)
+            may_be_there = old is not None
+            if old is None:
+                continue
+            if stat.S_ISDIR(old.st_mode):
+                raise IsADirectoryError(EEXIST, "a folder is in the way", path)
+            if not undoing and stat.S_ISREG(old.st_mode):  # a link's mode says nothing
+                os.chmod(source, stat.S_IMODE(old.st_mode), dir_fd=at)
+            keep = keep_old or expected is None or not same_stat(old, expected)
+            if keep:
+                old = self._keep(name, fd, path, leave=True).stat()
+            if self._exchange(source, at, path, fd, old, kept=keep):
+                return
+            may_be_there = False
+        raise FileExistsError(EEXIST, "something else keeps changing it", path)
+
+    def _exchange(self, source: str, at: int, path: str, fd: int, known: os.stat_result, *, kept: bool) -> bool:
+        """Let `source` take the place of the `known` file, which has been `kept` if it had to be.
+
+        Anything else that stands there goes to the trash. Returns False if nothing is there any more.
+        """
+        name = path.rpartition("/")[2]
+        try:
+            rename.exchange(source, at, name, fd)
+        except FileNotFoundError:
+            return False
+        except rename.Unsupported:
+            if lstat(name, fd) is None:
+                return False
+            os.rename(source, name, src_dir_fd=at, dst_dir_fd=fd)
+            return True
+        out = os.stat(source, dir_fd=at, follow_symlinks=False)
+        if _same_file(out, known, touched=kept):
+            os.unlink(source, dir_fd=at)
+        else:  # it was saved anew between our look and the exchange
+            self._keep(source, at, path)
+        return True
+
+    def _install_across(self, staged: str, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool) -> None:
+        """`path` is on another file system mounted below LOCAL: stage again there, then rename."""
+        _, top = self._mount(path.rpartition("/")[0])
         try:
             near = self._room.stage_near(top)
         finally:
@@ -82,108 +145,147 @@ class Installer:
                 at = os.fstat(here.fileno())
                 os.fchmod(there.fileno(), stat.S_IMODE(at.st_mode))
                 os.utime(there.fileno(), ns=(at.st_mtime_ns, at.st_mtime_ns))
-            os.replace(again, name, src_dir_fd=near, dst_dir_fd=fd)
+            self._put(again, near, path, fd, expected, keep_old=keep_old)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(again, dir_fd=near)
             raise
         os.unlink(staged)
 
-    def _mount_top(self, folder: str) -> int:
-        """The topmost folder below LOCAL, or LOCAL, open, of the file system that `folder` is on."""
-        top = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW)
+    def _mount(self, folder: str) -> tuple[str, int]:
+        """The topmost folder below LOCAL, or LOCAL, of the file system that `folder` is on: its path, and open."""
+        top, prefix, at = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW), "", ""
         fd = os.dup(top)
         try:
             for name in folder.split("/") if folder else ():
+                at = f"{at}/{name}" if at else name
                 parent, fd = fd, open_folder(name, fd)
                 crossed = os.fstat(parent).st_dev != os.fstat(fd).st_dev
                 os.close(parent)
                 if crossed:
                     os.close(top)
-                    top = os.dup(fd)
+                    top, prefix = os.dup(fd), at
         except BaseException:
             os.close(top)
             raise
         finally:
             os.close(fd)
-        return top
+        return prefix, top
 
-    def to_trash(self, path: str, *, leave: bool = False) -> None:
-        """Move the file or folder at `path` to the trash; with `leave`, it also stays until it is replaced.
+    # ---- to the trash -------------------------------------------------------------------------------
+
+    def to_trash(self, path: str, *, movable: Callable[[int], bool] = lambda _mode: True) -> bool:
+        """Move the file or folder at `path` to the trash; False, with nothing done, if it is not there or `movable`.
+
+        Args:
+            path: below LOCAL.
+            movable: told the mode (`stat.S_ISREG` and others), before and again after the move.
 
         Raises:
-            OSError: it could not be kept, so it was not touched.
+            OSError: it could not be kept, so it was not touched. InTheWay.
         """
-        kept = os.path.join(self._room.trash, path)
-        os.makedirs(os.path.dirname(kept), exist_ok=True)
-        if os.path.lexists(kept):
-            kept = _free_name(kept)
         folder, _, name = path.rpartition("/")
-        fd = self._folder(folder)
-        if leave:
-            try:
-                os.link(name, kept, src_dir_fd=fd, follow_symlinks=False)
-                return
-            except OSError:  # no hard links here: the name is free for a moment
-                pass
+        fd = self.tree.folder(folder)
+        old = lstat(name, fd)
+        if old is None or not movable(old.st_mode):
+            return False
         try:
-            os.rename(name, kept, src_dir_fd=fd)
-        except OSError as error:
-            if error.errno != EXDEV:
-                raise
-            shutil.move(os.path.join(self._room.root, path), kept)
+            kept = self._keep(name, fd, path)
+        except FileNotFoundError:
+            return False
+        if not movable(kept.stat().st_mode):
+            return not kept.give_back(name, fd)
+        self.tree.close()
+        return True
 
     def delete(self, path: str, expected: LocalEntry) -> bool:
         """Move a file that REMOTE does not have to the trash, and remove the folders this empties.
 
-        Returns False, with nothing done, if the file is not the `expected` one any more.
+        Returns False if it is not the `expected` file any more, which then is where it was.
         """
         folder, _, name = path.rpartition("/")
-        old = lstat(name, self._folder(folder))
+        fd = self.tree.folder(folder)
+        old = lstat(name, fd)
         if old is None or not same_stat(old, expected):
             return False
-        self.to_trash(path)
-        self.close()
-        while folder:
-            try:
-                os.rmdir(os.path.join(self._room.root, folder))
-            except OSError:  # not empty
-                break
-            folder = folder.rpartition("/")[0]
+        try:
+            kept = self._keep(name, fd, path)
+        except FileNotFoundError:
+            return False
+        if not _same_file(kept.stat(), old):  # it was saved anew between our look and the move
+            kept.give_back(name, fd)
+            return False
+        self.remove_empty(folder)
         return True
 
-    def _folder(self, path: str) -> int:
-        """An open folder at `path` below LOCAL, made if missing, reached without following any link."""
-        fd = self._folders.get(path)
-        if fd is not None:
-            self._folders.move_to_end(path)
-            return fd
-        fd = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW)
-        at = ""
-        for name in path.split("/") if path else ():
-            at = f"{at}/{name}" if at else name
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder that is empty, and its parents that this empties, but remember their modes in the trash."""
+        self.tree.close()
+        while folder:
+            parent, _, name = folder.rpartition("/")
             try:
-                below = open_folder(name, fd)
-            except OSError as error:
-                if error.errno in NO_FOLDER:
-                    raise InTheWay(at) from None
+                fd = self.tree.folder(parent)
+                at = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                os.rmdir(name, dir_fd=fd)
+            except (OSError, InTheWay):  # not empty
+                break
+            if "" in self._trashes:
+                self._trashes[""].keep_mode(folder, at.st_mode)
+            folder = parent
+        self.tree.close()
+
+    def note_absent(self, path: str) -> None:
+        """Remember in this run's trash that nothing was at `path` before it.
+
+        Raises:
+            OSError: it cannot be noted.
+        """
+        self._trash("").was_absent(path)
+
+    def _keep(self, name: str, fd: int, path: str, *, leave: bool = False) -> Kept:
+        """Move `name`, in an open folder, to the trash of its file system, as what was at `path`. See Trash.take."""
+        try:
+            return self._trash("").take(name, fd, path, leave=leave)
+        except OSError as error:
+            if error.errno != EXDEV:
                 raise
-            finally:
-                os.close(fd)
-            fd = below
-        self._folders[path] = fd
-        if len(self._folders) > _KEPT_FOLDERS:
-            os.close(self._folders.popitem(last=False)[1])
-        return fd
+        prefix, top = self._mount(path.rpartition("/")[0])
+        try:
+            trash = self._trash(prefix or ".", top)
+        finally:
+            os.close(top)
+        return trash.take(name, fd, path[len(prefix) + 1 :] if prefix else path, leave=leave)
+
+    def _trash(self, mount: str, top: int | None = None) -> Trash:
+        trash = self._trashes.get(mount)
+        if trash is None:
+            home = self._room.trash_home() if top is None else self._room.trash_near("" if mount == "." else mount, top)
+            trash = self._trashes[mount] = Trash(home, self._room.run)
+        return trash
 
     def close(self) -> None:
         """Close the folders that are kept open."""
-        while self._folders:
-            os.close(self._folders.popitem()[1])
+        self.tree.close()
+        while self._trashes:
+            self._trashes.popitem()[1].close()
 
 
-def _free_name(path: str) -> str:
-    number = 1
-    while os.path.lexists(candidate := f"{path}.{number}"):
-        number += 1
-    return candidate
+def _same_file(at: os.stat_result, known: os.stat_result, *, touched: bool = False) -> bool:
+    """Is it the file that was seen, not written to since (unless it may be `touched`)? A rename moves its ctime."""
+    return os.path.samestat(at, known) and (
+        touched or (at.st_size == known.st_size and at.st_mtime_ns == known.st_mtime_ns)
+    )
+
+
+def _refuse_twin(name: str, fd: int) -> None:
+    """Something unexpected is at `name`: is that its own name?
+
+    Raises:
+        Twin: it has another, which the file system takes for the same.
+    """
+    found = os.listdir(fd)
+    if name not in found:
+        key = names.twin_key(name)
+        twin = next((other for other in found if names.twin_key(other) == key), None)
+        if twin is not None:
+            raise Twin(twin)

@@ -1,6 +1,6 @@
 """nbsync's own room, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers stage and install.
 
-Layout: `state.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH`, and a `.gitignore` that hides all of it.
+Layout: `state.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a `.gitignore` that hides all of it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 from typing import IO
 
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database
-from nbsync.storage.folders import NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
+from nbsync.storage import database, trash
+from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
 
@@ -42,6 +42,7 @@ class Room:
 
     Attributes:
         is_new: no run was here before, nor came first while this one waited.
+        run: the run's name: as given, or one that sorts after those in the trash, if the clock was put back.
 
     Raises:
         LocalError: the room cannot be made. LockedError: another run holds it for too long.
@@ -52,20 +53,23 @@ class Room:
         self.root = root
         self.place = place
         self.stage = os.path.join(place, "stage")
-        self._trash_home = os.path.join(place, "trash")
-        self.trash = os.path.join(self._trash_home, run)
+        self._trash_home = os.path.join(place, trash.TRASH)
         self._near: dict[tuple[int, int], int] = {}  # staging on mounts below LOCAL: (device, inode) -> open folder
         self._nearing = threading.Lock()
         try:
-            fd = self._open()
+            fd = self._fd = self._open()
             try:
                 self.is_new = lstat(_GITIGNORE, fd) is None
                 os.close(open_own(self.stage, fd))
                 write_gitignore(fd)
                 self._lock = self._take_lock(fd, wait, on_wait)
                 self._empty_stage(fd)
-            finally:
+                with self.homes() as homes:
+                    self.run = trash.later_than(run, trash.newest_first(homes))
+            except BaseException:
                 os.close(fd)
+                raise
+            self.trash = os.path.join(self._trash_home, self.run)
         except OSError as error:
             raise LocalError(f"{place}: {error.strerror}", "Check the folder's permissions and the disk") from None
 
@@ -88,7 +92,7 @@ class Room:
         """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
         file = open(open_own_file(os.path.join(self.place, _LOCK), fd), "r+")  # noqa: SIM115 (it stays open: the lock)
         waited = 0.0
-        while not _try_lock(file):
+        while not _try_lock(file, os.path.join(self.place, _LOCK)):
             file.seek(0)
             owner = one_line(file.read(200).strip()) or "unknown"
             if not waited:
@@ -130,36 +134,47 @@ class Room:
             return found
 
     def _open_near(self, top: int) -> int:
-        try:
-            room = open_folder(OWN_ROOM, top)
-            try:
-                write_gitignore(room)
-                stage = open_folder(f"stage-{_name_of(self.root)}", room)
-            finally:
-                os.close(room)
-        except OSError as error:
-            if error.errno not in NO_FOLDER:
-                raise
-            raise OSError(error.errno, f"{OWN_ROOM} on this mount, or what is in it, is no folder: remove it") from None
+        stage = _open_on_mount(top, f"stage-{_name_of(self.root)}")
         unlink_all(stage)
         return stage
 
-    def purge_trash(self, now: float) -> None:
-        """Remove what has been in the trash for more than a week. `now` in seconds since the epoch."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._trash_home) as runs:
-            for run in runs:
-                with contextlib.suppress(OSError):
-                    if run.is_dir(follow_symlinks=False) and now - run.stat().st_mtime > TRASH_DAYS * 86_400:
-                        shutil.rmtree(run.path)
+    def trash_home(self) -> int:
+        """The folder `trash`, open, made if missing.
 
-    def trash_summary(self) -> tuple[int, int]:
-        """(files, bytes) that this run put into the trash."""
-        files = size = 0
-        for parent, _, names in os.walk(self.trash):
-            for name in names:
-                files += 1
-                size += os.lstat(os.path.join(parent, name)).st_size
-        return files, size
+        Raises:
+            LocalError: a link or a file is in its place. OSError.
+        """
+        return open_own(self._trash_home, self._fd)
+
+    def trash_near(self, prefix: str, top: int) -> int:
+        """As `trash_home`, on the file system mounted at `prefix` below LOCAL, whose topmost folder is open as `top`.
+
+        Raises: as `stage_near`; LocalError.
+        """
+        with self._nearing:
+            trash.note_mount(self.place, self._fd, prefix)
+            return _open_on_mount(top, _trash_on_mounts(self.root))
+
+    @contextlib.contextmanager
+    def homes(self) -> Iterator[list[trash.Home]]:
+        """All trash of this room, that on mounts below LOCAL too."""
+        found = trash.open_homes(self.root, self._fd, _trash_on_mounts(self.root))
+        try:
+            yield found
+        finally:
+            for home in found:
+                os.close(home.fd)
+
+    def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
+        """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""
+        with self.homes() as homes:
+            trash.purge(homes, now - days * 86_400)
+
+    def trash_summary(self) -> tuple[int, int, int, int]:
+        """(files, bytes) that this run put into the trash, and (files, bytes) of all in it; only zeros if none."""
+        with self.homes() as homes:
+            files, size = trash.summary(homes, self.run)
+            return (files, size, *trash.summary(homes)) if files else (0, 0, 0, 0)
 
     def wait_out_tick(self, ctime_ns: int, sleep: Callable[[float], None] = time.sleep) -> None:
         """Return when the file system's clock has passed `ctime_ns` (ns), so that later edits show in a ctime.
@@ -180,6 +195,7 @@ class Room:
         """Give the lock back, and leave no empty folders of ours in staging or trash."""
         with contextlib.suppress(OSError):
             os.rmdir(self._trash_home)
+        os.close(self._fd)
         while self._near:
             os.close(self._near.popitem()[1])
         self._lock.close()
@@ -196,6 +212,21 @@ def find_place(root: str, *, elsewhere: bool) -> str:
     if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.isdir(place) else root):
         return place
     return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
+
+
+@contextlib.contextmanager
+def homes_of(root: str) -> Iterator[list[trash.Home]]:
+    """The trash of a LOCAL, to be looked at: nothing is made or locked. Empty where there is none."""
+    found: list[trash.Home] = []
+    with contextlib.suppress(OSError):
+        fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
+        found = trash.open_homes(root, fd, _trash_on_mounts(root))
+        os.close(fd)
+    try:
+        yield found
+    finally:
+        for home in found:
+            os.close(home.fd)
 
 
 def local_record(root: str) -> str:
@@ -237,13 +268,41 @@ def _may_write(place: str) -> bool:
     return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
 
 
+def _open_on_mount(top: int, name: str) -> int:
+    """A folder of this name in the room of nbsync on a mount, whose topmost folder is open as `top`.
+
+    Raises:
+        OSError: it cannot be made, or there is a link in the way.
+    """
+    try:
+        room = open_folder(OWN_ROOM, top)
+        try:
+            write_gitignore(room)
+            return open_folder(name, room)
+        finally:
+            os.close(room)
+    except OSError as error:
+        if error.errno not in NO_FOLDER:
+            raise
+        raise OSError(error.errno, f"{OWN_ROOM} on this mount, or what is in it, is no folder: remove it") from None
+
+
+def _trash_on_mounts(root: str) -> str:
+    return f"trash-{_name_of(root)}"
+
+
 def _name_of(root: str) -> str:
     return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _try_lock(file: IO[str], path: str) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in (ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EINVAL):
+            raise
+        hint = "Two runs at once could not be told apart. Mount it with locks (flock), or choose another LOCAL"
+        raise LocalError(f"{path}: this file system has no locks ({error.strerror})", hint) from None
     return True

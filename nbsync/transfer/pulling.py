@@ -8,7 +8,8 @@ import stat
 
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.storage.digest import same_stat
-from nbsync.storage.install import Installer, InTheWay
+from nbsync.storage.folders import InTheWay
+from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import Staged, fetch
@@ -62,6 +63,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
         return _conflict(action, f"({what}) is in the way: it is not a folder")
     except IsADirectoryError:
         return _conflict(action, "a local folder is in the way")
+    except Twin as twin:
+        return _conflict(action, f"is the same file as {str(twin)!r} on this file system")
     record = _record(action.path, remote, staged, at)
     return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record)
 
@@ -83,10 +86,8 @@ def _clear(ctx: Context, action: Action, installer: Installer) -> None:
     """
     way = action.in_the_way
     movable = stat.S_ISDIR if way == action.path else stat.S_ISREG
-    with ctx.clearing, contextlib.suppress(FileNotFoundError):
-        if movable(os.lstat(ctx.local_path(way)).st_mode):
-            installer.to_trash(way)
-            installer.close()
+    with ctx.clearing:
+        installer.to_trash(way, movable=movable)
 
 
 def _conflict(action: Action, message: str) -> Outcome:

@@ -26,7 +26,7 @@ _ELSEWHERE = {
     "--recursive": "pull and push are always recursive", "-r": "pull and push are always recursive",
     "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
 }  # fmt: skip
-_WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "ls": ("REMOTE",)}
+_WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "ls": ("REMOTE",), "undo": ("[LOCAL]",)}
 
 
 class HelpRequested(Exception):

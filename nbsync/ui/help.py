@@ -39,6 +39,12 @@ PAGES: dict[str, Page] = {
         (("pull REMOTE [LOCAL]", "what a pull would do"), ("push LOCAL REMOTE", "what a push would do")),
         "plan push results s3://bucket/results --delete",
     ),
+    "undo": Page(
+        "undo [LOCAL]",
+        "put back what the last sync replaced or deleted locally",
+        (("LOCAL", "the directory that was synced; without it, the current one"),),
+        "undo data",
+    ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
 }
 _DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")

@@ -87,7 +87,7 @@ def sign(seen: View, row: Row) -> str:
 
 def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:
     """`push data → s3://bucket/p/`."""
-    ends = f"{local} → {remote}" if direction == "push" else f"{remote} → {local}"
+    ends = f"{local} → {remote}" if direction == "push" else f"{remote} → {local}" if remote else local
     name = f"plan {direction}".rstrip() if command == "plan" else command
     return f"{name}{' (dry run)' if dry_run and command != 'plan' else ''} {ends}"
 
@@ -114,7 +114,8 @@ def amount(row: Row) -> str:
 
 def word(row: Row) -> str:
     """The status, and for a plan what would be done."""
-    return f"{row.status} {row.action}" if row.status == Status.PLANNED.value else row.status
+    done = row.action if row.status == Status.PLANNED.value and row.action != Verb.NONE.value else ""
+    return f"{row.status} {done}".rstrip()
 
 
 def verdict(result: SyncResult) -> str:
@@ -141,6 +142,9 @@ def _order(result: SyncResult) -> dict[str, int]:
 
 def _facts(result: SyncResult) -> list[str]:
     facts = [words.duration(result.seconds)]
+    if result.command == "undo":
+        back = sum(row.bytes for row in result.files if row.action == Verb.NONE.value)
+        return [*facts, f"{words.size(back)} {'to put back' if result.dry_run else 'put back'}"]
     planned = sum(row.bytes for row in result.files if row.status == Status.PLANNED.value)
     if planned:
         facts.append(f"{words.size(planned)} to move")

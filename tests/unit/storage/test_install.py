@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
-from errno import EXDEV
+from collections.abc import Callable, Iterator
+from errno import ENOSPC, EXDEV
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbsync.core.model import Kind, LocalEntry
-from nbsync.storage import install
-from nbsync.storage.install import Installer, InTheWay
+from nbsync.storage import install, rename
+from nbsync.storage.folders import InTheWay
+from nbsync.storage.install import Installer, Twin
 from nbsync.storage.room import Room
 
 
@@ -95,32 +97,55 @@ def test_unexpected_file_is_always_kept(root: Path, room: Room, installer: Insta
     assert trash(room) == {"f": b"appeared"}
 
 
+@pytest.mark.parametrize("can_exchange", [True, False])
 def test_there_is_a_file_at_every_moment(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     (root / "f").write_bytes(b"old")
-    real, seen = os.replace, []
+    seen: list[bytes] = []
+    if not can_exchange:
+        monkeypatch.setattr(rename, "_call", None)
+    for module, name in ((rename, "exchange"), (rename.os, "rename"), (rename.os, "unlink"), (rename.os, "link")):
+        before(monkeypatch, module, name, lambda: seen.append((root / "f").read_bytes()))
 
-    def replace(*words: Any, **more: Any) -> None:
-        seen.append((root / "f").read_bytes())
-        real(*words, **more)
-
-    monkeypatch.setattr(install.os, "replace", replace)
     installer.install(staged(room), "f", None, keep_old=True)
 
-    assert (seen, (root / "f").read_bytes(), trash(room)) == ([b"old"], b"new", {"f": b"old"})
+    assert set(seen) <= {b"old", b"new"}
+    assert ((root / "f").read_bytes(), trash(room)) == (b"new", {"f": b"old"})
 
 
-def test_without_hard_links(root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
+def before(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, do: Callable[[], object], *, times: int = 99
+) -> None:
+    """Do something at each of the first `times` calls of `module.name`, just before it."""
+    real, calls = getattr(module, name), []
+
+    def call(*words: Any, **more: Any) -> Any:
+        calls.append(name)
+        if len(calls) <= times:
+            do()
+        return real(*words, **more)
+
+    monkeypatch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_without_hard_links(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
     def link(*_: Any, **__: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(install.os, "link", link)
+    monkeypatch.setattr(rename.os, "link", link)
+    if not can_exchange:
+        monkeypatch.setattr(rename, "_call", None)
     (root / "f").write_bytes(b"old")
 
     installer.install(staged(room), "f", None, keep_old=True)
+    assert installer.delete("f", entry(root, "f"))
 
-    assert ((root / "f").read_bytes(), trash(room)) == (b"new", {"f": b"old"})
+    assert every_trash(root) == {"run/f": b"old", "run.2/f": b"new"}
+    assert os.listdir(room.stage) == []
 
 
 def test_mode_of_the_old_file_stays(root: Path, room: Room, installer: Installer) -> None:
@@ -220,29 +245,186 @@ def test_delete_of_what_changed(root: Path, room: Room, installer: Installer) ->
     assert ((root / "f").read_bytes(), trash(room)) == (b"edited", {})
 
 
-def test_trash_never_overwrites_itself(root: Path, room: Room, installer: Installer) -> None:
+def every_trash(root: Path) -> dict[str, bytes]:
+    home = root / ".nbsync/trash"
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def test_trash_never_overwrites_itself(root: Path, installer: Installer) -> None:
+    """Nor makes names up: each layer has real ones."""
     for content in (b"1", b"2", b"3"):
         (root / "f").write_bytes(content)
-        installer.to_trash("f")
-    assert trash(room) == {"f": b"1", "f.1": b"2", "f.2": b"3"}
+        assert installer.to_trash("f")
+    (root / "f").mkdir()
+    (root / "f/x").write_bytes(b"4")
+    assert installer.to_trash("f/x")
+    assert every_trash(root) == {"run/f": b"1", "run.2/f": b"2", "run.3/f": b"3", "run.4/f/x": b"4"}
+
+
+# ---- an editor saves between our look and our change --------------------------------------------------
+
+
+def saved(root: Path, how: str) -> Callable[[], None]:
+    """An editor's save of `f`, in the file or by a rename as most do."""
+
+    def save() -> None:
+        target = root / ("f" if how == "in place" else "other")
+        target.write_bytes(b"an hour of work")
+        if how == "by rename":
+            target.rename(root / "f")
+
+    return save
+
+
+@pytest.mark.parametrize("how", ["in place", "by rename"])
+@pytest.mark.parametrize("keep_old", [False, True])
+def test_save_at_the_moment_of_the_install(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str, keep_old: bool
+) -> None:
+    (root / "f").write_bytes(b"old")
+    expected = entry(root, "f")
+    before(monkeypatch, rename, "exchange", saved(root, how))
+
+    installer.install(staged(room), "f", expected, keep_old=keep_old)
+
+    assert (root / "f").read_bytes() == b"new"
+    assert b"an hour of work" in every_trash(root).values()
+    assert {path.partition("/")[2] for path in every_trash(root)} == {"f"}
+    assert os.listdir(room.stage) == []
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_file_made_at_the_moment_of_the_install(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(rename, "_call", None)
+    before(monkeypatch, rename, "into_nothing", saved(root, "by rename"), times=1)
+
+    installer.install(staged(room), "f", None, keep_old=False)
+
+    assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"an hour of work"})
+
+
+def test_folder_made_at_the_moment_of_the_install(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before(monkeypatch, rename, "into_nothing", lambda: (root / "f").mkdir(), times=1)
+    with pytest.raises(IsADirectoryError):
+        installer.install(staged(room), "f", None, keep_old=False)
+
+
+def test_file_gone_at_the_moment_of_the_install(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "f").write_bytes(b"old")
+    before(monkeypatch, rename, "exchange", lambda: (root / "f").unlink())
+    installer.install(staged(room), "f", entry(root, "f"), keep_old=False)
+    assert (root / "f").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("how", ["in place", "by rename"])
+def test_save_at_the_moment_of_the_delete(
+    root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What was moved is looked at, and given back."""
+    (root / "f").write_bytes(b"old")
+    expected = entry(root, "f")
+    before(monkeypatch, rename, "into_nothing", saved(root, how), times=1)
+
+    assert not installer.delete("f", expected)
+    installer.close()
+
+    assert ((root / "f").read_bytes(), every_trash(root)) == (b"an hour of work", {})
+
+
+def test_save_twice_around_the_delete(root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second save has the name: the first is in the trash."""
+    (root / "f").write_bytes(b"old")
+    expected = entry(root, "f")
+    saves = iter([b"first", b"second"])
+    before(monkeypatch, rename, "into_nothing", lambda: (root / "f").write_bytes(next(saves)), times=2)
+
+    assert not installer.delete("f", expected)
+    assert ((root / "f").read_bytes(), every_trash(root)) == (b"second", {"run/f": b"first"})
+
+
+@pytest.mark.parametrize("how", ["folder", "file"])
+def test_what_is_in_the_way_changes_at_the_moment_of_its_move(
+    root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """A link that has come into its place is the user's: it is given back, not moved."""
+    (root / "f").mkdir() if how == "folder" else (root / "f").write_bytes(b"old")
+
+    def becomes_a_link() -> None:
+        (root / "f").rename(tmp_path / "away")
+        (root / "f").symlink_to(tmp_path)
+
+    before(monkeypatch, rename, "into_nothing", becomes_a_link, times=1)
+    movable = stat.S_ISDIR if how == "folder" else stat.S_ISREG
+
+    assert not installer.to_trash("f", movable=movable)
+    assert ((root / "f").readlink(), every_trash(root)) == (tmp_path, {})
+
+
+def test_twin_that_appears_is_not_overwritten(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that ignores case: the file is there under another spelling."""
+    (root / "F").write_bytes(b"mine")
+    real = os.listdir
+    monkeypatch.setattr(install.os, "listdir", lambda fd: ["f" if name == "F" else name for name in real(fd)])
+    with pytest.raises(Twin, match="f"):
+        installer.install(staged(room), "F", None, keep_old=False)
+    assert (root / "F").read_bytes() == b"mine"
+
+
+def test_disk_full_while_it_goes_to_the_trash(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is not touched; when there is room again, all is as if nothing had been."""
+    (root / "f").write_bytes(b"old")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rename.os, "link", full)
+        with pytest.raises(OSError, match="No space"):
+            installer.install(staged(room), "f", None, keep_old=True)
+    assert ((root / "f").read_bytes(), every_trash(root)) == (b"old", {})
+    installer.install(staged(room), "f", None, keep_old=True)
+    assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"old"})
+
+
+def test_a_cold_install_is_two_calls(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a folder that is open already: one rename, one look at what is there now."""
+    installer.install(staged(room), "d/f", None, keep_old=False)
+    file, calls = staged(room), []
+    for module, name in ((rename, "_call"), *((os, n) for n in ("stat", "open", "link", "unlink", "rename", "chmod"))):
+        before(monkeypatch, module, name, lambda name=name: calls.append(name))  # type: ignore[misc]
+    installer.install(file, "d/g", None, keep_old=False)
+    assert calls == ["_call", "stat"]
 
 
 def test_another_file_system_below(
     root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mounting needs root, so the system's answer for it is made up: staged again beside the target, then renamed."""
-    real, seen = os.replace, []
+    real, seen = rename.into_nothing, []
 
-    def replace(source: str, target: str, **more: Any) -> None:
+    def into_nothing(source: str, *words: Any) -> None:
         seen.append(source)
         if os.path.dirname(source) == room.stage:
             raise OSError(EXDEV, "Invalid cross-device link")
-        real(source, target, **more)
+        real(source, *words)
 
-    monkeypatch.setattr(install.os, "replace", replace)
+    monkeypatch.setattr(rename, "into_nothing", into_nothing)
     near = root / "mnt"
     near.mkdir()
-    monkeypatch.setattr(Installer, "_mount_top", lambda _self, _folder: os.open(near, os.O_RDONLY))
+    monkeypatch.setattr(Installer, "_mount", lambda _self, _folder: ("mnt", os.open(near, os.O_RDONLY)))
 
     at = installer.install(staged(room), "mnt/sub/f", None, keep_old=False)
 
@@ -261,7 +443,7 @@ def other_device(path: Path) -> Path | None:
 
 
 def test_trash_on_another_device(root: Path) -> None:
-    """LOCAL's room may be elsewhere: moving to its trash copies then."""
+    """The room may be elsewhere: then there is a trash where the files are, and nothing is copied."""
     shm = other_device(root)
     if shm is None:
         pytest.skip("needs /dev/shm to be another file system than the temporary directory")
@@ -275,7 +457,10 @@ def test_trash_on_another_device(root: Path) -> None:
         installer.to_trash("d")
         installer.install(staged(room), "f", None, keep_old=True)
 
-        assert trash(room) == {"f": b"old", "d/x": b"x"}
+        [near] = root.glob(".nbsync/trash-*/run")
+        assert ((near / "f").read_bytes(), (near / "d/x").read_bytes()) == (b"old", b"x")
+        assert trash(room) == {}
+        assert room.trash_summary() == (2, 4, 2, 4)
         assert (root / "f").read_bytes() == b"new"
         installer.close()
         room.close()

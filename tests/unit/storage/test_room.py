@@ -105,12 +105,12 @@ def test_trash_of_a_week_ago_goes(root: Path) -> None:
 
 def test_trash_summary_is_of_this_run(root: Path) -> None:
     room = opened(root)
-    assert room.trash_summary() == (0, 0)
+    assert room.trash_summary() == (0, 0, 0, 0)
     for path, size in (("run/a/b", 5), ("run/c", 7), ("earlier/d", 100)):
         file = root / ".nbsync/trash" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * size)
-    assert room.trash_summary() == (2, 12)
+    assert room.trash_summary() == (2, 12, 3, 112)
     room.close()
 
 

@@ -98,7 +98,8 @@ def test_staging_never_climbs_above_local(root: Path) -> None:
     installer = Installer(room)
     (root / "a/b").mkdir(parents=True)
     for folder in ("", "a/b"):
-        top = installer._mount_top(folder)
+        prefix, top = installer._mount(folder)
+        assert prefix == ""
         assert os.path.samestat(os.fstat(top), root.stat())
         os.close(top)
     room.close()

@@ -1,0 +1,174 @@
+"""`undo`: put back what the newest run that has something in the trash replaced or deleted locally.
+
+Runs in a thread of its own, like any run; sends no request. What it replaces goes to the trash as a run of
+its own, so that undoing the undo is the same again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
+from nbsync.engine.tally import Board, Tally
+from nbsync.engine.workplace import run_name, trash_note
+from nbsync.errors import Interrupted, LocalError, NbsyncError, UsageError
+from nbsync.options import Call
+from nbsync.result import SyncResult
+from nbsync.storage import trash
+from nbsync.storage.local import absolute_root
+from nbsync.storage.restore import Restorer
+from nbsync.storage.room import Room, find_place, homes_of
+from nbsync.storage.trash import Home, Item
+
+
+class Undo:
+    """One undo of a call, with what SyncJob needs of a run. Make it in the caller's thread, `execute` it in its own.
+
+    Args:
+        call: with LOCAL, or without it for the current directory; its `only` restricts it to these paths.
+        cancel: set to stop it between two files.
+        now_ns: the wall clock, ns since the epoch.
+
+    Raises:
+        UsageError: LOCAL makes no sense.
+    """
+
+    direction = Direction.PULL  # it changes LOCAL
+    execution = None
+    runner = None
+
+    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        if "://" in call.local:
+            raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", "It is: undo [LOCAL]")
+        self.call = call
+        self.local = call.local or "."
+        self.root = absolute_root(self.local)
+        self.board = Board()
+        self._cancel, self._now_ns = cancel, now_ns
+        self._waited_for = ""
+        self.result = SyncResult(
+            command="undo", remote="", local=self.local, dry_run=call.options.dry_run, call=call
+        )  # fmt: skip
+
+    def execute(self) -> SyncResult:
+        """Do it; what was refused is in the result's `error`."""
+        started = time.monotonic()
+        result = self.result
+        try:
+            self._run()
+        except NbsyncError as error:
+            result.error = error
+        except OSError as error:
+            result.error = LocalError(f"{self.local}: {error.strerror}", "Check the folder and the disk")
+        if self._cancel.is_set() and result.error is None:
+            result.error = _interrupted()
+        result.bytes["moved"] = 0  # nothing travelled
+        result.files.sort(key=lambda row: row.path)
+        result.seconds = time.monotonic() - started
+        self.board.state = "cancelled" if self._cancel.is_set() else "failed" if result.error else "done"
+        return result
+
+    def stop(self) -> None:
+        """From any thread: stop after the file under way."""
+        self._cancel.set()
+
+    def abandon(self) -> None:
+        """Not waited for any more."""
+        self.result.error = _interrupted()
+
+    def requests(self) -> dict[str, int]:
+        """None of any kind."""
+        return dict(self.result.requests)
+
+    # ---- what follows runs in the undo's own thread -------------------------------------------------
+
+    def _run(self) -> None:
+        if not os.path.lexists(self.root):
+            raise LocalError(f"{self.local}: no such directory", "LOCAL is the directory that was synced")
+        if not os.path.isdir(self.root):
+            raise LocalError(f"{self.local} is not a directory", "LOCAL is a directory; give another")
+        place = find_place(self.root, elsewhere=False)
+        if self.result.dry_run:
+            with homes_of(self.root) as homes:
+                self._show(*self._choose(homes))
+        elif not os.path.isdir(os.path.join(place, "stage")):
+            self._show("", [])
+        else:
+            room = Room(self.root, place, run_name(self._now_ns()), wait=self._cancel.wait, on_wait=self._note_waiting)
+            try:
+                with room.homes() as homes:
+                    self._put_back(room, *self._choose(homes))
+            finally:
+                room.close()
+        if self._waited_for:
+            waited = f"another nbsync run ({self._waited_for}) was at work here: this one waited for it"
+            self.result.notes.append(waited)
+
+    def _note_waiting(self, owner: str) -> None:
+        self.board.state = "waiting"
+        self._waited_for = owner
+
+    def _choose(self, homes: Sequence[Home]) -> tuple[str, list[Item]]:
+        """The newest run that has something in the trash (something of what is asked for), and what it has."""
+        only = self.call.only
+        for run in trash.newest_first(homes):
+            found = [item for item in trash.items(homes, run) if only is None or item.path in only]
+            if found:
+                found.sort(key=lambda item: item.kind != "absent")
+                return run, found
+        return "", []
+
+    def _show(self, run: str, items: list[Item]) -> None:
+        tally = Tally(self.result, self.board)
+        for item in items:
+            if item.kind == "folder":
+                continue
+            there = os.path.lexists(os.path.join(self.root, item.path))
+            if item.kind == "absent":
+                verb, reason = Verb.DELETE_LOCAL, f"to the trash (nothing was here before {_words(run)})"
+            else:
+                how = "replaced" if there else "deleted"
+                verb, reason = Verb.NONE, f"put back from the trash ({how} by {_words(run)})"
+            if there or item.kind != "absent":
+                tally.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
+        self._note_nothing(run)
+
+    def _put_back(self, room: Room, run: str, items: list[Item]) -> None:
+        tally = Tally(self.result, self.board)
+        self.board.state = "syncing"
+        self.board.files_total, self.board.listing_done = len(items), True
+        restorer = Restorer(room, _words(run))
+        try:
+            for outcome in self._outcomes(restorer, items):
+                tally.take(outcome)
+        finally:
+            restorer.close()
+        self._note_nothing(run)
+        trashed = trash_note(room, "replaced or removed by this undo")
+        self.result.notes += [trashed] if trashed else []
+
+    def _outcomes(self, restorer: Restorer, items: list[Item]) -> Iterator[Outcome]:
+        for item in items:
+            if self._cancel.is_set():
+                yield Outcome(item.path, Verb.NONE, Status.CANCELLED, "stopped", Evidence.NONE, error="stopped")
+                continue
+            outcome = restorer.do(item)
+            if outcome is not None:
+                yield outcome
+
+    def _note_nothing(self, run: str) -> None:
+        if not run:
+            self.result.notes.append(f"nothing to undo: there is nothing in the trash of {self.local}")
+
+
+def _words(run: str) -> str:
+    """`the run of 2026-11-24 20:04:05 UTC`, from a run's name."""
+    day, _, clock = run.partition("T")
+    return f"the run of {day} {clock[:2]}:{clock[2:4]}:{clock[4:6]} UTC"
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("stopped by the user; every file that was put back is kept", "The rest is still in the trash")
