@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from errno import ENOSPC, EXDEV
+from errno import EXDEV
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nbsync.core.model import Kind, LocalEntry
-from nbsync.storage import install, rename
+from nbsync.storage import rename
 from nbsync.storage.folders import InTheWay
-from nbsync.storage.install import Installer, Twin
+from nbsync.storage.install import Installer
 from nbsync.storage.room import Room
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty LOCAL."""
-    root = tmp_path / "local"
-    root.mkdir()
-    return root
-
-
-@pytest.fixture
-def room(root: Path) -> Iterator[Room]:
-    """Its room."""
-    room = Room(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
-    yield room
-    room.close()
-
-
-@pytest.fixture
-def installer(room: Room) -> Iterator[Installer]:
-    """One worker's installer."""
-    installer = Installer(room)
-    yield installer
-    installer.close()
-
-
-def staged(room: Room, content: bytes = b"new") -> str:
-    path = Path(room.stage) / "1-0"
-    path.write_bytes(content)
-    os.utime(path, ns=(1, 123_456_789))
-    return str(path)
-
-
-def entry(root: Path, path: str) -> LocalEntry:
-    at = os.lstat(root / path)
-    return LocalEntry(path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
-
-
-def trash(room: Room) -> dict[str, bytes]:
-    found = Path(room.trash)
-    return {path.relative_to(found).as_posix(): path.read_bytes() for path in found.rglob("*") if path.is_file()}
+from tests.unit.storage.local import before, entry, every_trash, staged, trash
 
 
 def test_into_new_folders(root: Path, room: Room, installer: Installer) -> None:
@@ -112,21 +69,6 @@ def test_there_is_a_file_at_every_moment(
 
     assert set(seen) <= {b"old", b"new"}
     assert ((root / "f").read_bytes(), trash(room)) == (b"new", {"f": b"old"})
-
-
-def before(
-    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, do: Callable[[], object], *, times: int = 99
-) -> None:
-    """Do something at each of the first `times` calls of `module.name`, just before it."""
-    real, calls = getattr(module, name), []
-
-    def call(*words: Any, **more: Any) -> Any:
-        calls.append(name)
-        if len(calls) <= times:
-            do()
-        return real(*words, **more)
-
-    monkeypatch.setattr(module, name, call)
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
@@ -245,11 +187,6 @@ def test_delete_of_what_changed(root: Path, room: Room, installer: Installer) ->
     assert ((root / "f").read_bytes(), trash(room)) == (b"edited", {})
 
 
-def every_trash(root: Path) -> dict[str, bytes]:
-    home = root / ".nbsync/trash"
-    return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
-
-
 def test_trash_never_overwrites_itself(root: Path, installer: Installer) -> None:
     """Nor makes names up: each layer has real ones."""
     for content in (b"1", b"2", b"3"):
@@ -259,154 +196,6 @@ def test_trash_never_overwrites_itself(root: Path, installer: Installer) -> None
     (root / "f/x").write_bytes(b"4")
     assert installer.to_trash("f/x")
     assert every_trash(root) == {"run/f": b"1", "run.2/f": b"2", "run.3/f": b"3", "run.4/f/x": b"4"}
-
-
-# ---- an editor saves between our look and our change --------------------------------------------------
-
-
-def saved(root: Path, how: str) -> Callable[[], None]:
-    """An editor's save of `f`, in the file or by a rename as most do."""
-
-    def save() -> None:
-        target = root / ("f" if how == "in place" else "other")
-        target.write_bytes(b"an hour of work")
-        if how == "by rename":
-            target.rename(root / "f")
-
-    return save
-
-
-@pytest.mark.parametrize("how", ["in place", "by rename"])
-@pytest.mark.parametrize("keep_old", [False, True])
-def test_save_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str, keep_old: bool
-) -> None:
-    (root / "f").write_bytes(b"old")
-    expected = entry(root, "f")
-    before(monkeypatch, rename, "exchange", saved(root, how))
-
-    installer.install(staged(room), "f", expected, keep_old=keep_old)
-
-    assert (root / "f").read_bytes() == b"new"
-    assert b"an hour of work" in every_trash(root).values()
-    assert {path.partition("/")[2] for path in every_trash(root)} == {"f"}
-    assert os.listdir(room.stage) == []
-
-
-@pytest.mark.parametrize("can_exchange", [True, False])
-def test_file_made_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
-) -> None:
-    if not can_exchange:
-        monkeypatch.setattr(rename, "_call", None)
-    before(monkeypatch, rename, "into_nothing", saved(root, "by rename"), times=1)
-
-    installer.install(staged(room), "f", None, keep_old=False)
-
-    assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"an hour of work"})
-
-
-def test_folder_made_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before(monkeypatch, rename, "into_nothing", lambda: (root / "f").mkdir(), times=1)
-    with pytest.raises(IsADirectoryError):
-        installer.install(staged(room), "f", None, keep_old=False)
-
-
-def test_file_gone_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "f").write_bytes(b"old")
-    before(monkeypatch, rename, "exchange", lambda: (root / "f").unlink())
-    installer.install(staged(room), "f", entry(root, "f"), keep_old=False)
-    assert (root / "f").read_bytes() == b"new"
-
-
-@pytest.mark.parametrize("how", ["in place", "by rename"])
-def test_save_at_the_moment_of_the_delete(
-    root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    """What was moved is looked at, and given back."""
-    (root / "f").write_bytes(b"old")
-    expected = entry(root, "f")
-    before(monkeypatch, rename, "into_nothing", saved(root, how), times=1)
-
-    assert not installer.delete("f", expected)
-    installer.close()
-
-    assert ((root / "f").read_bytes(), every_trash(root)) == (b"an hour of work", {})
-
-
-def test_save_twice_around_the_delete(root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second save has the name: the first is in the trash."""
-    (root / "f").write_bytes(b"old")
-    expected = entry(root, "f")
-    saves = iter([b"first", b"second"])
-    before(monkeypatch, rename, "into_nothing", lambda: (root / "f").write_bytes(next(saves)), times=2)
-
-    assert not installer.delete("f", expected)
-    assert ((root / "f").read_bytes(), every_trash(root)) == (b"second", {"run/f": b"first"})
-
-
-@pytest.mark.parametrize("how", ["folder", "file"])
-def test_what_is_in_the_way_changes_at_the_moment_of_its_move(
-    root: Path, installer: Installer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
-) -> None:
-    """A link that has come into its place is the user's: it is given back, not moved."""
-    (root / "f").mkdir() if how == "folder" else (root / "f").write_bytes(b"old")
-
-    def becomes_a_link() -> None:
-        (root / "f").rename(tmp_path / "away")
-        (root / "f").symlink_to(tmp_path)
-
-    before(monkeypatch, rename, "into_nothing", becomes_a_link, times=1)
-    movable = stat.S_ISDIR if how == "folder" else stat.S_ISREG
-
-    assert not installer.to_trash("f", movable=movable)
-    assert ((root / "f").readlink(), every_trash(root)) == (tmp_path, {})
-
-
-def test_twin_that_appears_is_not_overwritten(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a file system that ignores case: the file is there under another spelling."""
-    (root / "F").write_bytes(b"mine")
-    real = os.listdir
-    monkeypatch.setattr(install.os, "listdir", lambda fd: ["f" if name == "F" else name for name in real(fd)])
-    with pytest.raises(Twin, match="f"):
-        installer.install(staged(room), "F", None, keep_old=False)
-    assert (root / "F").read_bytes() == b"mine"
-
-
-def test_disk_full_while_it_goes_to_the_trash(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then it is not touched; when there is room again, all is as if nothing had been."""
-    (root / "f").write_bytes(b"old")
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(rename.os, "link", full)
-        with pytest.raises(OSError, match="No space"):
-            installer.install(staged(room), "f", None, keep_old=True)
-    assert ((root / "f").read_bytes(), every_trash(root)) == (b"old", {})
-    installer.install(staged(room), "f", None, keep_old=True)
-    assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"old"})
-
-
-def test_a_cold_install_is_two_calls(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Into a folder that is open already: one rename, one look at what is there now."""
-    installer.install(staged(room), "d/f", None, keep_old=False)
-    file, calls = staged(room), []
-    for module, name in ((rename, "_call"), *((os, n) for n in ("stat", "open", "link", "unlink", "rename", "chmod"))):
-        before(monkeypatch, module, name, lambda name=name: calls.append(name))  # type: ignore[misc]
-    installer.install(file, "d/g", None, keep_old=False)
-    assert calls == ["_call", "stat"]
 
 
 def test_another_file_system_below(
