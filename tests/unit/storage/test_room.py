@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -88,6 +89,38 @@ def test_lock_dies_with_its_process(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, cwd=Path(__file__).parents[3])
     assert done.returncode == -9
     opened(root).close()
+
+
+def test_file_system_without_locks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is refused in a line, at once."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with pytest.raises(LocalError, match=r"lock: this file system has no locks.*choose another LOCAL"):
+        opened(root)
+
+
+def test_deep_trash_goes(root: Path) -> None:
+    """However deep, and with a folder that is closed to its owner; a young run stays."""
+    room = opened(root)
+    home = root / ".nbsync/trash"
+    (home / "young").mkdir(parents=True)
+    (home / "old").mkdir()
+    fd = os.open(home / "old", os.O_RDONLY)
+    for _ in range(400):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.fchmod(fd, 0o500)
+    os.close(fd)
+    os.utime(home / "old", (1, 1))
+    room.purge_trash(8 * 86_400)
+    assert os.listdir(home) == ["young"]
+    room.close()
 
 
 def test_trash_of_a_week_ago_goes(root: Path) -> None:

@@ -11,8 +11,11 @@ import pytest
 
 from nbsync.errors import LocalError
 from nbsync.storage import room as module
+from nbsync.storage import trash
 from nbsync.storage.install import Installer
+from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room, find_place, holds_work
+from tests.unit.storage.local import staged
 
 
 @pytest.fixture
@@ -188,6 +191,54 @@ def test_a_real_mount_below_local(root: Path, mounted: Path) -> None:
     assert [os.listdir(stage) for stage in mounted.glob(".nbsync/stage-*")] == [[]]
     assert not (root.parent / ".nbsync").exists()
     installer.close()
+    room.close()
+
+
+def test_trash_of_a_real_mount_below_local(root: Path, mounted: Path) -> None:
+    """It stays on the mount, by a rename; the summary counts it, undo finds it there, and its week ends too."""
+    (mounted / "sub").mkdir()
+    for path, content in (("sub/f", b"old"), ("sub/gone", b"gone")):
+        (mounted / path).write_bytes(content)
+    room = Room(str(root), str(root / ".nbsync"), "2026-11-24T200401Z-000000000-1", wait=lambda _: True)
+    installer = Installer(room)
+    installer.install(staged(room), "m/sub/f", None, keep_old=True)
+    assert installer.to_trash("m/sub/gone")
+    installer.close()
+    assert room.trash_summary()[:2] == (2, 7)
+    room.close()
+
+    again = Room(str(root), str(root / ".nbsync"), "2026-11-24T200402Z-000000000-1", wait=lambda _: True)
+    with again.homes() as homes:
+        [run] = trash.newest_first(homes)
+        restorer = Restorer(again, "the run")
+        assert [str(outcome and outcome.status) for outcome in map(restorer.do, trash.items(homes, run))] == [
+            "miss"
+        ] * 2
+        restorer.close()
+    assert [(mounted / "sub" / name).read_bytes() for name in ("f", "gone")] == [b"old", b"gone"]
+    assert again.trash_summary()[:2] == (1, 3), "what was replaced"
+    again.purge_trash(1e10)
+    assert again.trash_summary() == (0, 0, 0, 0)
+    again.close()
+
+
+def test_purge_keeps_to_its_file_system(root: Path, tmp_path: Path) -> None:
+    """A folder that was moved with a mount in it."""
+    room = opened(root)
+    kept = root / ".nbsync/trash/old/folder/mount"
+    kept.mkdir(parents=True)
+    (kept.parent / "f").write_bytes(b"1")
+    (kept.parent / "closed").mkdir(mode=0o500)
+    done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(kept)], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("not allowed to mount")
+    try:
+        (kept / "precious").write_bytes(b"gold")
+        room.purge_trash(1e10)
+        assert (kept / "precious").read_bytes() == b"gold"
+        assert os.listdir(kept.parent) == ["mount"]
+    finally:
+        subprocess.run(["umount", "-l", str(kept)], check=True)
     room.close()
 
 
