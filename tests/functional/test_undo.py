@@ -1,0 +1,232 @@
+"""`undo` from every face: what the last sync replaced or deleted here comes back; scenario 17."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
+
+import nbsync
+from nbsync.errors import LocalError, LockedError, UsageError
+from nbsync.storage.room import Room
+from nbsync.ui import cli, magic
+from tests.functional.world import World, snapshot, visible
+
+Undo = Callable[[Path], dict[str, Any]]
+OLD_NS = 1_500_000_000_123_456_789
+
+
+@pytest.fixture
+def edited(world: World) -> World:
+    """A pull replaced an edit, and deleted a file and a folder's last file."""
+    world.fill_both("f", "kept", "d/gone", "gone")
+    world.write("f", b"an hour of work", mtime_ns=OLD_NS).chmod(0o750)
+    world.put("f", b"theirs")
+    world.put("new", b"new")
+    world.remove("d/gone", "gone")
+    world.pull(delete=True)
+    return world
+
+
+def in_python(local: Path) -> dict[str, Any]:
+    return nbsync.undo(local).to_dict()
+
+
+def in_shell(local: Path) -> dict[str, Any]:
+    with capture_output() as captured:
+        assert cli.main(["undo", str(local), "--json"]) == 0
+    document: dict[str, Any] = json.loads(captured.stdout)
+    return document
+
+
+def in_notebook(local: Path) -> dict[str, Any]:
+    with shell() as ip, capture_output():
+        return ip.run_cell(f"%s3sync undo {local}").result.to_dict()  # type: ignore[no-any-return]
+
+
+class shell:
+    """IPython with the extension loaded."""
+
+    def __enter__(self) -> Any:
+        InteractiveShell.clear_instance()
+        self._ip = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+        magic.load_ipython_extension(self._ip)
+        return self._ip
+
+    def __exit__(self, *_: object) -> None:
+        magic.unload_ipython_extension(self._ip)
+        InteractiveShell.clear_instance()
+
+
+@pytest.mark.parametrize("undo", [in_python, in_shell, in_notebook])
+def test_every_face(edited: World, undo: Undo) -> None:
+    after = edited.files()
+    document = undo(edited.local)
+
+    assert edited.files() == {**after, "f": b"an hour of work", "gone": b"gone", "d/gone": b"d/gone"}
+    at = (edited.local / "f").stat()
+    assert (at.st_mode & 0o7777, at.st_mtime_ns) == (0o750, OLD_NS)
+    assert (document["command"], document["remote"], document["local"], document["ok"]) == (
+        "undo", "", str(edited.local), True)  # fmt: skip
+    assert document["requests"] == {"list": 0, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
+    assert (document["counts"]["miss"], document["bytes"]) == (3, {"moved": 0, "saved": 0})
+    row = next(row for row in document["files"] if row["path"] == "f")
+    assert (row["action"], row["status"], row["evidence"], row["bytes"]) == ("none", "miss", "none", 15)
+    assert row["reason"].startswith("put back from the trash (replaced by the run of 20")
+    assert any("replaced or removed by this undo" in note for note in document["notes"])
+
+
+def test_undo_of_the_undo(edited: World) -> None:
+    after = visible(edited.local)
+    nbsync.undo(edited.local)
+    undone = visible(edited.local)
+    result = nbsync.undo(edited.local)
+    assert visible(edited.local) == after
+    assert {row.path: row.status for row in result} == {"f": "miss", "gone": "deleted", "d/gone": "deleted"}
+    nbsync.undo(edited.local)
+    assert visible(edited.local) == undone
+
+
+def test_what_the_next_sync_makes_of_it(edited: World) -> None:
+    """A pull sees an edit, and keeps it again; a push sees a change, and no conflict."""
+    nbsync.undo(edited.local)
+    plan = nbsync.plan("pull", edited.remote, edited.local)
+    assert plan["f"].reason == "content differs; what is here goes to the trash"
+
+    result = edited.push()
+    assert {row.path: row.status for row in result if row.status != "hit"} == {
+        "f": "miss", "gone": "miss", "d/gone": "miss"}  # fmt: skip
+    assert edited.get("f") == b"an hour of work"
+
+
+def test_a_pull_after_it_keeps_it_again(edited: World) -> None:
+    nbsync.undo(edited.local)
+    edited.pull()
+    assert (edited.read("f"), [content for path, content in edited.trash() if path == "f"]) == (
+        b"theirs", [b"an hour of work", b"theirs"])  # fmt: skip
+
+
+def test_dry_run_shows_and_changes_nothing(edited: World) -> None:
+    before = snapshot(edited.local)
+    result = nbsync.undo(edited.local, dry_run=True)
+    assert snapshot(edited.local) == before
+    assert {row.path: (row.action, row.status) for row in result} == dict.fromkeys(
+        ("f", "gone", "d/gone"), ("none", "planned"))  # fmt: skip
+    real = nbsync.undo(edited.local)
+    assert [(row.path, row.reason) for row in result] == [(row.path, row.reason) for row in real]
+    assert "planned" in repr(result)
+
+
+def test_a_second_undo_can_be_looked_at(edited: World) -> None:
+    nbsync.undo(edited.local)
+    actions = {row.path: row.action for row in nbsync.undo(edited.local, dry_run=True)}
+    assert actions == {"f": "none", "gone": "delete-local", "d/gone": "delete-local"}
+
+
+def test_nothing_to_undo(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the current directory, in which nothing is made; and in a folder that was only pulled into."""
+    world.local.mkdir()
+    monkeypatch.chdir(world.local)
+    assert cli.main(["undo"]) == 0
+    assert "nothing to undo" in capsys.readouterr().out
+    assert os.listdir(world.local) == []
+    world.put("f", b"1")
+    world.pull()
+    assert nbsync.undo().notes == ["nothing to undo: there is nothing in the trash of ."]
+    assert world.files() == {"f": b"1"}
+
+
+def test_no_such_directory(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="no such directory"):
+        nbsync.undo(tmp_path / "nope")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LocalError, match="not a directory"):
+        nbsync.undo(tmp_path / "file")
+    with pytest.raises(UsageError, match="LOCAL is on this machine"):
+        nbsync.undo("s3://bucket/prefix")
+    assert cli.main(["undo", str(tmp_path / "nope")]) == 2
+
+
+def test_what_cannot_be_put_back_is_a_failed_row(edited: World) -> None:
+    (edited.local / "gone").mkdir()
+    (edited.local / "gone/.nbsync").mkdir()
+
+    result = nbsync.undo(edited.local)
+
+    assert (result.exit_code, result["gone"].status, result["f"].status) == (1, "failed", "miss")
+    assert "it stays in the trash: " in (result["gone"].error or "")
+    assert Path((result["gone"].error or "").rpartition(": ")[2]).read_bytes() == b"gone"
+
+    (edited.local / "gone/.nbsync").rmdir()
+    (edited.local / "gone").rmdir()
+    again = result.retry()
+    assert {row.path: row.status for row in again} == {"gone": "miss"}
+    assert edited.read("gone") == b"gone"
+
+
+def test_a_folder_that_a_file_replaced(world: World) -> None:
+    world.fill_both("a/x", "a/y")
+    world.remove("a/x", "a/y")
+    world.put("a", b"a file now")
+    world.pull(delete=True)
+
+    nbsync.undo(world.local)
+    assert world.files() == {"a/x": b"a/x", "a/y": b"a/y"}
+    nbsync.undo(world.local)
+    assert world.files() == {"a": b"a file now"}
+
+
+def test_it_takes_the_lock(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbsync.storage.room.LOCK_WAIT_SECONDS", 0.0)
+    other = Room(str(edited.local), str(edited.local / ".nbsync"), "run", wait=lambda _: True)
+    before = edited.files()
+    with pytest.raises(LockedError):
+        nbsync.undo(edited.local)
+    other.close()
+    assert edited.files() == before
+
+
+def test_no_s3_library_and_no_request(edited: World) -> None:
+    """Nor any setting of AWS: it works without a network."""
+    code = f"""if True:
+        import sys, nbsync
+        result = nbsync.undo({str(edited.local)!r})
+        print(result.counts["miss"], {{"boto3", "botocore", "awscrt", "IPython"}} & set(sys.modules))"""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env, cwd=root)
+    assert (done.stdout, done.stderr) == ("3 set()\n", "")
+
+
+@pytest.fixture
+def _days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBSYNC_TRASH_DAYS", "0.5")
+
+
+@pytest.mark.usefixtures("_days")
+def test_how_long_the_trash_is_kept(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    [run] = (edited.local / ".nbsync/trash").iterdir()
+    then = run.stat().st_mtime - 13 * 3600
+    os.utime(run, (then, then))
+    edited.write("f", b"another")
+    notes = edited.run("pull").notes
+    assert any("kept for 0.5 days" in note for note in notes)
+    assert edited.trash() == [("f", b"another")]
+    monkeypatch.setenv("NBSYNC_TRASH_DAYS", "a week")
+    assert "NBSYNC_TRASH_DAYS is a number of days" in str(edited.run("pull").error)
+
+
+def test_the_size_of_all_trash_is_shown(edited: World) -> None:
+    edited.write("f", b"more")
+    [note] = [note for note in edited.run("pull").notes if "trash" in note]
+    assert note.startswith("1 local file (4 bytes), replaced or deleted by this run, kept for 7 days")
+    assert note.endswith("; in the trash by now: 4 local files (29 bytes)")
