@@ -120,7 +120,7 @@ class SyncResult:
         first = next(iter(self.problems), None)
         rest = f"; {len(self.problems)} problems in all" if len(self.problems) > 1 else ""
         text = f"{first.path}: {first.message}" if first else "some files did not arrive"
-        raise SyncProblems(f"{self.command} {self.remote}: {text}{rest}")
+        raise SyncProblems(f"{self.command} {self.remote or self.local}: {text}{rest}")
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON document, as a dict of plain values."""

@@ -63,7 +63,7 @@ class Undo:
             result.error = error
         except OSError as error:
             result.error = LocalError(f"{self.local}: {error.strerror}", "Check the folder and the disk")
-        if self._cancel.is_set() and result.error is None:
+        if self._cancel.is_set():
             result.error = _interrupted()
         result.bytes["moved"] = 0  # nothing travelled
         result.files.sort(key=lambda row: row.path)
@@ -94,7 +94,7 @@ class Undo:
         if self.result.dry_run:
             with homes_of(self.root) as homes:
                 self._show(*self._choose(homes))
-        elif not os.path.isdir(os.path.join(place, "stage")):
+        elif not os.path.lexists(place):
             self._show("", [])
         else:
             room = Room(self.root, place, run_name(self._now_ns()), wait=self._cancel.wait, on_wait=self._note_waiting)
@@ -123,9 +123,11 @@ class Undo:
 
     def _show(self, run: str, items: list[Item]) -> None:
         tally = Tally(self.result, self.board)
+        seen = set()
         for item in items:
-            if item.kind == "folder":
+            if item.kind == "folder" or item.path in seen:
                 continue
+            seen.add(item.path)
             there = os.path.lexists(os.path.join(self.root, item.path))
             if item.kind == "absent":
                 verb, reason = Verb.DELETE_LOCAL, f"to the trash (nothing was here before {_words(run)})"
@@ -147,6 +149,9 @@ class Undo:
         finally:
             restorer.close()
         self._note_nothing(run)
+        if restorer.earlier:
+            what = "1 file stays" if restorer.earlier == 1 else f"{restorer.earlier:,} files stay"
+            self.result.notes.append(f"{what} in the trash: what stood in the place later is back there")
         trashed = trash_note(room, "replaced or removed by this undo")
         self.result.notes += [trashed] if trashed else []
 

@@ -30,13 +30,13 @@ class Tree:
         kept: how many to keep open.
 
     Attributes:
-        made: the relative paths of the folders that were made.
+        made: set to a list, it gets the relative paths of the folders that are made.
     """
 
     def __init__(self, root: str | int, *, make: bool = True, kept: int = 4) -> None:
         self._root, self._make, self._kept = root, make, kept
         self._open: OrderedDict[str, int] = OrderedDict()
-        self.made: list[str] = []
+        self.made: list[str] | None = None
 
     def folder(self, path: str) -> int:
         """The open folder at `path`; empty for the root. It stays open for this call's caller, not for long.
@@ -74,7 +74,8 @@ class Tree:
                 raise
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=fd)
-            self.made.append(at)
+            if self.made is not None:
+                self.made.append(at)
         return os.open(name, FOLDER, dir_fd=fd)
 
     def remove_empty(self, path: str) -> None:

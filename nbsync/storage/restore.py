@@ -27,11 +27,16 @@ class Restorer:
     Args:
         room: of LOCAL, locked; its run is the undo's own.
         what: which run it was, in words.
+
+    Attributes:
+        earlier: how many files stay in the trash, because something that stood in their place later is back there.
     """
 
     def __init__(self, room: Room, what: str) -> None:
         self._room, self._what = room, what
+        self.earlier = 0
         self._installer = Installer(room)
+        self._made = self._installer.tree.made = []
         self._sources: dict[int, Tree] = {}
         self._put: set[str] = set()  # paths put back, ...
         self._above: set[str] = set()  # ... and the folders that they are in
@@ -76,8 +81,8 @@ class Restorer:
 
     def _put_back(self, item: Item) -> Outcome | None:
         if self._clashes(item.path):
-            reason = "an earlier version, or what its folder replaced: stays in the trash"
-            return Outcome(item.path, Verb.NONE, Status.SKIPPED, reason, Evidence.NONE) if item.kind == "file" else None
+            self.earlier += item.kind == "file"
+            return None
         source = self._source(item)
         name = item.inner.rpartition("/")[2]
         at = os.stat(name, dir_fd=source, follow_symlinks=False)
@@ -125,9 +130,9 @@ class Restorer:
                 self._installer.to_trash(str(what))
         else:
             fd = tree.folder(folder)
-        for made in tree.made:
+        for made in self._made:
             self._modes.setdefault(made, self._folder_in_trash(item, made))
-        tree.made.clear()
+        self._made.clear()
         return fd
 
     def _folder_in_trash(self, item: Item, path: str) -> os.stat_result:

@@ -239,7 +239,10 @@ def holds_work(root: str) -> bool:
 
     What cannot be looked at counts as the user's.
     """
-    return _holds_files(os.path.join(root, OWN_ROOM, "trash")) or changed_since_sync(root, local_record(root))
+    with homes_of(root) as homes:
+        on_mounts = trash.summary([home for home in homes if home.prefix])[0]
+    own = _holds_files(os.path.join(root, OWN_ROOM, trash.TRASH))
+    return own or on_mounts > 0 or changed_since_sync(root, local_record(root))
 
 
 def write_gitignore(fd: int) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 import nbsync
+from nbsync.core.model import Outcome
+from nbsync.engine.undo import Undo
 from nbsync.errors import LocalError, LockedError, UsageError
+from nbsync.options import Call
+from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room
+from nbsync.storage.trash import Item
 from nbsync.ui import cli, magic
 from tests.functional.world import World, snapshot, visible
 
-Undo = Callable[[Path], dict[str, Any]]
+Face = Callable[[Path], dict[str, Any]]
 OLD_NS = 1_500_000_000_123_456_789
 
 
@@ -68,7 +74,7 @@ class shell:
 
 
 @pytest.mark.parametrize("undo", [in_python, in_shell, in_notebook])
-def test_every_face(edited: World, undo: Undo) -> None:
+def test_every_face(edited: World, undo: Face) -> None:
     after = edited.files()
     document = undo(edited.local)
 
@@ -183,6 +189,54 @@ def test_a_folder_that_a_file_replaced(world: World) -> None:
     assert world.files() == {"a/x": b"a/x", "a/y": b"a/y"}
     nbsync.undo(world.local)
     assert world.files() == {"a": b"a file now"}
+
+
+def test_two_versions_of_one_run(edited: World) -> None:
+    """The plan has one row a path, as the undo; the note says that there is an older one."""
+    [run] = (edited.local / ".nbsync/trash").iterdir()
+    layer = run.with_name(f"{run.name}.2")
+    layer.mkdir()
+    (layer / "f").write_bytes(b"saved during the run")
+    assert sorted(row.path for row in nbsync.undo(edited.local, dry_run=True)) == ["d/gone", "f", "gone"]
+
+    result = nbsync.undo(edited.local)
+
+    assert edited.read("f") == b"saved during the run"
+    assert "1 file stays in the trash: what stood in the place later is back there" in result.notes
+    assert (run / "f").read_bytes() == b"an hour of work"
+
+
+def test_local_that_is_a_link(edited: World) -> None:
+    link = edited.sandbox / "link"
+    link.symlink_to(edited.local)
+    assert nbsync.undo(link).counts["miss"] == 3
+    assert edited.read("f") == b"an hour of work"
+
+
+def test_a_room_that_is_a_link_is_refused(world: World, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    world.local.mkdir()
+    (world.local / ".nbsync").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LocalError, match="is a symbolic link"):
+        nbsync.undo(world.local)
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_stopped_on_the_way(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is back is back, the rest is in the trash, and `retry` does it."""
+    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    real = Restorer.do
+
+    def do(self: Restorer, item: Item) -> Outcome | None:
+        run.stop()
+        return real(self, item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "do", do)
+        result = run.execute()
+    assert (result.exit_code, result.counts["miss"], result.counts["cancelled"]) == (130, 1, 2)
+    assert result.retry().counts["miss"] == 2
+    assert (edited.read("f"), edited.read("gone"), edited.read("d/gone")) == (b"an hour of work", b"gone", b"d/gone")
 
 
 def test_it_takes_the_lock(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
