@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nbsync.storage import install, rename
+from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer, Twin
 from nbsync.storage.room import Room
 from tests.unit.storage.local import before, entry, every_trash, staged
@@ -160,3 +161,14 @@ def test_a_cold_install_is_two_calls(
         before(monkeypatch, module, name, lambda name=name: calls.append(name))  # type: ignore[misc]
     installer.install(file, "d/g", None, keep_old=False)
     assert calls == ["_call", "stat"]
+
+
+def test_folder_that_becomes_a_link_before_the_delete(root: Path, installer: Installer, tmp_path: Path) -> None:
+    (root / "d").mkdir()
+    (root / "d/f").write_bytes(b"old")
+    expected = entry(root, "d/f")
+    (root / "d").rename(tmp_path / "away")
+    (root / "d").symlink_to(tmp_path / "away")
+    with pytest.raises(InTheWay):
+        installer.delete("d/f", expected)
+    assert (tmp_path / "away/f").read_bytes() == b"old"

@@ -65,9 +65,9 @@ def test_short_dry_run() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--json", "no command. It is one of: pull, push, plan, ls, demo"),
+        ("--json", "no command. It is one of: pull, push, plan, undo, ls, demo"),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
-        ("verify a b", "unknown command 'verify'. It is one of: pull, push, plan, ls, demo"),
+        ("verify a b", "unknown command 'verify'. It is one of: pull, push, plan, undo, ls, demo"),
         ("pull", "pull needs REMOTE. It is: pull REMOTE [LOCAL]"),
         ("push data", "push needs REMOTE. It is: push LOCAL REMOTE"),
         ("ls a b", "ls does not take the word 'b'"),
@@ -176,7 +176,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
         parse(["--help"])
     text = asked.value.text
     assert all(page.does in text for page in PAGES.values())
-    assert not any(f"\n  {later} " in text for later in ("verify", "apply", "undo", "status", "run", "doctor", "jobs"))
+    assert not any(f"\n  {later} " in text for later in ("verify", "apply", "status", "run", "doctor", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)
     with pytest.raises(HelpRequested, match=r"^nbsync "):
