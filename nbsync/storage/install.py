@@ -126,8 +126,20 @@ class Installer:
         if _same_file(out, known, touched=kept):
             os.unlink(source, dir_fd=at)
         else:  # it was saved anew between our look and the exchange
-            self._keep(source, at, path)
+            self._keep_or_give_back(source, at, path, fd)
         return True
+
+    def _keep_or_give_back(self, source: str, at: int, path: str, fd: int) -> None:
+        """Move what came out of an exchange to the trash, or, if that fails, to its place again.
+
+        Raises:
+            OSError: it could not be kept, so all is as before the exchange.
+        """
+        try:
+            self._keep(source, at, path)
+        except BaseException:
+            rename.exchange(source, at, path.rpartition("/")[2], fd)
+            raise
 
     def _install_across(self, staged: str, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool) -> None:
         """`path` is on another file system mounted below LOCAL: stage again there, then rename."""

@@ -172,3 +172,21 @@ def test_folder_that_becomes_a_link_before_the_delete(root: Path, installer: Ins
     with pytest.raises(InTheWay):
         installer.delete("d/f", expected)
     assert (tmp_path / "away/f").read_bytes() == b"old"
+
+
+def test_disk_full_at_the_moment_of_a_save(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came out and cannot be kept is put in its place again: the caller removes what is in staging."""
+    (root / "f").write_bytes(b"old")
+    expected = entry(root, "f")
+    file, saves = staged(room), saved(root, "by rename")
+    before(monkeypatch, rename, "exchange", saves, times=1)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(rename, "into_nothing", full)
+    with pytest.raises(OSError, match="No space"):
+        installer.install(file, "f", expected, keep_old=False)
+    assert ((root / "f").read_bytes(), Path(file).read_bytes()) == (b"an hour of work", b"new")
