@@ -66,8 +66,7 @@ class Execution:
 
     def slow_down(self) -> None:
         """The service asked for less."""
-        if self.runner is not None:
-            self.runner.slow_down()
+        self._ctx.controller.slow_down()
 
     # ---- streaming ----------------------------------------------------------------------------------
 
@@ -84,7 +83,7 @@ class Execution:
 
     def _runs(self) -> dict[str, Any]:
         ctx = self._ctx
-        return {"jobs": ctx.options.jobs, "cancel": ctx.cancel, "abort": ctx.bucket.client.abort}
+        return {"controller": ctx.controller, "cancel": ctx.cancel, "abort": ctx.bucket.client.abort}
 
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
@@ -192,6 +191,7 @@ class _Need:
         disk = os.statvfs(place)
         # Some file systems count neither blocks nor files.
         self.free = disk.f_bavail * disk.f_frsize if disk.f_blocks else sys.maxsize
+        self.free += ctx.journal.held_bytes()
         self._block = disk.f_frsize or 1
         self._free_files = disk.f_favail if disk.f_files else None
         self._files = 0

@@ -29,7 +29,9 @@ from nbsync.storage.s3_errors import translate
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.twins import without_twins
 from nbsync.transfer.context import Context
+from nbsync.transfer.control import Controller
 from nbsync.transfer.headers import common_put_headers
+from nbsync.transfer.leftovers import clear_away
 from nbsync.transfer.limiter import Limiter
 from nbsync.wire.errors import Aborted, WireError
 
@@ -62,6 +64,7 @@ class Run:
         self.execution: Execution | None = None
         self._now_ns = now_ns
         self._stopped = False
+        self._changing = False  # the guards have answered, and the run may change something
         self._waited_for = ""  # another run's process
         self._bucket: Bucket | None = None
         self.result = SyncResult(
@@ -177,20 +180,26 @@ class Run:
         state = place.open_record(RemoteName(bucket.endpoint, self.location.bucket, prefix))
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
-            bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run, now_ns=self._now_ns
-        )
+            bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
+            now_ns=self._now_ns, controller=Controller(self.options.jobs), journal=place.open_journal(),
+            stopped=lambda: self._stopped,
+        )  # fmt: skip
         tally = Tally(self.result, self.board)
 
         def prepare() -> None:
             tally.state = place.prepare()
-            ctx.room = place.room
+            ctx.room, ctx.journal = place.room, place.open_journal()
+            self._changing = True
 
-        self.execution = Execution(ctx, self.direction, self.board, tally, prepare)
+        self.execution, complete = Execution(ctx, self.direction, self.board, tally, prepare), False
         try:
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
+            complete = True
         finally:
             self.result.notes += state.notes
             self._settle(place, tally)
+            if self._changing and (complete or self._stopped):
+                self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
 
     def _settle(self, place: Workplace, tally: Tally) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from nbsync.core.model import Direction
 from nbsync.errors import ConfigError, LocalError
 from nbsync.storage import database
+from nbsync.storage.journal import Journal, no_journal
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
 
@@ -73,6 +74,7 @@ class Workplace:
         self.room: Room | None = None
         self._remote: RemoteName | None = None
         self._state: State | None = None
+        self._journal: Journal | None = None
 
     def begin(self) -> None:
         """Take the lock, if there is a room to lock.
@@ -96,6 +98,13 @@ class Workplace:
         if gone:
             self._state.notes.append(f"{NO_RECORD}: the state database is gone, and is begun anew")
         return self._state
+
+    def open_journal(self) -> Journal:
+        """What earlier runs with this REMOTE left unfinished here; it keeps nothing while there is no room."""
+        assert self._remote is not None  # the record was opened before
+        if self._journal is None and self.room is not None:
+            self._journal = Journal(self.room.place, self._remote, now_ns=self._now_ns)
+        return self._journal or no_journal()
 
     def prepare(self) -> State | None:
         """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
@@ -137,12 +146,14 @@ class Workplace:
         return room
 
     def close(self) -> None:
-        """Give back the lock and the record."""
+        """Give back the lock, the record and the journal."""
+        if self._journal is not None:
+            self._journal.close()
         if self._state is not None:
             self._state.close()
         if self.room is not None:
             self.room.close()
-        self._state = self.room = None
+        self._state = self._journal = self.room = None
 
 
 def run_name(now_ns: int) -> str:

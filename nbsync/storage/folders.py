@@ -175,9 +175,9 @@ def lstat(name: str, fd: int) -> os.stat_result | None:
         return None
 
 
-def unlink_all(fd: int) -> None:
-    """Remove every file in an open folder; what cannot be removed stays."""
-    for name in os.listdir(fd):
+def unlink_all(fd: int, keep: frozenset[str] = frozenset()) -> None:
+    """Remove every file in an open folder but those to `keep`; what cannot be removed stays."""
+    for name in set(os.listdir(fd)) - keep:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=fd)
 

@@ -1,6 +1,7 @@
 """nbsync's own room, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers stage and install.
 
-Layout: `state.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a `.gitignore` that hides all of it.
+Layout: `state.sqlite3`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a
+`.gitignore` that hides all of it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import IO
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, trash
+from nbsync.storage import database, journal, trash
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -110,10 +111,10 @@ class Room:
         return file
 
     def _empty_stage(self, fd: int) -> None:
-        """What lies in staging is a killed run's: we hold the lock."""
+        """What lies in staging is a killed run's: we hold the lock. What can be taken up stays."""
         stage = open_own(self.stage, fd)
         try:
-            unlink_all(stage)
+            unlink_all(stage, journal.staged_names(self.place))
         finally:
             os.close(stage)
 
@@ -267,7 +268,7 @@ def _may_write(place: str) -> bool:
     """May we write into a folder, and, if it is a room, to what is in it?"""
     if not os.access(place, os.W_OK | os.X_OK):
         return False
-    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME))
+    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME, journal.NAME))
     return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from dataclasses import dataclass, field
 
 from nbsync.core.model import LocalEntry, Verb
 from nbsync.options import Options
+from nbsync.storage.journal import Journal, no_journal
 from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
+from nbsync.transfer.control import Controller
 from nbsync.transfer.limiter import Limiter
 from nbsync.transfer.outage import Outage
+from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
 
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 
@@ -38,11 +42,22 @@ class Context:
     sleep: Callable[[float], None] = time.sleep
     clearing: threading.Lock = field(default_factory=threading.Lock)  # held while a path is moved out of the way
     outage: Outage = field(default_factory=Outage)
+    controller: Controller = field(default_factory=Controller)
+    journal: Journal = field(default_factory=no_journal)
+    stopped: Callable[[], bool] | None = None  # by the user; by default, whenever it was cancelled
+    whole_only: bool = False  # the server answers no ranges: large objects come in one stream
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def cancelled(self) -> bool:
         """Was the run told to stop?"""
         return self.cancel.is_set()
+
+    def may_keep(self, error: BaseException) -> bool:
+        """May what `error` left unfinished be kept for the next run? Not if the user stopped this one."""
+        stopped = self.cancelled() if self.stopped is None else self.stopped()
+        if isinstance(error, ServiceError):
+            return not stopped and error.retryable
+        return not stopped and isinstance(error, ConnectionLost | Aborted | InterruptedError)
 
     def local_path(self, path: str) -> str:
         """Where the relative `path` is on this machine."""
@@ -52,6 +67,10 @@ class Context:
         """A new name in staging. Only for runs that write."""
         assert self.room is not None
         return os.path.join(self.room.stage, f"{os.getpid()}-{next(self._numbers)}")
+
+    def lasting_staging(self) -> str:
+        """A new name in staging that no later run takes for its own."""
+        return f"{self.staging()}-{secrets.token_hex(8)}"
 
     def on_sent(self, slot: Slot) -> Callable[[int], None]:
         """For each piece of a body that went out: shows it, and holds the next one back for --bandwidth."""
@@ -79,16 +98,18 @@ class Context:
 
 
 class Slot:
-    """What one worker is doing, for the progress display: written by that worker, read by anyone."""
+    """What one worker is doing, for the progress display: written by it and who helps it, read by anyone."""
 
-    __slots__ = ("done", "moved", "path", "size", "verb")
+    __slots__ = ("_lock", "done", "kept", "moved", "path", "size", "verb")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.path = ""
         self.verb = Verb.NONE
         self.done = 0
         self.size = 0
         self.moved = 0  # bytes on the wire, in all
+        self.kept = 0  # bytes that an earlier run had brought, in all
 
     def begin(self, path: str, verb: Verb, size: int) -> None:
         """A file starts."""
@@ -97,8 +118,15 @@ class Slot:
 
     def add(self, count: int) -> None:
         """`count` more bytes of it travelled (negative: they have to travel again)."""
-        self.done += count
-        self.moved += count
+        with self._lock:
+            self.done += count
+            self.moved += count
+
+    def keep(self, count: int) -> None:
+        """`count` bytes of it need not travel: an earlier run had brought them (negative: they have to, after all)."""
+        with self._lock:
+            self.done += count
+            self.kept += count
 
     def end(self) -> None:
         """The file is done."""

@@ -4,46 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import NamedTuple
 
 from nbsync.core.identity import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
-from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import MiB
 from nbsync.storage.digest import Hasher
-from nbsync.transfer import compare
+from nbsync.transfer.arrival import Judge, Staged
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.headers import MTIME, parse_mtime, recorded_md5
-from nbsync.transfer.proof import Corrupted, prove
+from nbsync.transfer.headers import MTIME, parse_mtime
+from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
 from nbsync.wire.errors import ServiceError
-from nbsync.wire.reader import Response, Sink
+from nbsync.wire.reader import Response
 
 SMALL_BYTES = 128 * 1024  # received whole, then written in one call
-
-
-class Staged(NamedTuple):
-    """A checked file in staging. `verified` is False where the server gave nothing to check with."""
-
-    path: str
-    headers: dict[str, str]
-    content: str  # its digest's name, for the state
-    verified: bool
+RANGED_BYTES = 32 * MiB  # larger ones come in ranges
 
 
 def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
     """Fetch the object that was listed, and no other, into staging; its mtime is the object's.
 
+    A large one comes in ranges side by side, and what an earlier run has brought of it is taken up.
+
     Raises:
         ServiceError: 412 if it was replaced, 404 if it is gone; others as the service says.
         TransientError: it did not arrive, or not intact, in all tries. OSError: the disk.
     """
+    judge = Judge(ctx, remote)
+    staged = fetch_ranges(ctx, remote, slot, judge) if remote.size > RANGED_BYTES and not ctx.whole_only else None
+    if staged is None:
+        staged = _fetch_whole(ctx, remote, slot, judge)
+    mtime_ns = _mtime_ns(ctx, remote, staged.headers)
+    os.utime(staged.path, ns=(mtime_ns, mtime_ns))
+    return staged
+
+
+def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) -> Staged:
     path = ctx.staging()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        fetching = _Fetching(ctx, remote, slot, fd)
-        staged = ctx.bucket.retrying(fetching.attempt)
-        mtime_ns = _mtime_ns(ctx, remote, staged.headers)
-        os.utime(fd, ns=(mtime_ns, mtime_ns))
-        return staged._replace(path=path)
+        fetching = _Fetching(ctx, remote, slot, fd, judge)
+        return ctx.bucket.retrying(fetching.attempt)._replace(path=path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -61,11 +62,9 @@ def _mtime_ns(ctx: Context, remote: RemoteEntry, headers: dict[str, str]) -> int
 class _Fetching:
     """The attempts to fetch one object; a broken one is taken up where it broke off."""
 
-    def __init__(self, ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> None:
-        self._ctx, self._remote, self._slot, self._fd = ctx, remote, slot, fd
+    def __init__(self, ctx: Context, remote: RemoteEntry, slot: Slot, fd: int, judge: Judge) -> None:
+        self._ctx, self._remote, self._slot, self._fd, self._judge = ctx, remote, slot, fd, judge
         self._digest = next(iter(digests_to_try(remote, None)), MD5)
-        self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
-        self._times = 0
         self._restart()
 
     def _restart(self) -> None:
@@ -80,24 +79,23 @@ class _Fetching:
         return staged
 
     def _once(self) -> Staged | None:
-        """None if what came must come once more. That is no failure, and costs no retry."""
-        remote = self._remote
-        headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
-        headers["x-amz-checksum-mode"] = "ENABLED"
-        fetch_it = self._whole if remote.size <= SMALL_BYTES else self._pieces
+        """None if what came must come once more."""
+        headers = {**conditions(self._remote), "x-amz-checksum-mode": "ENABLED"}
+        fetch_it = self._whole if self._remote.size <= SMALL_BYTES else self._pieces
         try:
-            staged = self._checked(fetch_it(headers))
-        except Corrupted:
-            self._again()
+            answer = fetch_it(headers)
+            staged = self._judge.judge(answer.headers, self._digest, self._hasher.value(), self._fd)
+        except (Corrupted, ServiceError) as error:
+            if not (isinstance(error, ServiceError) and error.retryable):
+                self._again()
             raise
-        self._ctx.bucket.can.downloaded = True
         if staged is None:
             self._again()
         return staged
 
     def _whole(self, headers: dict[str, str]) -> Response:
         self._ctx.limiter.take(self._remote.size)
-        answer = self._get(headers)
+        answer = get_object(self._ctx, self._remote, headers)
         if len(answer.body) != self._remote.size:
             raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} that were listed")
         os.pwrite(self._fd, answer.body, 0)
@@ -112,24 +110,12 @@ class _Fetching:
         offset = self._done
         if offset:
             headers["range"] = f"bytes={offset}-"
-        answer = self._get(headers, self._take)
+        answer = get_object(self._ctx, self._remote, headers, self._take)
         if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             raise Corrupted("the server answered with another range than it was asked for")
         if self._done != self._remote.size:
             raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} that were listed")
         return answer
-
-    def _get(self, headers: dict[str, str], sink: Sink | None = None) -> Response:
-        try:
-            return self._ctx.bucket.client.request(
-                "GET", self._remote.key, query=self._remote.query, headers=headers, sink=sink
-            )
-        except ServiceError as error:
-            if error.status == 416:
-                raise Corrupted("the server has no such range of the object") from None
-            if error.status == 412:
-                self._ctx.bucket.can.refused_a_get()
-            raise
 
     def _take(self, piece: memoryview) -> None:
         self._ctx.limiter.take(len(piece))
@@ -137,10 +123,7 @@ class _Fetching:
             raise InterruptedError
         if self._done + len(piece) > self._remote.size:
             raise Corrupted(f"more bytes came than the {self._remote.size} that were listed")
-        view, offset = piece, self._done
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            view, offset = view[written:], offset + written
+        write_at(self._fd, piece, self._done)
         self._hasher.update(piece)
         self._done += len(piece)
         self._slot.add(len(piece))
@@ -150,42 +133,3 @@ class _Fetching:
         self._slot.add(-self._done)
         os.ftruncate(self._fd, 0)
         self._restart()
-
-    def _checked(self, answer: Response) -> Staged | None:
-        values = {self._digest: self._hasher.value()}
-        verified = prove(self._ctx, self._remote, answer.headers, values, self._fd)
-        if verified is None and not self._came_often(answer.headers, values[self._digest]):
-            return None
-        content = next(digest.name(value) for digest, value in values.items())
-        return Staged("", answer.headers, content, bool(verified))
-
-    def _came_often(self, headers: dict[str, str], value: str) -> bool:
-        """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
-
-        Twice is enough for parts that nobody told of; three times proves that ETags here are no MD5s.
-
-        Raises:
-            Corrupted: other bytes came than the time before, or the same although ETags here are MD5s.
-            ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
-        """
-        etag, can = self._remote.etag, self._ctx.bucket.can
-        came = headers.get("etag", "").strip().removeprefix("W/").strip('"')
-        if etag and came and came != etag:
-            self._again()
-            raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
-        like_md5 = looks_like_md5(etag)
-        no_digest = compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
-        if no_digest and not recorded_md5(headers):
-            return True
-        seen, self._seen = self._seen, value
-        if seen and seen != value:
-            self._times = 1
-            raise Corrupted("other bytes arrived each time, and the object's ETag confirms none of them")
-        self._times += 1
-        if no_digest:  # the uploader recorded another MD5: who comes twice is right
-            return self._times == 2
-        if self._times < (3 if like_md5 else 2):
-            return False
-        if like_md5 and not can.saw_other_etag():
-            raise Corrupted("what arrived does not have the object's MD5")
-        return True

@@ -1,4 +1,6 @@
-"""Multipart upload: parts side by side, each checked by the server; all or nothing. Worker threads.
+"""Multipart upload: parts side by side, each checked by the server; all or nothing, over two runs if need be.
+
+Runs in worker threads.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html.
 """
@@ -7,26 +9,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from nbsync.core.identity import MD5, Digest
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.storage.journal import Upload
+from nbsync.storage.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
-from nbsync.wire.errors import ServiceError, SourceChanged, TransientError, WireError, error_in_body
+from nbsync.transfer.team import Stopped, Team
+from nbsync.wire.errors import ServiceError, SourceChanged, WireError, error_in_body
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
 PART_BYTES = 16 * MiB
-SIDE_BY_SIDE = 4
 # An error in the body has no status of its own.
 _STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "PreconditionFailed": 412}
 
@@ -34,27 +37,126 @@ _STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "Precondit
 def upload_parts(
     ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
 ) -> Stored:
-    """The object made from the open file.
+    """The object made from the open file; what an earlier run has sent of it is taken up.
 
-    Raises: as upload.store. Whatever happens, no unfinished upload of ours is left behind, if the
-    service can still be reached.
+    Raises: as upload.store. An upload that fails is aborted, if the service can still be reached; one that
+    fails for want of a connection is kept for the next run, if there is a journal to tell it.
     """
-    part_size = part_size_for(local.size, PART_BYTES)
-    answer = ctx.bucket.request("POST", key, query=[("uploads", "")], headers=headers)
-    upload_id = _find(answer.body, "UploadId")
+    sending = _Sending(ctx, fd, local, key, headers, slot)
     try:
-        parts = list(layout(local.size, part_size))
-        sent = _side_by_side(lambda part: _put_part(ctx, fd, key, upload_id, part, slot), parts, ctx)
+        sent = sending.send()
         if not same_stat(os.fstat(fd), local):  # parts of two versions must not become an object
             raise FileChanged
         combined = combine_etag([digest for _, digest in sent])
-        done = _complete(ctx, key, upload_id, [etag for etag, _ in sent], condition, combined)
-    except BaseException:
-        _abort(ctx, key, upload_id)
+        done = _complete(ctx, key, sending.upload.upload_id, [etag for etag, _ in sent], condition, combined)
+    except BaseException as error:
+        sending.give_up(error)
         raise
+    ctx.journal.end_upload(sending.upload)
     if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
         done = _Done.by(ctx.bucket.request("HEAD", key))
-    return _checked(ctx, fd, local, key, done, Digest(part_size), combined)
+    return _checked(ctx, fd, local, key, done, Digest(sending.part_size), combined)
+
+
+class _Sending:
+    """The parts of one file on their way to one upload, which is an earlier run's or a new one."""
+
+    def __init__(self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> None:
+        self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, slot
+        self.part_size = part_size_for(local.size, PART_BYTES)
+        self._there: dict[int, tuple[str, bytes]] = {}
+        self._sent: dict[int, tuple[str, bytes]] = {}
+        self.upload = self._taken_up(headers) or self._begin(headers)
+
+    def send(self) -> list[tuple[str, bytes]]:
+        """The ETag and MD5 of every part in order, when the service has all of them."""
+        parts = list(layout(self._local.size, self.part_size))
+        self._team = Team(self._ctx.controller, self._put, parts)
+        self._team.run()
+        return [self._sent[part.number] for part in parts]
+
+    def give_up(self, error: BaseException) -> None:
+        """Leave nothing behind, or what the next run can take up."""
+        journal = self._ctx.journal
+        if journal.keeps(self.upload) and self._ctx.may_keep(error):
+            return
+        if _abort(self._ctx, self._key, self.upload.upload_id):
+            journal.end_upload(self.upload)
+        else:
+            journal.release(self.upload)
+
+    def _taken_up(self, headers: dict[str, str]) -> Upload | None:
+        """An earlier run's upload of this very file. Its parts are those that the service and the journal agree on."""
+        ctx, key = self._ctx, self._key
+        upload = ctx.journal.unfinished_upload(self._local, key, _digest(headers), self.part_size)
+        if upload is None:
+            return None
+        try:
+            held = list_parts(ctx.bucket.request, key, upload.upload_id)
+        except ServiceError:  # it is gone, or the server cannot say what it holds
+            ctx.journal.release(upload)
+            return None
+        lengths = {part.number: part.length for part in layout(self._local.size, self.part_size)}
+        for number, (etag, digest) in upload.parts.items():
+            if held.get(number) == (etag, lengths.get(number)):
+                self._there[number] = (etag, digest)
+        return upload
+
+    def _begin(self, headers: dict[str, str]) -> Upload:
+        """A new upload. It is in the journal before the service is asked, lest a kill leave it where nobody looks."""
+        ctx, asked = self._ctx, False
+        upload = ctx.journal.intend_upload(self._local, self._key, _digest(headers), self.part_size)
+
+        def ask() -> Response:
+            nonlocal asked
+            if asked:
+                ctx.journal.asked_again(upload)
+            asked = True
+            return ctx.bucket.client.request("POST", self._key, query=[("uploads", "")], headers=headers)
+
+        try:
+            upload_id = text_in(ctx.bucket.retrying(ask).body, "UploadId")
+        except BaseException as error:
+            if isinstance(error, ServiceError) and not error.retryable:
+                ctx.journal.end_upload(upload)  # it was refused
+            ctx.journal.release(upload)
+            raise
+        return ctx.journal.began(upload, upload_id)
+
+    def _put(self, part: Part) -> None:
+        """Send one part, unless the service has it."""
+        digest = _md5_of(self._ctx, self._fd, part.offset, part.length)
+        there = self._there.get(part.number)
+        if there is not None and there[1] == digest.digest():
+            self._slot.keep(part.length)
+        else:
+            there = (self._send_part(part, digest), digest.digest())
+            self._ctx.journal.sent(self.upload, part.number, *there)
+            self._ctx.outage.passed()
+        self._sent[part.number] = there
+
+    def _send_part(self, part: Part, digest: Any) -> str:
+        """The ETag that the service gives to the part."""
+        ctx, body = self._ctx, FileSlice(self._fd, part.offset, part.length)
+        headers = {"content-md5": base64.b64encode(digest.digest()).decode()}
+        query = [("partNumber", str(part.number)), ("uploadId", self.upload.upload_id)]
+
+        def attempt() -> str:
+            if self._team.over:
+                raise Stopped
+            sent = ctx.on_sent(self._slot)
+            answer = ctx.bucket.client.request("PUT", self._key, query=query, headers=headers, body=body, on_sent=sent)
+            return answer.headers.get("etag", "").strip('"')
+
+        try:
+            return ctx.bucket.retrying(attempt)
+        except SourceChanged:
+            raise FileChanged from None
+
+
+def _digest(headers: Mapping[str, str]) -> str:
+    """A name for what an upload was asked for with, which cannot be read back from it."""
+    return hashlib.sha256(repr(sorted(headers.items())).encode()).hexdigest()
 
 
 class _Done(NamedTuple):
@@ -98,23 +200,6 @@ def _md5_of(ctx: Context, fd: int, offset: int, length: int) -> Any:
     return digest
 
 
-def _put_part(ctx: Context, fd: int, key: str, upload_id: str, part: Part, slot: Slot) -> tuple[str, bytes]:
-    digest = _md5_of(ctx, fd, part.offset, part.length)
-    headers = {"content-md5": base64.b64encode(digest.digest()).decode()}
-    query = [("partNumber", str(part.number)), ("uploadId", upload_id)]
-    body = FileSlice(fd, part.offset, part.length)
-
-    def attempt() -> str:
-        sent = ctx.on_sent(slot)
-        answer = ctx.bucket.client.request("PUT", key, query=query, headers=headers, body=body, on_sent=sent)
-        return answer.headers.get("etag", "").strip('"')
-
-    try:
-        return ctx.bucket.retrying(attempt), digest.digest()
-    except SourceChanged:
-        raise FileChanged from None
-
-
 def _complete(
     ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str], combined: str
 ) -> _Done:
@@ -132,7 +217,7 @@ def _complete(
         if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
             raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
         ctx.bucket.can.completed = True
-        return _Done(_find(answer.body, "ETag").strip('"'), answer.headers)
+        return _Done(text_in(answer.body, "ETag").strip('"'), answer.headers)
 
     try:
         return conditionally(ctx, key, condition, attempt, look=not ctx.bucket.can.conditional_complete)
@@ -145,48 +230,13 @@ def _complete(
         raise
 
 
-def _abort(ctx: Context, key: str, upload_id: str) -> None:
-    """Leave nothing behind. After a cancel the run's own client is closed, so this takes another."""
+def _abort(ctx: Context, key: str, upload_id: str) -> bool:
+    """Leave nothing behind; False if it may remain. After a cancel the run's client is closed: this takes another."""
     cleaner = ctx.bucket.cleaner()
-    with contextlib.suppress(WireError):
-        cleaner.request("DELETE", key, query=[("uploadId", upload_id)], kind="other")
-    cleaner.close()
-
-
-def _find(body: bytes, name: str) -> str:
     try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError:
-        raise TransientError("the server's answer is not readable XML") from None
-    return next((node.text or "" for node in root.iter() if node.tag.rpartition("}")[2] == name), "")
-
-
-def _side_by_side(
-    send: Callable[[Part], tuple[str, bytes]], parts: Sequence[Part], ctx: Context
-) -> list[tuple[str, bytes]]:
-    """`send` for every part, a few at a time; the first error ends it."""
-    todo = iter(parts)
-    results: dict[int, tuple[str, bytes]] = {}
-    errors: list[BaseException] = []
-    lock = threading.Lock()
-
-    def work() -> None:
-        while not errors:
-            with lock:
-                part = next(todo, None)
-            if part is None:
-                return
-            try:
-                results[part.number] = send(part)
-            except BaseException as error:
-                errors.append(error)
-
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(SIDE_BY_SIDE, len(parts)) - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[0]
-    return [results[part.number] for part in parts]
+        abort_upload(cleaner.request, key, upload_id)
+    except WireError:
+        return False
+    finally:
+        cleaner.close()
+    return True

@@ -11,8 +11,9 @@ from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
+from nbsync.transfer.arrival import Staged
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.download import Staged, fetch
+from nbsync.transfer.download import fetch
 from nbsync.wire.errors import ServiceError
 
 _LOOKS = 3  # how often an object that is replaced under us is looked at again

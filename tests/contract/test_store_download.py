@@ -12,8 +12,10 @@ from nbsync.core.model import Evidence, Status, Verb
 from nbsync.options import Options
 from nbsync.storage.install import Installer
 from nbsync.transfer import pulling
+from nbsync.transfer.arrival import Staged
 from nbsync.transfer.context import Context
-from nbsync.transfer.download import Corrupted, Staged, fetch
+from nbsync.transfer.download import fetch
+from nbsync.transfer.proof import Corrupted
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
 from tests.contract.store import OTHER_ETAG, KiB, MiB, Slot, Store, action, content, md5

@@ -1,0 +1,314 @@
+"""A large object in ranges side by side, into one staged file; kept in the journal, so that a kill costs little.
+
+The bytes go from the socket's buffer to their place in the file; whichever thread completes the front of it
+digests it there, out of the page cache, while others still fetch. Runs in worker threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+from nbsync.core.identity import MD5, Digest, digests_to_try
+from nbsync.core.model import RemoteEntry
+from nbsync.core.parts import MiB, Part, layout
+from nbsync.storage.digest import PIECE_BYTES, Hasher
+from nbsync.storage.journal import Download
+from nbsync.transfer.arrival import Judge, Staged
+from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.team import Stopped, Team
+from nbsync.wire.errors import Aborted, ServiceError, WireError
+from nbsync.wire.reader import Response, Sink
+
+RANGE_BYTES, MAX_RANGE_BYTES = 8 * MiB, 16 * MiB
+_RANGES = 64  # so many, if they need not be larger than that
+
+
+class RangeIgnored(Exception):
+    """The server does not answer a range as it should: the object has to come in one stream."""
+
+
+def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) -> Staged | None:
+    """The object that was listed in staging, or None where the server answers no ranges (then it knows from now on).
+
+    Raises: as download.fetch. What came of it is kept for the next run if it failed for want of a connection.
+    """
+    assert ctx.room is not None  # something is written
+    download = ctx.journal.take_up(remote) or _begin(ctx, remote)
+    path = os.path.join(ctx.room.stage, download.staged)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            os.ftruncate(fd, remote.size)
+            staged = _Ranges(ctx, remote, slot, judge, fd, download).fetch()._replace(path=path)
+        finally:
+            os.close(fd)
+    except RangeIgnored:
+        ctx.whole_only = True
+        _drop(ctx, download, path)
+        return None
+    except BaseException as error:
+        if not (download.id and ctx.may_keep(error)):
+            _drop(ctx, download, path)
+        raise
+    ctx.journal.end_download(download)
+    return staged
+
+
+def _begin(ctx: Context, remote: RemoteEntry) -> Download:
+    size = -(-remote.size // _RANGES // MiB) * MiB
+    name = os.path.basename(ctx.lasting_staging())
+    return ctx.journal.begin_download(remote, name, min(max(size, RANGE_BYTES), MAX_RANGE_BYTES))
+
+
+def _drop(ctx: Context, download: Download, path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    ctx.journal.end_download(download)
+
+
+class _Ranges:
+    """The ranges of one object on their way into an open file."""
+
+    def __init__(
+        self, ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, fd: int, download: Download
+    ) -> None:
+        self._ctx, self._remote, self._slot, self._judge, self._fd = ctx, remote, slot, judge, fd
+        self._download = download
+        self._parts = list(layout(remote.size, download.range_bytes))
+        self._digest = next(iter(digests_to_try(remote, None)), MD5)
+        self._taken_up = {part.number for part in self._parts} & download.ranges  # an earlier run's
+        self._there = set(self._taken_up)
+        self._kept = sum(part.length for part in self._parts if part.number in self._taken_up)
+        slot.keep(self._kept)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._front = _Front(self._fd, self._parts, self._digest, self._there, self._ctx.cancelled)
+        self._headers: dict[str, str] = {}
+        self._etags: set[str] = set()
+
+    def fetch(self) -> Staged:
+        """All of it, proven.
+
+        Raises: as fetch_ranges; RangeIgnored.
+        """
+        try:
+            outcome = self._ctx.bucket.retrying(self._attempt)
+            if isinstance(outcome, WireError):
+                raise outcome
+        except BaseException:
+            self.take_back()
+            raise
+        return outcome
+
+    def _attempt(self) -> Staged | WireError:
+        """The file; or the error of a range, which has had all its tries: it is not to be tried again as a whole."""
+        while True:
+            try:
+                self._fill()
+                staged = self._proven()
+            except Corrupted:
+                self._again()
+                raise
+            except Aborted:
+                raise
+            except WireError as error:
+                return error
+            # What another process left may not have reached the disk before the power failed: only proof will do.
+            if staged is not None and (staged.verified or not self._taken_up):
+                return staged
+            self._again()
+
+    def _fill(self) -> None:
+        todo = [part for part in self._parts if part.number not in self._there]
+        self._team = Team(self._ctx.controller, self._fetch, todo)
+        self._team.run()
+        self._front.finish()
+
+    def _proven(self) -> Staged | None:
+        if len(self._etags) > 1:
+            raise Corrupted("the object was replaced while it was fetched")
+        value = self._front.value()
+        headers = self._headers
+        if not headers or value != self._remote.etag.lower():
+            headers = self._asked()
+        return self._judge.judge(headers, self._digest, value, self._fd)
+
+    def _asked(self) -> dict[str, str]:
+        """What a GET of the whole would have told of the object: a range's answer has no checksum of the whole."""
+        headers = {**conditions(self._remote), "x-amz-checksum-mode": "ENABLED"}
+        try:
+            return self._ctx.bucket.request("HEAD", self._remote.key, query=self._remote.query, headers=headers).headers
+        except ServiceError as error:
+            if error.status in (404, 412):
+                raise
+            return self._headers
+
+    def _again(self) -> None:
+        """Begin from the first byte."""
+        self.take_back()
+        self._ctx.journal.restart(self._download)
+        self._restart()
+
+    def take_back(self) -> None:
+        """Nothing of what came counts."""
+        self._slot.add(self._kept - sum(part.length for part in self._parts if part.number in self._there))
+        self._slot.keep(-self._kept)
+        self._kept = 0
+        self._taken_up, self._there = set(), set()
+
+    def _fetch(self, part: Part) -> None:
+        """One range, tried again by itself; what already came of it is kept."""
+        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, lambda: self._team.over)
+        try:
+            answer = self._ctx.bucket.retrying(one.attempt)
+        except BaseException:
+            one.take_back()
+            raise
+        headers = {name: value for name, value in answer.headers.items() if not name.startswith("x-amz-checksum")}
+        self._headers = headers
+        self._etags.add(headers.get("etag", ""))
+        self._there.add(part.number)
+        self._ctx.journal.arrived(self._download, part.number)
+        self._ctx.outage.passed()
+        self._front.arrived(part.number)
+
+
+class _Range:
+    """The attempts to fetch one range."""
+
+    def __init__(
+        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, over: Callable[[], bool]
+    ) -> None:
+        self._ctx, self._remote, self._part, self._fd, self._slot, self._over = ctx, remote, part, fd, slot, over
+        self._done = 0
+
+    def attempt(self) -> Response:
+        """One GET of what is missing.
+
+        Raises:
+            RangeIgnored: the answer is no such range. Stopped: nobody wants it any more. Others as get_object.
+        """
+        if self._over():
+            raise Stopped
+        part = self._part
+        if self._done >= part.length:  # all of it came, and then the connection broke
+            self.take_back()
+        asked = f"{part.offset + self._done}-{part.offset + part.length - 1}"
+        try:
+            answer = get_object(
+                self._ctx, self._remote, {**conditions(self._remote), "range": f"bytes={asked}"}, self._take
+            )
+        except Corrupted:
+            raise RangeIgnored from None
+        told = answer.headers.get("content-range", "")
+        if answer.status != 206 or not told.startswith(f"bytes {asked}/") or self._done != part.length:
+            raise RangeIgnored
+        return answer
+
+    def _take(self, piece: memoryview) -> None:
+        self._ctx.limiter.take(len(piece))
+        if self._ctx.cancelled():
+            raise InterruptedError
+        if self._over():
+            raise Stopped
+        if self._done + len(piece) > self._part.length:
+            raise RangeIgnored
+        write_at(self._fd, piece, self._part.offset + self._done)
+        self._done += len(piece)
+        self._slot.add(len(piece))
+
+    def take_back(self) -> None:
+        """What came of it does not count."""
+        self._slot.add(-self._done)
+        self._done = 0
+
+
+class _Front:
+    """Digests the file from its first byte as far as it is there without a gap; one thread at a time.
+
+    Args:
+        there: the numbers of the parts that are there already; also those that are added without a call.
+    """
+
+    def __init__(
+        self, fd: int, parts: Sequence[Part], digest: Digest, there: set[int], cancelled: Callable[[], bool]
+    ) -> None:
+        self._fd, self._parts, self._cancelled = fd, parts, cancelled
+        self._there = set(there)
+        self._hasher = Hasher(digest)
+        self._next = 0  # how many parts are digested
+        self._busy = False
+        self._lock = threading.Lock()
+
+    def arrived(self, number: int) -> None:
+        """A part is there. Digests what now can be, unless another thread is at it, which then will.
+
+        Raises:
+            InterruptedError: cancelled. OSError.
+        """
+        with self._lock:
+            self._there.add(number)
+            if self._busy:
+                return
+            self._busy = True
+        self._digest()
+
+    def finish(self) -> None:
+        """Digest what is left, when nobody fetches any more. Raises: as arrived."""
+        self._busy = True
+        self._digest()
+
+    def value(self) -> str:
+        """The digest of the whole. Call once."""
+        return self._hasher.value()
+
+    def _digest(self) -> None:
+        while (part := self._following()) is not None:
+            for at in range(part.offset, part.offset + part.length, PIECE_BYTES):
+                if self._cancelled():
+                    raise InterruptedError
+                piece = os.pread(self._fd, min(PIECE_BYTES, part.offset + part.length - at), at)
+                self._hasher.update(memoryview(piece))
+            self._next += 1
+
+    def _following(self) -> Part | None:
+        """The next part to digest; None, and others may take over, if it is not there."""
+        with self._lock:
+            part = self._parts[self._next] if self._next < len(self._parts) else None
+            if part is not None and part.number in self._there:
+                return part
+            self._busy = False
+            return None
+
+
+def conditions(remote: RemoteEntry) -> dict[str, str]:
+    """The header by which the server makes sure that the object is the one that was listed."""
+    return {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+
+
+def get_object(ctx: Context, remote: RemoteEntry, headers: dict[str, str], sink: Sink | None = None) -> Response:
+    """One GET of exactly the object that was listed, or of a range of it; one attempt.
+
+    Raises:
+        Corrupted: it has no such range. ServiceError, TransientError: see wire.errors.
+    """
+    try:
+        return ctx.bucket.client.request("GET", remote.key, query=remote.query, headers=headers, sink=sink)
+    except ServiceError as error:
+        if error.status == 416:
+            raise Corrupted("the server has no such range of the object") from None
+        if error.status == 412:
+            ctx.bucket.can.refused_a_get()
+        raise
+
+
+def write_at(fd: int, piece: memoryview, offset: int) -> None:
+    """Write all of `piece` at `offset`."""
+    while piece:
+        written = os.pwrite(fd, piece, offset)
+        piece, offset = piece[written:], offset + written
