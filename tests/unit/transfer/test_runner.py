@@ -1,4 +1,4 @@
-"""The runner and its tuner, with workers and clocks that are fakes."""
+"""The runner, with workers that are fakes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from nbsync.core.model import Action, Evidence, Status, Verb
 from nbsync.transfer import runner as module
 from nbsync.transfer.context import Slot
-from nbsync.transfer.runner import MAX_WORKERS, START_WORKERS, Gate, Runner, Tuner
+from nbsync.transfer.control import MAX_WORKERS, Controller
+from nbsync.transfer.runner import Runner
 
 
 class Hands:
@@ -30,7 +31,7 @@ def action(path: str) -> Action:
 
 
 def runner(do: Callable[[Any, Action], Any], *, jobs: int = 0, make: Callable[[], Any] = Hands) -> Runner[Any]:
-    return Runner(make, do, jobs=jobs, cancel=threading.Event(), abort=lambda: None)
+    return Runner(make, do, controller=Controller(jobs), cancel=threading.Event(), abort=lambda: None)
 
 
 @pytest.mark.parametrize("jobs", [0, 1, 3, 50])
@@ -139,76 +140,3 @@ def test_nothing_to_do_starts_no_thread() -> None:
     here = runner(lambda _hands, one: one.path)
     assert list(here.finish()) == []
     assert here._threads == []
-
-
-class Fakes:
-    """A tuner with a clock, a processor and a rate that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = self.cpu = 0.0
-        self.gate = Gate(START_WORKERS)
-        self.tuner = Tuner(self.gate, now=lambda: self.now, cpu=lambda: self.cpu)
-
-    def interval(self, rate: float, *, busy: float = 0.1, waiting: int = 1000) -> int:
-        """One interval at `rate` files a second; the limit after it."""
-        self.now += 1.0
-        self.cpu += busy
-        self.tuner.done += int(rate)
-        self.tuner.tick(waiting)
-        return self.gate.limit
-
-
-def test_tuner_grows_while_that_helps() -> None:
-    fakes = Fakes()
-    assert [fakes.interval(rate) for rate in (100, 200, 400, 410, 400)] == [8, 16, 32, 32, 32]
-
-
-def test_tuner_has_a_ceiling() -> None:
-    fakes = Fakes()
-    assert max(fakes.interval(100 * 2**n) for n in range(20)) == MAX_WORKERS
-
-
-def test_tuner_does_not_grow_on_a_busy_processor() -> None:
-    fakes = Fakes()
-    assert [fakes.interval(rate, busy=0.9) for rate in (100, 200, 400)] == [START_WORKERS] * 3
-
-
-def test_tuner_does_not_grow_without_work() -> None:
-    fakes = Fakes()
-    assert [fakes.interval(rate, waiting=0) for rate in (100, 200, 400)] == [START_WORKERS] * 3
-
-
-def test_tuner_looks_once_an_interval() -> None:
-    fakes = Fakes()
-    fakes.now += Tuner.INTERVAL_SECONDS / 2
-    fakes.tuner.tick(1000)
-    assert fakes.gate.limit == START_WORKERS
-
-
-def test_slow_down_halves_and_stays() -> None:
-    fakes = Fakes()
-    for rate in (100, 200, 400):
-        fakes.interval(rate)
-    fakes.tuner.slow_down()
-    assert fakes.gate.limit == 16
-    assert max(fakes.interval(1000 * 2**n) for n in range(40)) == 16
-    for _ in range(10):
-        fakes.tuner.slow_down()
-    assert fakes.gate.limit == 1
-
-
-def test_gate_lets_no_more_through() -> None:
-    gate, inside, entered = Gate(1), [], threading.Event()
-
-    def enter() -> None:
-        with gate:
-            inside.append(1)
-            entered.set()
-
-    with gate:
-        thread = threading.Thread(target=enter, daemon=True)
-        thread.start()
-        assert not inside
-        gate.set(2)
-        assert entered.wait(20)
-    thread.join(20)
