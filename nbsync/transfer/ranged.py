@@ -206,7 +206,8 @@ class _Range:
         except Corrupted:
             raise RangeIgnored from None
         told = answer.headers.get("content-range", "")
-        if answer.status != 206 or not told.startswith(f"bytes {asked}/") or self._done != part.length:
+        # Not 206 alone: rclone answers 200 with a Content-Range.
+        if not told.startswith(f"bytes {asked}/") or self._done != part.length:
             raise RangeIgnored
         return answer
 

@@ -6,16 +6,19 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nbsync.core.location import parse_location
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.options import Options
+from nbsync.storage.journal import Journal
 from nbsync.storage.listing import find_object, list_objects
 from nbsync.storage.room import Room
 from nbsync.storage.s3 import Bucket
+from nbsync.storage.state import RemoteName
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.limiter import Limiter
 from tests.servers import Server
@@ -61,6 +64,11 @@ class Store:
         given = Options(endpoint_url=self.server.endpoint_url, **{"retries": 0, **options})
         cancel = threading.Event()
         return Context(bucket, str(self.root), given, "", self._room, Limiter(0, never_wait), cancel)
+
+    def journal(self, now_ns: Callable[[], int] = time.time_ns) -> Journal:
+        """What a run knows of the ones before it."""
+        remote = RemoteName(self.bucket().endpoint, self.name, "")
+        return Journal(self._room.place, remote, now_ns=now_ns)
 
     def put(self, key: str, body: bytes, **more: Any) -> RemoteEntry:
         """An object that boto3 makes, as nbsync lists it."""
