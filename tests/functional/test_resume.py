@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import nbsync
 from nbsync.core.parts import MiB
 from nbsync.storage.journal import KEPT_DAYS
 from tests.e2e.valve import Valve
@@ -137,15 +138,11 @@ def test_a_killed_pull_of_an_object_that_is_gone_leaves_nothing(world: World, va
     nothing_left(world)
 
 
-def test_other_remotes_partial_files_stay_for_a_week(
-    world: World, valve: Valve, body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_remotes_partial_files_stay_for_a_week(world: World, valve: Valve, body: bytes) -> None:
     came = pull_killed(world, valve, body)
     other = World(world.server, world.sandbox.parent, bucket=world.bucket, prefix="q/")
     assert other.run("pull", endpoint_url=valve.url).error is None
     assert rows(world, "ranges") == came
-    later_ns = time.time_ns() + (KEPT_DAYS + 1) * 86_400 * 10**9
-    monkeypatch.setattr("time.time_ns", lambda: later_ns)
     db = sqlite3.connect(world.local / ".nbsync/unfinished.sqlite3")
     with contextlib.closing(db), db:
         db.execute("UPDATE downloads SET begun_ns = begun_ns - ?", ((KEPT_DAYS + 1) * 86_400 * 10**9,))
@@ -154,10 +151,8 @@ def test_other_remotes_partial_files_stay_for_a_week(
 
 
 def test_an_interrupt_leaves_nothing_for_the_next_run(world: World, valve: Valve, body: bytes) -> None:
-    came = pull_killed(world, valve, body)
+    pull_killed(world, valve, body)
     valve.let_through(0)
-    import nbsync
-
     job = nbsync.pull(world.remote, world.local, background=True, endpoint_url=valve.url)
     while not job.progress.active:
         job.poll()
@@ -165,7 +160,6 @@ def test_an_interrupt_leaves_nothing_for_the_next_run(world: World, valve: Valve
     job.cancel()
     job.wait()
     assert time.monotonic() - stopped < 1
-    assert came
     nothing_left(world)
 
 

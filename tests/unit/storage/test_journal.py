@@ -1,0 +1,258 @@
+"""The journal of unfinished transfers: what the next run finds in it, and that nothing wrong with it ends a run."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from nbsync.core.model import Kind, LocalEntry, RemoteEntry
+from nbsync.storage import journal as module
+from nbsync.storage.journal import KEPT_DAYS, Journal, Upload, no_journal, staged_names
+from nbsync.storage.room import Room
+from nbsync.storage.state import RemoteName
+
+HERE, THERE = RemoteName("http://h", "b", "p/"), RemoteName("http://h", "b", "q/")
+OBJECT = RemoteEntry("a/b", "p/a/b", 100, "e" * 32, 0)
+FILE = LocalEntry("a/b", Kind.FILE, 100, 1, 2, 2**64 - 1)
+NAME = "12-0-0123456789abcdef"
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A room."""
+    (tmp_path / "stage").mkdir()
+    return tmp_path
+
+
+def opened(place: Path, remote: RemoteName = HERE, now_ns: int = DAY_NS) -> Journal:
+    return Journal(str(place), remote, now_ns=lambda: now_ns)
+
+
+def partial(place: Path, remote: RemoteName = HERE, *, name: str = NAME, size: int = 100, now_ns: int = DAY_NS) -> None:
+    """What a killed run leaves: ranges 1 and 3 of an object, in a file of its size."""
+    (place / "stage" / name).write_bytes(bytes(size))
+    journal = opened(place, remote, now_ns)
+    download = journal.begin_download(OBJECT, name, 10)
+    for number in (1, 3, 3):
+        journal.arrived(download, number)
+    journal.close()
+
+
+def sent(place: Path, remote: RemoteName = HERE, *, now_ns: int = DAY_NS) -> None:
+    """What a killed run leaves of an upload: its id, and part 2."""
+    journal = opened(place, remote, now_ns)
+    upload = journal.began(journal.intend_upload(FILE, "p/a/b", "headers", 10), "id")
+    journal.sent(upload, 2, "etag", b"md5")
+    journal.close()
+
+
+def test_nothing_is_made_where_nothing_is_begun(place: Path) -> None:
+    journal = opened(place)
+    assert journal.take_up(OBJECT) is None
+    assert journal.unfinished_upload(FILE, "p/a/b", "headers", 10) is None
+    assert (journal.leftovers(), journal.known_ids(), journal.held_bytes()) == ([], set(), 0)
+    journal.drop_downloads()
+    journal.close()
+    assert os.listdir(place) == ["stage"]
+
+
+def test_a_journal_without_a_place_keeps_nothing() -> None:
+    journal = no_journal()
+    download = journal.begin_download(OBJECT, NAME, 10)
+    journal.arrived(download, 1)
+    upload = journal.began(journal.intend_upload(FILE, "k", "h", 10), "id")
+    assert (download.id, upload.id, upload.upload_id, journal.keeps(upload)) == (0, 0, "id", False)
+    journal.close()
+
+
+def test_what_ended_leaves_no_file(place: Path) -> None:
+    journal = opened(place)
+    journal.end_download(journal.begin_download(OBJECT, NAME, 10))
+    journal.end_upload(journal.intend_upload(FILE, "k", "h", 10))
+    assert (place / "unfinished.sqlite3").exists()
+    journal.close()
+    assert os.listdir(place) == ["stage"]
+
+
+# ---- downloads --------------------------------------------------------------------------------------
+
+
+def test_a_partial_download_is_taken_up_once(place: Path) -> None:
+    partial(place)
+    journal = opened(place)
+    found = journal.take_up(OBJECT)
+    assert found is not None
+    assert (found.staged, found.range_bytes, found.ranges) == (NAME, 10, {1, 3})
+    assert journal.take_up(OBJECT) is None
+    journal.drop_downloads()
+    assert os.listdir(place / "stage") == [NAME], "what was taken up is in use"
+    journal.restart(found)
+    journal.close()
+    again = opened(place).take_up(OBJECT)
+    assert again is not None
+    assert again.ranges == frozenset()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        OBJECT._replace(etag="f" * 32),
+        OBJECT._replace(version_id="v2"),
+        OBJECT._replace(size=99),
+        OBJECT._replace(path="a/c"),
+        OBJECT._replace(etag=""),
+    ],
+)
+def test_another_object_is_not_taken_up(place: Path, other: RemoteEntry) -> None:
+    partial(place)
+    journal = opened(place)
+    assert journal.take_up(other) is None
+    assert opened(place, THERE).take_up(OBJECT) is None
+    journal.drop_downloads()
+    assert os.listdir(place / "stage") == []
+    journal.close()
+
+
+def test_a_file_that_is_not_as_it_was_left_is_not_taken_up(place: Path, tmp_path: Path) -> None:
+    file = place / "stage" / NAME
+    partial(place, size=50)
+    assert opened(place).take_up(OBJECT) is None
+    file.write_bytes(bytes(100))
+    os.link(file, tmp_path / "twin")
+    assert opened(place).take_up(OBJECT) is None
+    file.unlink()
+    assert opened(place).take_up(OBJECT) is None
+    file.symlink_to(tmp_path / "twin")
+    assert opened(place).take_up(OBJECT) is None
+
+
+@pytest.mark.parametrize("name", ["../precious", "precious", "/etc/passwd", "..", "12-0-0123456789abcdef\n"])
+def test_a_name_that_is_not_ours_is_never_touched(place: Path, name: str) -> None:
+    """LOCAL may have been unpacked from anywhere, its room too."""
+    (place / "precious").write_bytes(bytes(100))
+    (place / "stage/precious").write_bytes(bytes(100))
+    journal = opened(place)
+    journal.begin_download(OBJECT, name, 10)
+    journal.close()
+    journal = opened(place)
+    assert staged_names(str(place)) == frozenset()
+    assert journal.take_up(OBJECT) is None
+    assert journal.held_bytes() == 0
+    journal.drop_downloads()
+    journal.close()
+    assert (place / "precious").exists()
+    assert (place / "stage/precious").exists()
+
+
+def test_others_stay_for_a_week(place: Path) -> None:
+    partial(place)
+    sent(place)
+    for days, left in ((KEPT_DAYS, 1), (KEPT_DAYS + 1, 0)):
+        journal = opened(place, THERE, DAY_NS * (days + 1))
+        journal.drop_downloads()
+        assert (len(os.listdir(place / "stage")), len(journal.leftovers())) == (left, 1 - left)
+        journal.close()
+
+
+def test_the_room_keeps_what_the_journal_knows(tmp_path: Path) -> None:
+    def room() -> Room:
+        return Room(str(tmp_path), str(tmp_path / ".nbsync"), "run", wait=lambda _: True)
+
+    room().close()
+    partial(tmp_path / ".nbsync")
+    (tmp_path / ".nbsync/stage/12-1").write_bytes(b"half")
+    room().close()
+    assert os.listdir(tmp_path / ".nbsync/stage") == [NAME]
+    assert opened(tmp_path / ".nbsync").held_bytes() > 0
+
+
+# ---- uploads ----------------------------------------------------------------------------------------
+
+
+def test_an_upload_is_taken_up_by_the_same_file(place: Path) -> None:
+    sent(place)
+    journal = opened(place)
+    found = journal.unfinished_upload(FILE, "p/a/b", "headers", 10)
+    assert found == Upload(1, "http://h", "b", "p/a/b", "id", DAY_NS, DAY_NS, {2: ("etag", b"md5")})
+    assert journal.keeps(found)
+    assert journal.leftovers() == []
+    journal.release(found)
+    assert journal.leftovers() == [found]
+    journal.end_upload(found)
+    assert journal.leftovers() == []
+    journal.close()
+
+
+@pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
+def test_another_file_does_not_take_it_up(place: Path, field: str) -> None:
+    sent(place)
+    journal = opened(place)
+    assert journal.unfinished_upload(FILE._replace(**{field: 7}), "p/a/b", "headers", 10) is None
+    assert [upload.upload_id for upload in journal.leftovers()] == ["id"]
+    journal.close()
+
+
+def test_another_key_headers_or_parts_do_not_take_it_up(place: Path) -> None:
+    sent(place)
+    journal = opened(place)
+    for what in (("p/a/c", "headers", 10), ("p/a/b", "others", 10), ("p/a/b", "headers", 11)):
+        assert journal.unfinished_upload(FILE, *what) is None
+    journal.close()
+
+
+def test_an_intention_is_left_where_its_answer_never_came(place: Path) -> None:
+    now = [DAY_NS]
+    journal = Journal(str(place), HERE, now_ns=lambda: now[0])
+    upload = journal.intend_upload(FILE, "k", "h", 10)
+    now[0] += 5
+    journal.asked_again(upload)
+    journal.began(upload, "id")
+    (twin,) = journal.leftovers()
+    assert (twin.key, twin.upload_id, twin.begun_ns, twin.asked_ns) == ("k", "", DAY_NS, DAY_NS + 5)
+    journal.end_upload(upload)
+    journal.close()
+    assert [one.upload_id for one in opened(place).leftovers()] == [""]
+
+
+# ---- faults -----------------------------------------------------------------------------------------
+
+
+def test_a_damaged_journal_is_begun_anew(place: Path) -> None:
+    (place / "unfinished.sqlite3").write_bytes(b"no database" * 100)
+    assert staged_names(str(place)) == frozenset()
+    partial(place)
+    assert staged_names(str(place)) == {NAME}
+
+
+def test_another_programs_tables_are_begun_anew(place: Path) -> None:
+    with sqlite3.connect(place / "unfinished.sqlite3") as db:
+        db.execute("CREATE TABLE uploads (something)")
+    db.close()
+    sent(place)
+    assert len(opened(place).leftovers()) == 1
+
+
+def test_a_journal_is_not_reached_through_a_link(place: Path, tmp_path: Path) -> None:
+    (place / "unfinished.sqlite3").symlink_to(tmp_path / "elsewhere")
+    journal = opened(place)
+    assert journal.begin_download(OBJECT, NAME, 10).id == 0
+    assert staged_names(str(place)) == frozenset()
+    journal.close()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_journal_that_cannot_be_written_is_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    journal = opened(place)
+    upload = journal.began(journal.intend_upload(FILE, "k", "h", 10), "id")
+    monkeypatch.setattr(module, "_insert", full)
+    download = journal.begin_download(OBJECT, NAME, 10)
+    journal.arrived(download, 1)
+    assert (download.id, journal.keeps(upload), journal.leftovers()) == (0, False, [])
+    journal.close()
