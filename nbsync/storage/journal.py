@@ -27,6 +27,7 @@ from nbsync.storage.state import RemoteName
 
 NAME = "unfinished.sqlite3"
 KEPT_DAYS = 7  # what belongs to other REMOTEs
+_MAX_RANGES = 1_000_000
 _TAILS = ("", "-journal", "-wal", "-shm")
 
 _SCHEMA = """
@@ -147,7 +148,8 @@ class Journal:
                 " AND path = ? AND etag = ? AND version_id = ? AND size = ? ORDER BY id DESC"
             )
             for number, staged, range_bytes in db.execute(query, what).fetchall():
-                if ("downloads", number) not in self._live and _size_of(self._stage, staged) == remote.size:
+                fits = 0 < range_bytes <= remote.size <= range_bytes * _MAX_RANGES
+                if fits and ("downloads", number) not in self._live and _size_of(self._stage, staged) == remote.size:
                     there = db.execute("SELECT number FROM ranges WHERE download = ?", (number,))
                     found.append(Download(number, staged, range_bytes, frozenset(one for (one,) in there)))
                     self._live.add(("downloads", number))
@@ -294,13 +296,15 @@ class Journal:
             if db is not None:
                 counts = db.execute("SELECT (SELECT count(*) FROM downloads) + (SELECT count(*) FROM uploads)")
                 empty = counts.fetchone()[0] == 0
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        with self._lock:
+            path, self._path = self._path, ""  # a thread that is late does not begin another one
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
         if empty:
             for tail in _TAILS:
                 with contextlib.suppress(OSError):
-                    os.unlink(self._path + tail)
+                    os.unlink(path + tail)
 
 
 def no_journal() -> Journal:

@@ -25,7 +25,13 @@ def clear_away(ctx: Context) -> list[str]:
     cleaner = ctx.bucket.cleaner()  # after a stop, the run's own client is closed
     send: Send = cleaner.request if ctx.cancelled() else ctx.bucket.request
     try:
-        remain = [upload for upload in left if not _cleared(ctx, send, upload)]
+        remain = []
+        for number, upload in enumerate(left):
+            cleared = _cleared(ctx, send, upload)
+            if cleared is None:  # nobody answers: neither will they for the rest
+                remain += left[number:]
+                break
+            remain += [] if cleared else [upload]
     finally:
         cleaner.close()
     if not remain:
@@ -35,8 +41,8 @@ def clear_away(ctx: Context) -> list[str]:
     return [f"unfinished parts of an interrupted upload may remain in the bucket: {names}{more}"]
 
 
-def _cleared(ctx: Context, send: Send, upload: Upload) -> bool:
-    """Abort an upload; False if it may remain. What could not be asked now is asked by the next run."""
+def _cleared(ctx: Context, send: Send, upload: Upload) -> bool | None:
+    """Abort an upload; False if it may remain, None if nobody answers: then the next run will ask."""
     here = (upload.endpoint, upload.bucket) == (ctx.bucket.endpoint, ctx.bucket.location.bucket)
     try:
         if here:
@@ -47,7 +53,7 @@ def _cleared(ctx: Context, send: Send, upload: Upload) -> bool:
             ctx.journal.end_upload(upload)
         return False
     except (WireError, NbsyncError):  # no answer, no credentials
-        return False
+        return None
     ctx.journal.end_upload(upload)
     return here
 

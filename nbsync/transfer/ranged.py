@@ -87,7 +87,7 @@ class _Ranges:
         self._restart()
 
     def _restart(self) -> None:
-        self._front = _Front(self._fd, self._parts, self._digest, self._there, self._ctx.cancelled)
+        self._front = _Front(self._fd, self._parts, self._digest, self._there, self._check)
         self._headers: dict[str, str] = {}
         self._etags: set[str] = set()
 
@@ -122,6 +122,13 @@ class _Ranges:
             if staged is not None and (staged.verified or not self._taken_up):
                 return staged
             self._again()
+
+    def _check(self) -> None:
+        """Raises: InterruptedError: cancelled. Stopped: another range failed."""
+        if self._ctx.cancelled():
+            raise InterruptedError
+        if self._team.over:
+            raise Stopped
 
     def _fill(self) -> None:
         todo = [part for part in self._parts if part.number not in self._there]
@@ -163,7 +170,7 @@ class _Ranges:
 
     def _fetch(self, part: Part) -> None:
         """One range, tried again by itself; what already came of it is kept."""
-        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, lambda: self._team.over)
+        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._check)
         try:
             answer = self._ctx.bucket.retrying(one.attempt)
         except BaseException:
@@ -182,9 +189,9 @@ class _Range:
     """The attempts to fetch one range."""
 
     def __init__(
-        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, over: Callable[[], bool]
+        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, check: Callable[[], None]
     ) -> None:
-        self._ctx, self._remote, self._part, self._fd, self._slot, self._over = ctx, remote, part, fd, slot, over
+        self._ctx, self._remote, self._part, self._fd, self._slot, self._check = ctx, remote, part, fd, slot, check
         self._done = 0
 
     def attempt(self) -> Response:
@@ -193,8 +200,7 @@ class _Range:
         Raises:
             RangeIgnored: the answer is no such range. Stopped: nobody wants it any more. Others as get_object.
         """
-        if self._over():
-            raise Stopped
+        self._check()
         part = self._part
         if self._done >= part.length:  # all of it came, and then the connection broke
             self.take_back()
@@ -213,10 +219,7 @@ class _Range:
 
     def _take(self, piece: memoryview) -> None:
         self._ctx.limiter.take(len(piece))
-        if self._ctx.cancelled():
-            raise InterruptedError
-        if self._over():
-            raise Stopped
+        self._check()
         if self._done + len(piece) > self._part.length:
             raise RangeIgnored
         write_at(self._fd, piece, self._part.offset + self._done)
@@ -233,13 +236,14 @@ class _Front:
     """Digests the file from its first byte as far as it is there without a gap; one thread at a time.
 
     Args:
-        there: the numbers of the parts that are there already; also those that are added without a call.
+        there: the numbers of the parts that are there already.
+        check: called now and then; what it raises ends it.
     """
 
     def __init__(
-        self, fd: int, parts: Sequence[Part], digest: Digest, there: set[int], cancelled: Callable[[], bool]
+        self, fd: int, parts: Sequence[Part], digest: Digest, there: set[int], check: Callable[[], None]
     ) -> None:
-        self._fd, self._parts, self._cancelled = fd, parts, cancelled
+        self._fd, self._parts, self._check = fd, parts, check
         self._there = set(there)
         self._hasher = Hasher(digest)
         self._next = 0  # how many parts are digested
@@ -250,7 +254,7 @@ class _Front:
         """A part is there. Digests what now can be, unless another thread is at it, which then will.
 
         Raises:
-            InterruptedError: cancelled. OSError.
+            Exception: what `check` raises. OSError.
         """
         with self._lock:
             self._there.add(number)
@@ -271,8 +275,7 @@ class _Front:
     def _digest(self) -> None:
         while (part := self._following()) is not None:
             for at in range(part.offset, part.offset + part.length, PIECE_BYTES):
-                if self._cancelled():
-                    raise InterruptedError
+                self._check()
                 piece = os.pread(self._fd, min(PIECE_BYTES, part.offset + part.length - at), at)
                 self._hasher.update(memoryview(piece))
             self._next += 1

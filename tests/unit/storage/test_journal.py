@@ -256,3 +256,21 @@ def test_a_journal_that_cannot_be_written_is_none(place: Path, monkeypatch: pyte
     journal.arrived(download, 1)
     assert (download.id, journal.keeps(upload), journal.leftovers()) == (0, False, [])
     journal.close()
+
+
+@pytest.mark.parametrize("range_bytes", [0, -1, 101])
+def test_ranges_that_cannot_be_are_not_taken_up(place: Path, range_bytes: int) -> None:
+    (place / "stage" / NAME).write_bytes(bytes(100))
+    journal = opened(place)
+    journal.begin_download(OBJECT, NAME, range_bytes)
+    journal.close()
+    assert opened(place).take_up(OBJECT) is None
+
+
+def test_a_thread_that_is_late_begins_no_other_journal(place: Path) -> None:
+    journal = opened(place)
+    download = journal.begin_download(OBJECT, NAME, 10)
+    journal.end_download(download)
+    journal.close()
+    assert journal.begin_download(OBJECT, NAME, 10).id == 0
+    assert os.listdir(place) == ["stage"]
