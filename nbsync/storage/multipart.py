@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
-from nbsync.storage.listing import parse_time_ns
+from nbsync.storage.listing_xml import parse_time_ns
 from nbsync.wire.errors import ServiceError, TransientError
 from nbsync.wire.reader import Response
 

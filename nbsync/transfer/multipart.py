@@ -85,10 +85,16 @@ class _Sending:
         else:
             journal.release(self.upload)
 
+    def _asked_with(self, headers: Mapping[str, str]) -> str:
+        """A name for what an upload is asked for with, the customer's key too; none of it can be read back."""
+        key = self._ctx.bucket.customer_key
+        every = {**headers, **(key.headers if key is not None else {})}
+        return hashlib.sha256(repr(sorted(every.items())).encode()).hexdigest()
+
     def _taken_up(self, headers: dict[str, str]) -> Upload | None:
         """An earlier run's upload of this very file. Its parts are those that the service and the journal agree on."""
         ctx, key = self._ctx, self._key
-        upload = ctx.journal.unfinished_upload(self._local, key, _digest(headers), self.part_size)
+        upload = ctx.journal.unfinished_upload(self._local, key, self._asked_with(headers), self.part_size)
         if upload is None:
             return None
         try:
@@ -105,7 +111,7 @@ class _Sending:
     def _begin(self, headers: dict[str, str]) -> Upload:
         """A new upload. It is in the journal before the service is asked, lest a kill leave it where nobody looks."""
         ctx, asked = self._ctx, False
-        upload = ctx.journal.intend_upload(self._local, self._key, _digest(headers), self.part_size)
+        upload = ctx.journal.intend_upload(self._local, self._key, self._asked_with(headers), self.part_size)
 
         def ask() -> Response:
             nonlocal asked
@@ -152,11 +158,6 @@ class _Sending:
             return ctx.bucket.retrying(attempt)
         except SourceChanged:
             raise FileChanged from None
-
-
-def _digest(headers: Mapping[str, str]) -> str:
-    """A name for what an upload was asked for with, which cannot be read back from it."""
-    return hashlib.sha256(repr(sorted(headers.items())).encode()).hexdigest()
 
 
 class _Done(NamedTuple):

@@ -191,6 +191,18 @@ def test_a_killed_push_with_other_headers_begins_anew(world: World, valve: Valve
     nothing_left(world)
 
 
+def test_a_killed_push_is_not_taken_up_under_a_customers_key(
+    world: World, valve: Valve, body: bytes, tmp_path: Path
+) -> None:
+    """The object would be encrypted otherwise than it was asked for."""
+    push_killed(world, valve, body)
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    result = world.run("push", endpoint_url=valve.url, sse_c_key_file=str(tmp_path / "key"))
+    assert result["big"].error is None
+    assert result.requests["put"] == PARTS
+    nothing_left(world)
+
+
 def test_a_killed_push_of_a_file_that_is_gone_leaves_nothing(world: World, valve: Valve, body: bytes) -> None:
     push_killed(world, valve, body)
     world.unlink("big")
