@@ -3,8 +3,8 @@
     %load_ext nbsync
     %s3sync pull bucket/prefix
 
-In Python: `nbsync.pull`, `push`, `plan`, `ls`, `undo`, and `LocalObjectCache`. Importing this loads nothing heavy:
-no S3 library, no IPython, no widgets.
+In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `ls`, and `LocalObjectCache`. Importing
+this loads nothing heavy: no S3 library, no IPython, no widgets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "pull": "api", "push": "api", "plan": "api", "ls": "api", "undo": "api",
+    "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
     "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
-    "SyncResult": "result", "SyncResults": "result", "Listing": "listing",
+    "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
+    "Listing": "listing",
     "NbsyncError": "errors",
 }  # fmt: skip
 
@@ -26,10 +27,13 @@ __all__ = [
     "LocalObjectCache",
     "NbsyncError",
     "SyncJob",
+    "SyncPlan",
     "SyncProgress",
     "SyncResult",
     "SyncResults",
+    "VerifyResult",
     "__version__",
+    "apply",
     "load_ipython_extension",
     "ls",
     "plan",
@@ -37,16 +41,17 @@ __all__ = [
     "push",
     "undo",
     "unload_ipython_extension",
+    "verify",
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import ls, plan, pull, push, undo
+    from nbsync.api import apply, ls, plan, pull, push, undo, verify
     from nbsync.cache import LocalObjectCache
     from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError
     from nbsync.listing import Listing
     from nbsync.progress import SyncProgress
-    from nbsync.result import SyncResult, SyncResults
+    from nbsync.result import SyncPlan, SyncResult, SyncResults, VerifyResult
 
 
 def __getattr__(name: str) -> Any:

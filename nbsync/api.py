@@ -1,4 +1,4 @@
-"""The Python API: pull, push, plan, ls, undo. The faces call `start` and `listing`, which these wrap."""
+"""The Python API: pull, push, plan, apply, verify, undo, ls. The faces call `start` and `listing`, which these wrap."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, Literal, overload
 
 from nbsync.core.filters import Filters
 from nbsync.core.location import parse_location
+from nbsync.core.planfile import SavedPlan
 from nbsync.engine.job import SyncJob
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.listing import ListedObject, Listing
 from nbsync.options import Call, Options, build_options
-from nbsync.result import SyncResult
+from nbsync.result import SyncPlan, SyncResult, VerifyResult
 from nbsync.storage.listing import list_objects, single_object
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -44,8 +45,7 @@ def pull(
     Raises:
         NbsyncError: wrong arguments, or the run was refused or could not go on; see nbsync.errors.
     """
-    call = Call(command="pull", direction="pull", remote=_text(remote, "remote"), local=_local(local),
-                options=build_options("pull", options))  # fmt: skip
+    call = _call("pull", options, remote, local)
     return _start(call, background)
 
 
@@ -55,25 +55,68 @@ def push(local: PathLike, remote: str, *, background: Literal[False] = ..., **op
 def push(local: PathLike, remote: str, *, background: Literal[True], **options: Any) -> SyncJob: ...
 def push(local: PathLike, remote: str, *, background: bool = False, **options: Any) -> SyncResult | SyncJob:
     """Make REMOTE hold what LOCAL holds; only what differs travels. Arguments and errors as `pull`."""
-    call = Call(command="push", direction="push", remote=_text(remote, "remote"), local=_local(local),
-                options=build_options("push", options))  # fmt: skip
+    call = _call("push", options, remote, local)
     return _start(call, background)
 
 
-def plan(direction: str, source: PathLike, target: PathLike | None = None, **options: Any) -> SyncResult:
+def plan(direction: str, source: PathLike, target: PathLike | None = None, **options: Any) -> SyncPlan:
     """Decide and show, change nothing: `plan("pull", remote, local)` or `plan("push", local, remote)`.
 
     Returns:
-        The result with rows of status `planned`.
+        The plan, with rows of status `planned`; it can be saved to a file, and applied.
 
     Raises: as `pull`.
     """
     if direction not in ("pull", "push") or (direction == "push" and target is None):
         raise UsageError('plan takes ("pull", remote, [local]) or ("push", local, remote)')
     remote, local = (source, target) if direction == "pull" else (target, source)
-    call = Call(command="plan", direction=direction, remote=_text(remote, "remote"), local=_local(local),
-                options=build_options(direction, options))  # fmt: skip
+    made = run(_call("plan", options, remote, local, direction))
+    assert isinstance(made, SyncPlan)  # what a plan comes to
+    return made
+
+
+def apply(path: PathLike, **options: Any) -> SyncResult:
+    """Do what a saved plan says, and nothing else.
+
+    An item whose two sides, or whose decision, are no longer as planned is not done and is a conflict; one that
+    is done already is a hit. The rules and guards of the planned pull or push hold.
+
+    Args:
+        path: of the file that `SyncPlan.save` or `--save` wrote.
+        **options: every option of `nbsync apply`; given, they go before what the plan says of itself.
+
+    Raises:
+        UsageError: the file is no plan, is damaged, or was made for another endpoint and none is given.
+        NbsyncError: as `pull`.
+    """
+    call = Call(command="apply", file=os.fspath(path), options=build_options("apply", options),
+                asked=frozenset(options))  # fmt: skip
     return run(call)
+
+
+def apply_plan(plan: SavedPlan, options: dict[str, Any]) -> SyncResult:
+    """As `apply`, with a plan that need not come from a file."""
+    call = Call(command="apply", plan=plan, options=build_options("apply", options), asked=frozenset(options))
+    return run(call)
+
+
+def verify(local: PathLike, remote: str, **options: Any) -> VerifyResult:
+    """Is each pair of a local file and an object equal? From content, never from what was recorded.
+
+    Args:
+        local: a directory. Nothing is created in it.
+        remote: `s3://bucket/prefix` or `bucket/prefix`.
+        **options: every option of `nbsync verify`; `download=True` fetches each object and compares the bytes.
+
+    Returns:
+        The result: `hit` equal, `miss` different or missing on one side, `skipped` unknown; each row with its
+        `assurance`.
+
+    Raises: as `pull`. SyncProblems: with `strict=True`, something differs or is unknown.
+    """
+    found = run(_call("verify", options, remote, local))
+    assert isinstance(found, VerifyResult)  # what a verify comes to
+    return found
 
 
 def ls(remote: str, **options: Any) -> Listing:
@@ -81,7 +124,14 @@ def ls(remote: str, **options: Any) -> Listing:
 
     Raises: as `pull`.
     """
-    return listing(Call(command="ls", remote=_text(remote, "remote"), options=build_options("ls", options)))
+    return listing(_call("ls", options, remote, None))
+
+
+def _call(command: str, options: dict[str, Any], remote: Any, local: PathLike | None, direction: str = "") -> Call:
+    """A command as Python words it."""
+    way = direction or (command if command in ("pull", "push") else "")
+    return Call(command=command, direction=way, remote=_text(remote, "remote"), local=_local(local),
+                options=build_options(command, options, direction), asked=frozenset(options))  # fmt: skip
 
 
 def undo(local: PathLike = ".", **options: Any) -> SyncResult:
@@ -96,13 +146,11 @@ def undo(local: PathLike = ".", **options: Any) -> SyncResult:
 
     Raises: as `pull`; never for a reason of the service, which is not asked.
     """
-    call = Call(command="undo", direction="undo", remote="", local=_local(local),
-                options=build_options("undo", options))  # fmt: skip
-    return run(call)
+    return run(_call("undo", options, "", local))
 
 
 def start(call: Call) -> SyncJob:
-    """Begin a pull, push, plan or undo.
+    """Begin a command that works file by file.
 
     Raises:
         UsageError: the call makes no sense.
@@ -111,7 +159,7 @@ def start(call: Call) -> SyncJob:
 
 
 def run(call: Call) -> SyncResult:
-    """Do a pull, push, plan or undo, and wait for it.
+    """Do a command that works file by file, and wait for it.
 
     Raises: as `pull`.
     """
@@ -187,4 +235,4 @@ def _local(value: PathLike | None) -> str:
     return path
 
 
-__all__ = ["Options", "listing", "ls", "plan", "pull", "push", "start", "undo"]
+__all__ = ["Options", "apply", "listing", "ls", "plan", "pull", "push", "start", "undo", "verify"]

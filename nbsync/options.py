@@ -10,13 +10,18 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbsync.core.moments import parse_moment
+from nbsync.core.moments import format_moment, parse_moment
 from nbsync.errors import UsageError
 
+if TYPE_CHECKING:
+    from nbsync.core.planfile import SavedPlan
+
 SYNC = ("pull", "push", "plan")
-REMOTE_COMMANDS = (*SYNC, "ls")
+LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
+RUNS = (*SYNC, "verify", "apply")  # they work file by file
+REMOTE_COMMANDS = (*RUNS, "ls")
 COMMANDS = (*REMOTE_COMMANDS, "undo")
 
 
@@ -54,17 +59,21 @@ class Options:
 
     filters: tuple[tuple[str, str], ...] = _which(
         (), "--include/--exclude GLOB, in order; the last match wins; * crosses /", parse="filters",
-        commands=REMOTE_COMMANDS)  # fmt: skip
-    files_from: str = _which("", "only the paths in FILE, one a line, relative", metavar="FILE")
+        commands=LOOKS)  # fmt: skip
+    files_from: str = _which("", "only the paths in FILE, one a line, relative", metavar="FILE",
+                             commands=(*SYNC, "verify"))  # fmt: skip
     existing: bool = _which(False, "only what the destination has already")
     ignore_existing: bool = _which(False, "only what the destination does not have")
-    follow_symlinks: bool = _which(False, "follow symbolic links (else they are skipped)", commands=("push", "plan"))
+    follow_symlinks: bool = _which(
+        False, "follow symbolic links (else they are skipped)", commands=("push", "plan", "verify")
+    )
 
     delete: bool = _how(False, "delete at the destination what the source does not have")
     max_delete: int | None = _how(
         None, "refuse the run if it would delete more than N files", metavar="N", parse="count"
     )
-    dry_run: bool = _how(False, "decide and show, change nothing (-n)", commands=(*SYNC, "undo"))
+    dry_run: bool = _how(False, "decide and show, change nothing (-n)", commands=(*SYNC, "apply", "undo"))
+    download: bool = _how(False, "fetch each object and compare the bytes; writes nothing", commands=("verify",))
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
     as_of: int | None = _how(
         None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", metavar="TIME",
@@ -73,11 +82,13 @@ class Options:
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
     sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE",
-                               metavar="FILE", commands=(*SYNC, "verify"))  # fmt: skip
+                               metavar="FILE", commands=RUNS)  # fmt: skip
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
     preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", commands=("pull", "plan"))
-    jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs")
-    bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate")
+    jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs",
+                     commands=RUNS)  # fmt: skip
+    bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
+                          commands=RUNS)  # fmt: skip
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
                           parse="seconds", commands=REMOTE_COMMANDS)  # fmt: skip
     retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
@@ -105,32 +116,62 @@ class Options:
     metadata: tuple[tuple[str, str], ...] = _push((), "user metadata; may be given again", metavar="K=V", parse="pairs")
     tag: tuple[tuple[str, str], ...] = _push((), "an object tag; may be given again", metavar="K=V", parse="pairs")
 
+    save: str = _output("", "write the plan to FILE, for apply", metavar="FILE", commands=("plan",))
     json: bool = _output(False, "one JSON document on standard output")
     quiet: bool = _output(False, "no progress, no table")
     verbose: bool = _output(False, "show hits too, and more about each row")
-    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*SYNC, "undo"))
-    strict: bool = _output(False, "notebook and Python: raise at the end if a file failed", commands=(*SYNC, "undo"))
+    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*RUNS, "undo"))
+    strict: bool = _output(False, "raise at the end if a file failed (not in the shell); verify fails an unknown",
+                           commands=(*RUNS, "undo"))  # fmt: skip
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Options)}
+# What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
+SAVED = tuple(
+    name for name, f in FIELDS.items()
+    if f.metadata["group"] != "Output" and {"pull", "push"} & set(f.metadata["commands"])
+    and name not in ("dry_run", "files_from")
+)  # fmt: skip
 
 
-def build_options(command: str, given: Mapping[str, Any]) -> Options:
+def saved_options(options: Options) -> dict[str, Any]:
+    """What a saved plan says of its options: those that were given, as `build_options` reads them from JSON."""
+    values = {name: getattr(options, name) for name in SAVED}
+    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
+    if options.as_of is not None:
+        given["as_of"] = format_moment(options.as_of)
+    return given
+
+
+def is_taken(name: str, command: str, direction: str = "") -> bool:
+    """Does `command` take the option? The plan of a pull takes what plans take, unless it is for pushes alone."""
+    commands = FIELDS[name].metadata["commands"]
+    one_way = direction and {"pull", "push"} & set(commands)
+    return command in commands and (not one_way or direction in commands)
+
+
+def build_options(command: str, given: Mapping[str, Any], direction: str = "") -> Options:
     """Checked Options from keyword arguments; `include=` and `exclude=` become `filters`.
 
     Without `filters=`, excludes stand before includes. Values may be text as typed on a command line.
 
+    Args:
+        command: whose options.
+        given: by name.
+        direction: of a plan: `pull` or `push`.
+
     Raises:
         UsageError: an unknown option, one that `command` does not take, or a value that does not parse.
     """
+    told = f"{command} {direction}".strip()
     given = dict(given)
     loose = [("exclude", p) for p in _patterns("exclude", given.pop("exclude", None))]
     loose += [("include", p) for p in _patterns("include", given.pop("include", None))]
     values: dict[str, Any] = {}
     for name, value in given.items():
         spec = FIELDS.get(name)
-        if spec is None or command not in spec.metadata["commands"]:
-            raise UsageError(f"{command} has no option {name!r}", f"See: nbsync {command} --help")
+        if spec is None or not is_taken(name, command, direction):
+            raise UsageError(f"{told} has no option {name!r}", f"See: nbsync {command} --help")
         values[name] = _parse(spec, value)
     if loose:
         values["filters"] = (*values.get("filters", ()), *loose)
@@ -182,7 +223,7 @@ def _parse(spec: dataclasses.Field[Any], value: Any) -> Any:
         if meta["choices"] and value and value not in meta["choices"]:
             raise ValueError(f"takes one of {', '.join(meta['choices'])}, not {value!r}")
         return value
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise UsageError(f"{flag(spec.name)} {error}") from None
 
 
@@ -262,14 +303,25 @@ _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, 
 class Call:
     """One command with its words, whichever face it came from.
 
-    `local` is empty for a pull without LOCAL (then it is `./` + the last name in REMOTE), for `ls`, and for an
-    undo of the current directory.
-    `direction` is `pull` or `push`, also for `plan`; empty for `ls`. `only` restricts it to these paths.
+    Attributes:
+        command: `pull`, `ls`, ...
+        remote: REMOTE; empty where the command takes none.
+        local: LOCAL; empty for a pull without it (then it is `./` + the last name in REMOTE), for an undo of the
+            current directory, and where none is taken.
+        file: FILE, of `apply`.
+        direction: `pull` or `push`, also for `plan`; else empty.
+        options: those that were given, and the defaults of the face.
+        asked: names of the options that this very command was given.
+        only: restricts it to these paths.
+        plan: what `apply` does, where it is not read from `file`.
     """
 
     command: str
-    remote: str
+    remote: str = ""
     local: str = ""
+    file: str = ""
     direction: str = ""
     options: Options = Options()
+    asked: frozenset[str] = field(default=frozenset(), compare=False)
     only: frozenset[str] | None = None
+    plan: SavedPlan | None = field(default=None, compare=False, repr=False)

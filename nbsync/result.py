@@ -1,17 +1,22 @@
-"""What a run gives back: SyncResult, SyncPlan's base, Listing. Data and views; nothing here moves a byte."""
+"""What a run gives back: SyncResult, SyncPlan, VerifyResult. Data and views; nothing here moves a byte."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbsync.core.model import Problem, Row, Status
-from nbsync.errors import NbsyncError, SyncProblems
+from nbsync import __version__
+from nbsync.core import planfile, verify
+from nbsync.core.model import Outcome, Problem, Row, Status
+from nbsync.core.planfile import Header, SavedPlan
+from nbsync.errors import NbsyncError, SyncProblems, UsageError
 
 if TYPE_CHECKING:
     import pandas
 
+    from nbsync.engine.spool import Spool
     from nbsync.listing import Listing
     from nbsync.options import Call
 
@@ -19,11 +24,12 @@ MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a milli
 
 
 class SyncResult:
-    """What one pull, push or plan did, file by file.
+    """What one run did, file by file.
 
     Attributes:
-        command: `pull`, `push` or `plan`.
+        command: `pull`, `push`, `apply`, ...
         direction: `pull` or `push`, also of a plan.
+        call: what `retry` does again; None where there is no run to do again.
         remote: `s3://bucket/prefix/`.
         local: the directory, as given.
         files: one Row a path; in path order once the run has ended.
@@ -36,6 +42,8 @@ class SyncResult:
         error: the refusal that ended the run, or None.
     """
 
+    columns: tuple[str, ...] = Row._fields[:-1]  # of a row, as `--json` and `to_pandas` give it
+
     def __init__(
         self,
         *,
@@ -46,7 +54,7 @@ class SyncResult:
         direction: str = "",
         call: Call | None = None,
     ) -> None:
-        self._call = call
+        self.call = call
         self.command = command
         self.direction = direction or command
         self.remote = remote
@@ -73,6 +81,10 @@ class SyncResult:
         if self.error is not None:
             return self.error.exit_code
         return 1 if self.problems or self._count(Status.FAILED, Status.CONFLICT, Status.CANCELLED) else 0
+
+    def keep(self, outcome: Outcome) -> str:
+        """Take in what this kind of result has beside its rows; returns the row's assurance."""
+        return ""
 
     def _count(self, *statuses: Status) -> int:
         return sum(self.counts[status.value] for status in statuses)
@@ -101,11 +113,11 @@ class SyncResult:
         """
         from nbsync import api
 
-        if self._call is None:
+        if self.call is None:
             raise NbsyncError("there is no run to do again")
         statuses = {Status.FAILED.value, Status.CANCELLED.value}
         only = frozenset(row.path for row in self.files if row.status in statuses)
-        return api.run(replace(self._call, only=only))
+        return api.run(replace(self.call, only=only))
 
     def raise_for_problems(self) -> None:
         """Do nothing if the run is ok.
@@ -117,10 +129,13 @@ class SyncResult:
             raise self.error
         if self.ok:
             return
+        raise SyncProblems(f"{self.command} {self.remote or self.local}: {self._trouble()}")
+
+    def _trouble(self) -> str:
         first = next(iter(self.problems), None)
         rest = f"; {len(self.problems)} problems in all" if len(self.problems) > 1 else ""
         text = f"{first.path}: {first.message}" if first else "some files did not arrive"
-        raise SyncProblems(f"{self.command} {self.remote or self.local}: {text}{rest}")
+        return f"{text}{rest}"
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON document, as a dict of plain values."""
@@ -128,7 +143,7 @@ class SyncResult:
             "command": self.command, "remote": self.remote, "local": self.local, "ok": self.ok,
             "dry_run": self.dry_run, "counts": dict(self.counts), "bytes": dict(self.bytes),
             "requests": dict(self.requests), "seconds": round(self.seconds, 3),
-            "files": [row._asdict() for row in self.files],
+            "files": [dict(zip(self.columns, row, strict=False)) for row in self.files],
             "problems": [problem._asdict() for problem in self.problems], "notes": list(self.notes),
         }  # fmt: skip
         if self.hits_omitted:
@@ -143,7 +158,8 @@ class SyncResult:
             import pandas
         except ImportError:
             raise NbsyncError("to_pandas needs pandas, which is not installed", "pip install pandas") from None
-        return pandas.DataFrame(self.files, columns=list(Row._fields))
+        width = len(self.columns)
+        return pandas.DataFrame([row[:width] for row in self.files], columns=list(self.columns))
 
     def __getitem__(self, path: str) -> Row:
         for row in self.files:
@@ -169,6 +185,111 @@ class SyncResult:
         from nbsync.ui import report
 
         return {"text/html": report.result_html(self), "text/plain": report.result_text(self)}
+
+
+class Place(NamedTuple):
+    """Where and when a plan was made. `local` is absolute; `profile` is a name."""
+
+    local: str
+    endpoint: str
+    region: str
+    profile: str
+    planned_at: str
+
+
+class SyncPlan(SyncResult):
+    """What a pull or push would do. It can be saved, and done as it is."""
+
+    _place: Place | None = None
+    _items: Spool | None = None
+
+    def begin(self, place: Place, items: Spool) -> None:
+        """Nothing is planned yet; what will be is kept in `items`."""
+        self._place, self._items = place, items
+
+    def keep(self, outcome: Outcome) -> str:
+        if outcome.planned is not None and self._items is not None:
+            self._items.add(outcome.planned)
+        return ""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a file, for `nbsync.apply` and `nbsync apply`: JSON Lines, no credentials.
+
+        Raises:
+            NbsyncError: the plan was refused or stopped, or the file cannot be written.
+        """
+        from nbsync.storage import plans
+
+        header, items = self._as_saved()
+        plans.write(os.fspath(path), planfile.lines(header, items()))
+
+    def apply(self, **options: Any) -> SyncResult:
+        """Do what the plan says, and nothing else; see `nbsync.apply`."""
+        from nbsync import api
+
+        return api.apply_plan(self._as_saved(), options)
+
+    def _as_saved(self) -> SavedPlan:
+        place, items = self._place, self._items
+        if self.error is not None:
+            raise self.error
+        if place is None or items is None or self.call is None:
+            raise UsageError("there is no plan yet", "Wait for it to be made")
+        from nbsync.options import saved_options
+
+        given = saved_options(self.call.options)
+        for name in ("ca_bundle", "sse_c_key_file"):  # the plan may be applied in another folder
+            if name in given:
+                given[name] = os.path.abspath(given[name])
+        header = Header(
+            self.direction, self.remote, place.local, place.endpoint, place.region, place.profile, given,
+            bool(self.call.options.files_from or self.call.only is not None), dict(self.counts), items.count,
+            place.planned_at, __version__,
+        )  # fmt: skip
+        return SavedPlan(header, lambda: iter(items))
+
+
+class VerifyResult(SyncResult):
+    """Whether each pair is equal, and how sure that is: `hit` equal, `miss` different, `skipped` unknown.
+
+    Attributes:
+        assurance: rows by assurance: `strong`, `weak`, `unknown`.
+    """
+
+    columns = Row._fields
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.assurance: dict[str, int] = dict.fromkeys(verify.ASSURANCES, 0)
+
+    def keep(self, outcome: Outcome) -> str:
+        assurance = verify.assurance(outcome.status, outcome.evidence)
+        self.assurance[assurance] += 1
+        return assurance
+
+    @property
+    def exit_code(self) -> int:
+        """0 only if all is equal; with --strict, only if all is known to be."""
+        if self.error is None and self._count(Status.MISS):
+            return 1
+        strict = self.call is not None and self.call.options.strict
+        return super().exit_code or int(strict and self.assurance[verify.UNKNOWN] > 0)
+
+    @property
+    def differing(self) -> list[Row]:
+        """Rows of what differs or is missing on one side."""
+        return [row for row in self.files if row.status == Status.MISS.value]
+
+    def _trouble(self) -> str:
+        rows = self.differing or [row for row in self.files if row.assurance == verify.UNKNOWN]
+        if not rows or (self.problems and not self.differing):
+            return super()._trouble()
+        what = "not equal" if self.differing else "unknown"
+        return f"{rows[0].path}: {rows[0].reason}" + (f"; {len(rows):,} {what} in all" if len(rows) > 1 else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's JSON document, with the rows by assurance."""
+        return {**super().to_dict(), "assurance": dict(self.assurance)}
 
 
 class SyncResults(list["SyncResult | Listing"]):

@@ -188,7 +188,7 @@ def _push(one: Joined, policy: Policy) -> Action | None:
         return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
     reason = "content differs" if row is not None else NEVER_SYNCED
     action = _work(one, Verb.UPLOAD, reason, verdict.evidence)
-    return action._replace(check=verdict.same is None, conflict_if_different=guarded)
+    return action._replace(check=verdict.same is None, conflict_if_different=CHANGED_IN_REMOTE if guarded else "")
 
 
 NEVER_SYNCED = "replaces an object never synced here"

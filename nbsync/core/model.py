@@ -60,6 +60,7 @@ class Evidence(_Word):
     CRC32C = "crc32c"
     SHA1 = "sha1"
     SHA256 = "sha256"
+    BYTES = "bytes"  # all of them, fetched and compared
     METADATA = "metadata"
     NONE = "none"
 
@@ -162,7 +163,7 @@ class Action(NamedTuple):
     remote: RemoteEntry | None = None
     recorded: RecordedEntry | None = None
     check: bool = False  # the contents must be compared first: equal is a hit
-    conflict_if_different: bool = False  # after the check, a difference is a conflict, not a transfer
+    conflict_if_different: str = ""  # after the check, a difference is a conflict for this reason, not a transfer
     trash: bool = False  # the local file that is replaced goes to the trash
     in_the_way: str = ""  # a local path that must go to the trash just before the download
     problem: str = ""  # kind of the Problem that this row is, if it is one
@@ -194,6 +195,7 @@ class Outcome(NamedTuple):
     saved: int = 0
     record: RecordedEntry | None = None  # what to remember
     forget: bool = False  # what was recorded of this path no longer holds
+    planned: Action | None = None  # what a plan would have done
 
 
 class Row(NamedTuple):
@@ -207,6 +209,7 @@ class Row(NamedTuple):
     bytes: int
     seconds: float
     error: str | None
+    assurance: str = ""  # of `verify`
 
 
 class Active(NamedTuple):

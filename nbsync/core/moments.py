@@ -41,6 +41,12 @@ def parse_moment(value: Any) -> int:
         raise ValueError(f"takes {FORMS}, not {value!r} ({error})") from None
 
 
+def format_moment(ns: int) -> str:
+    """The text of which `parse_moment` makes `ns` again."""
+    at = _EPOCH + timedelta(seconds=ns // 10**9)
+    return f"{at.replace(tzinfo=None).isoformat()}.{ns % 10**9:09}Z"
+
+
 def _zone(sign: str | None, hours: int, minutes: int) -> timezone:
     if hours > 23 or minutes > 59:
         raise ValueError("no such zone")

@@ -64,10 +64,6 @@ class Execution:
         """The source could not be listed completely: nothing will be deleted."""
         self._distrust = self._distrust or why
 
-    def slow_down(self) -> None:
-        """The service asked for less."""
-        self._ctx.controller.slow_down()
-
     # ---- streaming ----------------------------------------------------------------------------------
 
     def _stream(self, actions: Iterable[Action]) -> None:

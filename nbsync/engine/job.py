@@ -8,18 +8,24 @@ from collections import deque
 from collections.abc import Callable
 
 from nbsync.core.model import Snapshot
+from nbsync.engine.apply import Apply
+from nbsync.engine.base import BaseRun
 from nbsync.engine.run import Run
 from nbsync.engine.undo import Undo
+from nbsync.engine.verify import Verify
 from nbsync.options import Call
 from nbsync.progress import SyncProgress
 from nbsync.result import SyncResult
 
+_RUNS: dict[str, type[BaseRun] | type[Undo]] = {
+    "pull": Run, "push": Run, "plan": Run, "apply": Apply, "verify": Verify, "undo": Undo,
+}  # fmt: skip
 _PATIENCE = 0.5  # seconds
 _RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
 
 
 class SyncJob:
-    """One pull, push or plan under way.
+    """One command under way.
 
     Attributes:
         progress: the run's state as traits; moves, and tells its observers, in the thread that calls
@@ -35,7 +41,7 @@ class SyncJob:
 
     def __init__(self, call: Call, *, now: Callable[[], float] = time.monotonic) -> None:
         self._cancel = threading.Event()
-        self._run: Run | Undo = Undo(call, self._cancel) if call.command == "undo" else Run(call, self._cancel)
+        self._run = _RUNS[call.command](call, self._cancel)
         self._now = now
         self._started = now()
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
@@ -116,7 +122,7 @@ class SyncJob:
 
     def _snapshot(self) -> Snapshot:
         run, board = self._run, self._run.board
-        runner = run.execution.runner if run.execution is not None else None
+        runner = run.runner
         seconds = self._now() - self._started
         moved = runner.bytes_moved() if runner is not None else 0
         rate = self._rate(moved)
@@ -127,7 +133,7 @@ class SyncJob:
             counts=dict(board.counts), listing_done=board.listing_done, files_done=board.files_done,
             files_total=board.files_total, bytes_done=moved, bytes_total=board.bytes_total, rate=rate,
             eta_seconds=eta, seconds=seconds, active=runner.active() if runner is not None else (),
-            problems=board.problems, requests=run.requests(), direction=run.direction.value,
+            problems=board.problems, requests=run.requests(), direction=run.call.direction,
         )  # fmt: skip
 
     def _rate(self, moved: int) -> float:

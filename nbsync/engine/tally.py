@@ -58,6 +58,7 @@ class Tally:
         result.counts[status.value] += 1
         board.counts[status.value] += 1
         board.files_done += 1
+        assurance = result.keep(outcome)
         if outcome.record is not None:
             self._remember(outcome.record)
         elif outcome.forget:
@@ -69,13 +70,13 @@ class Tally:
                 return
         elif status is Status.MISS:
             result.bytes["moved"] += outcome.bytes
-        self._row(outcome)
+        self._row(outcome, assurance)
 
-    def _row(self, outcome: Outcome) -> None:
+    def _row(self, outcome: Outcome, assurance: str) -> None:
         path = printable(outcome.path)
         self._result.files.append(
             Row(path, outcome.verb.value, outcome.status.value, outcome.reason, outcome.evidence.value,
-                outcome.bytes, outcome.seconds, outcome.error)
+                outcome.bytes, outcome.seconds, outcome.error, assurance)
         )  # fmt: skip
         self.failed = self.failed or outcome.status is Status.FAILED
         if outcome.problem:

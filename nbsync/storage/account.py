@@ -59,6 +59,11 @@ class Account:
             raise ConfigError(f"the AWS configuration cannot be read: {error}") from None
         return session
 
+    @property
+    def profile(self) -> str:
+        """The name of the profile in use; empty for none."""
+        return "" if self._is_plain else str(self._session.profile or "")
+
     def credentials(self) -> Callable[[], Credentials | None]:
         """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
         if self._options.no_sign_request:

@@ -75,6 +75,16 @@ class Bucket:
         path = target.base_path.removesuffix(f"/{self.location.bucket}")
         return f"{target.scheme}://{host}:{target.port}{path}"
 
+    @property
+    def region(self) -> str:
+        """The region that requests are signed for."""
+        return self.client.target.region
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile in use; empty for none."""
+        return self._account.profile
+
     def request(
         self,
         method: str,

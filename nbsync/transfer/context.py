@@ -38,6 +38,7 @@ class Context:
     limiter: Limiter
     cancel: threading.Event
     dry_run: bool = False
+    as_planned: bool = False  # what changes while the run goes on is not decided again: it is a conflict
     now_ns: Callable[[], int] = time.time_ns
     sleep: Callable[[float], None] = time.sleep
     clearing: threading.Lock = field(default_factory=threading.Lock)  # held while a path is moved out of the way

@@ -7,6 +7,7 @@ import os
 import stat
 
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
+from nbsync.core.planned import CHANGED_IN_REMOTE, CHANGED_LOCALLY
 from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer, Twin
@@ -31,7 +32,11 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
             staged = fetch(ctx, remote, slot)
             break
         except ServiceError as error:
-            if error.status not in (404, 412) or look == _LOOKS - 1:
+            if error.status not in (404, 412):
+                raise
+            if ctx.as_planned:
+                return _conflict(action, CHANGED_IN_REMOTE)
+            if look == _LOOKS - 1:
                 raise
         # A version stays what it is; it can only be gone.
         again = find_object(ctx.bucket, remote.key, ctx.prefix) if not remote.version_id else None
@@ -56,6 +61,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
         record = _record(action.path, remote, staged, here)
         return Outcome(action.path, action.verb, Status.HIT, "up to date (known only after the download)",
                        evidence, remote.size, record=record)  # fmt: skip
+    if ctx.as_planned and not action.in_the_way and not _as_seen(ctx, action):
+        return _conflict(action, CHANGED_LOCALLY)
     try:
         if action.in_the_way:
             _clear(ctx, action, installer)
@@ -77,6 +84,12 @@ def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     return at if action.local is not None and same_stat(at, action.local) else None
+
+
+def _as_seen(ctx: Context, action: Action) -> bool:
+    """Is what stands at the path what stood there when the plan was held against it?"""
+    return _unchanged(ctx, action) is not None if action.local is not None else not os.path.lexists(
+        ctx.local_path(action.path))  # fmt: skip
 
 
 def _clear(ctx: Context, action: Action, installer: Installer) -> None:

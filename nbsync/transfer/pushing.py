@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from nbsync.core import planned
 from nbsync.core.decide import CHANGED_IN_REMOTE
 from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.storage.digest import FileChanged
@@ -55,17 +56,28 @@ class _Uploading:
             except (FileChanged, NotStored) as error:
                 if isinstance(error, Overtaken | NotStored):
                     self._left(error.stored)
-                if last:
+                now = _now(ctx, self._local)
+                if ctx.as_planned and now != self._local:
+                    return self._conflict(planned.CHANGED_LOCALLY)
+                if last or now is None:
                     raise
-                self._local = _now(ctx, self._local)
+                self._local = now
+            except FileNotFoundError:
+                if not ctx.as_planned:
+                    raise
+                return self._conflict(planned.CHANGED_LOCALLY)
             except ServiceError as error:
                 if error.status not in (409, 412) and not (error.status == 404 and self._remote is not None):
                     raise
+                if ctx.as_planned:
+                    return self._conflict(planned.CHANGED_IN_REMOTE)
                 self._remote = find_object(ctx.bucket, self._key, ctx.prefix)
                 if not ctx.options.overwrite_remote or last:
-                    conflict = _conflict(self._action, "changed in REMOTE during this push: run again to decide")
-                    return conflict._replace(record=self.ours)
+                    return self._conflict("changed in REMOTE during this push: run again to decide")
         raise FileChanged
+
+    def _conflict(self, message: str) -> Outcome:
+        return _conflict(self._action, message)._replace(record=self.ours)
 
     def _left(self, stored: Stored) -> None:
         """The object to replace now is the one that we have just made."""
@@ -84,8 +96,11 @@ def _condition(remote: RemoteEntry | None) -> dict[str, str]:
     return {"if-match": remote.etag} if remote.etag else {}
 
 
-def _now(ctx: Context, local: LocalEntry) -> LocalEntry:
-    at = os.stat(ctx.local_path(local.path))
+def _now(ctx: Context, local: LocalEntry) -> LocalEntry | None:
+    try:
+        at = os.stat(ctx.local_path(local.path))
+    except FileNotFoundError:
+        return None
     return LocalEntry(local.path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
 
 
@@ -113,14 +128,15 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     """
     remote = action.remote
     assert remote is not None  # there is an object to delete
+    changed = planned.CHANGED_IN_REMOTE if ctx.as_planned else CHANGED_IN_REMOTE
     if not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
-        return _conflict(action, CHANGED_IN_REMOTE)
+        return _conflict(action, changed)
     headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
     try:
         ctx.bucket.request("DELETE", remote.key, headers=headers)
     except ServiceError as error:
         if error.status in (409, 412):
-            return _conflict(action, CHANGED_IN_REMOTE)
+            return _conflict(action, changed)
         if error.status != 404:
             raise
     return Outcome(action.path, action.verb, Status.DELETED, action.reason, action.evidence, forget=True)

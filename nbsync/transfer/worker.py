@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 
-from nbsync.core.decide import CHANGED_IN_REMOTE, if_available
+from nbsync.core.decide import if_available
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
 from nbsync.storage.s3_errors import words
-from nbsync.transfer import pulling, pushing
+from nbsync.transfer import pulling, pushing, verifying
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.stored import FailedAfterStoring
@@ -34,16 +35,31 @@ class Worker:
 
     def perform(self, action: Action) -> Outcome:
         """Check if it has to be, then do it; in a run that changes nothing, check only."""
+        return self._ending_in_a_row(action, self._perform)
+
+    def verify(self, action: Action) -> Outcome:
+        """Only look whether both sides hold the same."""
+        return self._ending_in_a_row(action, self._verify)
+
+    def _verify(self, action: Action) -> Outcome:
+        outcome = verifying.verify(self.ctx, action, self.slot)
+        self.ctx.outage.passed()
+        return outcome
+
+    def _perform(self, action: Action) -> Outcome:
+        action = self.resolve(action)
+        if action.status is not Status.PLANNED or self.ctx.dry_run:
+            return settled(action)
+        outcome = self._carry_out(action)
+        self.ctx.outage.passed()
+        return outcome
+
+    def _ending_in_a_row(self, action: Action, do: Callable[[Action], Outcome]) -> Outcome:
         started = time.perf_counter()
         try:
             if self.ctx.cancelled():
                 raise InterruptedError
-            action = self.resolve(action)
-            if action.status is not Status.PLANNED or self.ctx.dry_run:
-                outcome = settled(action)
-            else:
-                outcome = self._carry_out(action)
-                self.ctx.outage.passed()
+            outcome = do(action)
         except FailedAfterStoring as error:
             outcome = _failed(action, *self._what(error.__cause__))._replace(record=error.record)
         except Exception as error:
@@ -100,7 +116,7 @@ class Worker:
             return _hit(action, verdict.evidence, content)
         if action.conflict_if_different:
             return action._replace(
-                verb=Verb.NONE, status=Status.CONFLICT, reason=CHANGED_IN_REMOTE, evidence=verdict.evidence,
+                verb=Verb.NONE, status=Status.CONFLICT, reason=action.conflict_if_different, evidence=verdict.evidence,
                 check=False, problem="conflict",
             )  # fmt: skip
         return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
@@ -126,9 +142,10 @@ def settled(action: Action) -> Outcome:
     """The outcome of an Action that needs no work, or whose work is only planned."""
     saved = action.local.size if action.status is Status.HIT and action.local is not None else 0
     error = action.reason if action.problem else None
+    planned = action if action.status is Status.PLANNED else None
     return Outcome(
-        action.path, action.verb, action.status, action.reason, action.evidence,
-        action.bytes if action.status is Status.PLANNED else 0, 0.0, error, action.problem, saved, action.record,
+        action.path, action.verb, action.status, action.reason, action.evidence, planned.bytes if planned else 0,
+        0.0, error, action.problem, saved, action.record, planned=planned,
     )  # fmt: skip
 
 

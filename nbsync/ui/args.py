@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from nbsync import __version__
 from nbsync.errors import UsageError
-from nbsync.options import FIELDS, Call, build_options, flag
+from nbsync.options import FIELDS, Call, build_options, flag, is_taken
 from nbsync.ui import help as texts
 
 SHOW = ("summary", "changed", "all")
@@ -26,7 +26,10 @@ _ELSEWHERE = {
     "--recursive": "pull and push are always recursive", "-r": "pull and push are always recursive",
     "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
 }  # fmt: skip
-_WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "ls": ("REMOTE",), "undo": ("[LOCAL]",)}
+_WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
+          "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",)}  # fmt: skip
+# In which order commands are named that take an option; plan, if it is the only one.
+_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls")
 
 
 class HelpRequested(Exception):
@@ -75,8 +78,10 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
     name = f"plan {direction}" if command == "plan" else command
     _only(values, taken, name)
     places = _take(name, _WORDS[direction or command], rest)
-    call = Call(command=command, direction=direction, options=build_options(direction or command, values),
-                remote=places.get("remote", ""), local=places.get("local", ""))  # fmt: skip
+    options = build_options(command, values, direction if command == "plan" else "")
+    remote, local, file = (places.get(word, "") for word in ("remote", "local", "file"))
+    call = Call(command=command, direction=direction, remote=remote, local=local, file=file, options=options,
+                asked=frozenset(given))  # fmt: skip
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
     return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
 
@@ -181,7 +186,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if command != "plan":
-        return ("" if command == "ls" else command), words
+        return (command if command in ("pull", "push") else ""), words
     if not words or words[0] not in ("pull", "push"):
         raise UsageError("plan needs to know what for", "Write: plan pull REMOTE [LOCAL], or: plan push LOCAL REMOTE")
     return words[0], words[1:]
@@ -189,8 +194,7 @@ def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 def _taken_by(command: str, direction: str) -> set[str]:
     """Names of the options that this command takes, those of its face included."""
-    needed = {command, direction} - {""}
-    taken = {name for name, spec in FIELDS.items() if needed <= set(spec.metadata["commands"])}
+    taken = {name for name in FIELDS if is_taken(name, command, direction)}
     return taken | {"output_name", "show"}
 
 
@@ -213,13 +217,14 @@ def _only(given: Mapping[str, Any], taken: Sequence[str] | set[str], command: st
     for name in given:
         if name not in taken:
             shown = "--include" if name == "filters" else "-o" if name == "output_name" else flag(name)
-            others = [c for c in ("pull", "push", "ls") if name in FIELDS and c in FIELDS[name].metadata["commands"]]
+            commands = FIELDS[name].metadata["commands"] if name in FIELDS else ()
+            others = [known for known in _BELONGS if known in commands] or list(commands)
             hint = f"It belongs to: {', '.join(others)}" if others else ""
             raise UsageError(f"{command} has no option {shown}", hint)
 
 
 def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str, str]:
-    """`words` as the `remote` and `local` of a Call."""
+    """`words` as the `remote`, `local` and `file` of a Call."""
     wanted = " ".join([command, *names])
     if len(words) > len(names):
         hint = f"It is: {wanted}. Quote patterns (the shell expands a bare *) and names with spaces"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.options import Call
 from nbsync.ui.args import HelpRequested, Invocation, parse
-from nbsync.ui.ports import Engine, default_engine
+from nbsync.ui.ports import ANSWERS, Engine, default_engine
 from nbsync.ui.rowlog import Clock, utc_now
 
 INTERNAL_ERROR = 2
@@ -60,7 +60,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         return UsageError.exit_code
     except UsageError as error:
         command = next((word for word in words if not word.startswith("-")), "")
-        return _refused(error, Call(command=command, remote=""), json="--json" in words)
+        return _refused(error, Call(command=command), json="--json" in words)
     call = invocation.call
     if call is None:
         from nbsync import demo
@@ -69,7 +69,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         return code
     try:
         engine = engine or default_engine()
-        return _ls(call, engine) if call.command == "ls" else _sync(invocation, call, engine, clock)
+        return _ls(call, engine) if call.command in ANSWERS else _sync(invocation, call, engine, clock)
     except NbsyncError as error:
         return _refused(error, call, json=call.options.json)
 

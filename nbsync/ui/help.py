@@ -34,10 +34,22 @@ PAGES: dict[str, Page] = {
         "push results s3://bucket/results --delete --max-delete 20",
     ),
     "plan": Page(
-        "plan pull|push ...",
+        "plan pull|push ... [--save FILE]",
         "decide and show what pull or push would do; change nothing",
         (("pull REMOTE [LOCAL]", "what a pull would do"), ("push LOCAL REMOTE", "what a push would do")),
-        "plan push results s3://bucket/results --delete",
+        "plan push results s3://bucket/results --delete --save plan.jsonl",
+    ),
+    "apply": Page(
+        "apply FILE",
+        "do a saved plan; what is no longer as planned is a conflict",
+        (("FILE", "what plan --save wrote; options given here go before what it says"),),
+        "apply plan.jsonl",
+    ),
+    "verify": Page(
+        "verify LOCAL REMOTE",
+        "is each pair equal? from content, without fetching it; exit 1 if not",
+        (("LOCAL", "a directory"), _REMOTE),
+        "verify results s3://bucket/results --strict",
     ),
     "undo": Page(
         "undo [LOCAL]",

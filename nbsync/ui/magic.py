@@ -18,7 +18,7 @@ from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.ui import live, report, rowlog
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
-from nbsync.ui.ports import Engine, default_engine
+from nbsync.ui.ports import ANSWERS, Engine, default_engine
 from nbsync.ui.split import Expand, commands, expander, split
 
 NAME = "s3sync"
@@ -49,7 +49,8 @@ class S3Sync(Magics):
     def s3sync(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Sync S3 and local folders by content.
 
-        %s3sync pull REMOTE [LOCAL]    %s3sync push LOCAL REMOTE    %s3sync plan pull|push ...    %s3sync ls REMOTE
+        %s3sync pull REMOTE [LOCAL]    %s3sync push LOCAL REMOTE    %s3sync plan pull|push ...
+        %s3sync verify LOCAL REMOTE    %s3sync apply FILE             %s3sync ls REMOTE
 
         %s3sync --help tells more. %%s3sync runs one command a line.
         """
@@ -108,7 +109,7 @@ class S3Sync(Magics):
         assert call is not None  # only the shell's `demo` has none
         try:
             engine = self._engine or default_engine()
-            value = self._ls(call, engine, silent) if call.command == "ls" else self._sync(
+            value = self._ls(call, engine, silent) if call.command in ANSWERS else self._sync(
                 invocation, call, engine, silent)  # fmt: skip
         except NbsyncError as error:
             if call.options.json:
@@ -117,7 +118,7 @@ class S3Sync(Magics):
         self._shows_nothing_more(value)
         if invocation.output_name:
             self._ip.user_ns[invocation.output_name] = value
-        if call.command != "ls":
+        if call.command not in ANSWERS:
             if value.error is not None:
                 raise value.error
             if call.options.strict:

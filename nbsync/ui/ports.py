@@ -9,6 +9,8 @@ from nbsync.core.model import Snapshot
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
+ANSWERS = frozenset({"ls"})  # commands that the engine answers at once; all others are jobs to follow
+
 Tick = Callable[[Snapshot], None]
 
 

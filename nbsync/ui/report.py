@@ -34,7 +34,7 @@ def json_document(result: _HasDict) -> str:
 def refusal(call: Call, error: NbsyncError) -> SyncResult:
     """The result of a command that was refused before it was a run."""
     try:
-        remote = parse_location(call.remote).uri
+        remote = parse_location(call.remote).uri if call.remote else ""
     except UsageError:
         remote = ""  # never repeated: other tools take KEY:SECRET@bucket and URLs with a signature
     result = SyncResult(command=call.command, remote=remote, local=call.local, dry_run=call.options.dry_run)

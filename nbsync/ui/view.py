@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nbsync.core.model import Problem, Row, Snapshot, Status, Verb
+from nbsync.core.verify import UNKNOWN
 from nbsync.errors import GuardRefusal, Interrupted, LockedError
-from nbsync.result import SyncResult
+from nbsync.result import SyncResult, VerifyResult
 from nbsync.ui import words
 
 MAX_CHANGED = 200
@@ -87,8 +88,10 @@ def sign(seen: View, row: Row) -> str:
 
 def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:
     """`push data → s3://bucket/p/`."""
+    if command == "verify":
+        return f"verify {local} ↔ {remote}"
     ends = f"{local} → {remote}" if direction == "push" else f"{remote} → {local}" if remote else local
-    name = f"plan {direction}".rstrip() if command == "plan" else command
+    name = f"{command} {direction}".rstrip() if command in ("plan", "apply") else command
     return f"{name}{' (dry run)' if dry_run and command != 'plan' else ''} {ends}"
 
 
@@ -100,9 +103,9 @@ def detail(row: Row) -> str:
 
 
 def why(row: Row) -> str:
-    """The reason with its evidence, as both tables show it; still to be cleaned."""
-    evidence = f" ({row.evidence})" if row.evidence not in ("", "none") else ""
-    return detail(row) + evidence
+    """The reason with its evidence and assurance, as both tables show it; still to be cleaned."""
+    known = [word for word in (row.evidence, row.assurance) if word not in ("", "none")]
+    return f"{detail(row)} ({', '.join(known)})" if known else detail(row)
 
 
 def amount(row: Row) -> str:
@@ -126,10 +129,19 @@ def verdict(result: SyncResult) -> str:
         return "refused"
     if result.error is not None:
         return "stopped"
+    if isinstance(result, VerifyResult) and not result.problems:
+        return _verified(result)
     if not result.ok:
         bad = {row.path for row in result.files if row.status in words.PROBLEM}
         return words.number(len(bad | {problem.path for problem in result.problems}), "problem")
     return "planned, nothing changed" if result.dry_run or result.command == "plan" else "done"
+
+
+def _verified(result: VerifyResult) -> str:
+    differ, unknown = result.counts[Status.MISS.value], result.assurance[UNKNOWN]
+    told = [words.number(differ, "difference")] if differ else []
+    told += [f"{unknown:,} unknown"] if unknown else []
+    return ", ".join(told) or "all equal"
 
 
 def _order(result: SyncResult) -> dict[str, int]:
@@ -145,11 +157,14 @@ def _facts(result: SyncResult) -> list[str]:
     if result.command == "undo":
         back = sum(row.bytes for row in result.files if row.action == Verb.NONE.value)
         return [*facts, f"{words.size(back)} {'to put back' if result.dry_run else 'put back'}"]
+    if isinstance(result, VerifyResult):
+        facts += [f"{count:,} {assurance}" for assurance, count in result.assurance.items() if count]
     planned = sum(row.bytes for row in result.files if row.status == Status.PLANNED.value)
     if planned:
         facts.append(f"{words.size(planned)} to move")
-    if not (result.dry_run or result.command == "plan"):
-        facts.append(f"{words.size(result.bytes.get('moved', 0))} moved")
+    moved = result.bytes.get("moved", 0)
+    if moved if result.command == "verify" else not (result.dry_run or result.command == "plan"):
+        facts.append(f"{words.size(moved)} moved")
     if result.bytes.get("saved"):
         facts.append(f"{words.size(result.bytes['saved'])} saved")
     sent = [f"{count:,} {kind.upper()}" for kind, count in result.requests.items() if count]
@@ -161,6 +176,8 @@ def _folded(result: SyncResult, shown: int) -> str:
     folded = result.counts.get(Status.HIT.value, 0) - shown
     if folded <= 0:
         return ""
+    if isinstance(result, VerifyResult):
+        return f"{words.number(folded, 'more file' if shown else 'file')} equal"
     saved = result.bytes.get("saved", 0)
     kept = f", {words.size(saved)} not moved" if saved and not shown else ""
     return f"{words.number(folded, 'more file' if shown else 'file')} up to date{kept}"

@@ -64,8 +64,9 @@ def test_the_pictures_are_pngs() -> None:
 
 
 def test_a_users_broken_profile_has_no_say(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = moto_server.new_bucket()
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
-    assert fill_sample_bucket(moto_server.endpoint_url, moto_server.new_bucket()) == 24
+    assert fill_sample_bucket(moto_server.endpoint_url, bucket) == 24
 
 
 def test_without_moto_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

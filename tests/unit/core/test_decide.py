@@ -136,7 +136,7 @@ def test_pull_trashes_what_was_edited_or_never_synced(recorded: Any, trashed: bo
 def test_push_of_what_moved_is_a_conflict_once_compared(recorded: Any, overwrite: bool, guarded: bool) -> None:
     action = decide(one(edited, there(), recorded), Policy(Direction.PUSH, overwrite_remote=overwrite))
     assert action is not None
-    assert (action.check, action.conflict_if_different) == (True, guarded)
+    assert (action.check, bool(action.conflict_if_different)) == (True, guarded)
 
 
 def test_conflict_says_what_to_do() -> None:

@@ -26,7 +26,16 @@ def test_pull_push_plan_ls() -> None:
     assert call("push data b/p") == Call(command="push", remote="b/p", local="data", direction="push")
     assert call("plan push data b/p") == Call(command="plan", remote="b/p", local="data", direction="push")
     assert call("plan pull b/p") == Call(command="plan", remote="b/p", direction="pull")
+    assert call("verify data b/p") == Call(command="verify", remote="b/p", local="data")
+    assert call("apply plan.jsonl") == Call(command="apply", file="plan.jsonl")
+    assert call("plan pull b --save f").options.save == call("plan push d b --save f").options.save == "f"
     assert call("ls b/p") == Call(command="ls", remote="b/p")
+
+
+def test_what_was_asked_is_told_from_the_defaults_of_the_face() -> None:
+    found = call("apply f --jobs 3", notebook=True, defaults={"endpoint_url": "http://x", "delete": True})
+    assert (found.options.endpoint_url, found.options.jobs, found.options.delete) == ("http://x", 3, False)
+    assert found.asked == {"jobs"}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +74,14 @@ def test_short_dry_run() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--json", "no command. It is one of: pull, push, plan, undo, ls, demo"),
+        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, ls, demo"),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
-        ("verify a b", "unknown command 'verify'. It is one of: pull, push, plan, undo, ls, demo"),
+        ("status a", "unknown command 'status'. It is one of: pull, push, plan, apply, verify, undo, ls, demo"),
+        ("verify b/p", "verify needs REMOTE. It is: verify LOCAL REMOTE"),
+        ("apply", "apply needs FILE. It is: apply FILE"),
+        ("apply p.jsonl --delete", "apply has no option --delete. It belongs to: pull, push"),
+        ("pull b --save f", "pull has no option --save. It belongs to: plan"),
+        ("push d b --download", "push has no option --download. It belongs to: verify"),
         ("pull", "pull needs REMOTE. It is: pull REMOTE [LOCAL]"),
         ("push data", "push needs REMOTE. It is: push LOCAL REMOTE"),
         ("ls a b", "ls does not take the word 'b'"),
@@ -176,7 +190,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
         parse(["--help"])
     text = asked.value.text
     assert all(page.does in text for page in PAGES.values())
-    assert not any(f"\n  {later} " in text for later in ("verify", "apply", "status", "run", "doctor", "jobs"))
+    assert not any(f"\n  {later} " in text for later in ("status", "run", "doctor", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)
     with pytest.raises(HelpRequested, match=r"^nbsync "):

@@ -1,0 +1,211 @@
+"""What every run has in common: its words, its bucket, its end. One subclass for each kind of run.
+
+A run is made in the caller's thread and executed in one of its own, which never prints.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+from nbsync.core.filters import Filters, read_files_from
+from nbsync.core.location import Location, parse_location
+from nbsync.core.model import RemoteEntry
+from nbsync.engine.tally import Board
+from nbsync.errors import Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
+from nbsync.options import Call, Options
+from nbsync.result import SyncResult
+from nbsync.storage.listing import list_objects, single_object
+from nbsync.storage.local import absolute_root
+from nbsync.storage.s3 import Bucket
+from nbsync.storage.s3_errors import translate
+from nbsync.transfer.control import Controller
+from nbsync.transfer.runner import Runner
+from nbsync.wire.errors import Aborted, WireError
+
+
+class BaseRun(ABC):
+    """One run of a call. Make it in the caller's thread (it checks the words), `execute` it in its own.
+
+    Args:
+        call: the command with its words.
+        cancel: set to stop the run within a second.
+        now_ns: the wall clock, ns since the epoch.
+
+    Attributes:
+        runner: who works now; None before there is anything to do.
+
+    Raises:
+        UsageError: REMOTE, LOCAL or an option does not make sense.
+    """
+
+    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.call = call
+        self.options: Options = call.options
+        if "://" in call.local:
+            hint = "nbsync does not copy from S3 to S3. Are LOCAL and REMOTE swapped?"
+            raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", hint)
+        self.location: Location = parse_location(call.remote)
+        self.local = call.local or os.path.join(".", self.location.name)
+        self.root = absolute_root(self.local)
+        self.dry_run = self.options.dry_run or call.command == "plan"
+        self.board = Board()
+        self.cancel = cancel
+        self.result = self._empty_result()
+        self._now_ns = now_ns
+        self._stopped = False
+        self._bucket: Bucket | None = None
+        self._controller = Controller(self.options.jobs)
+        self._listed = _read_list(self.options.files_from) if call.only is None else call.only
+        self._admits = _make_filter(self.options, self._listed)
+        self._unseen = set(self._listed or ())  # of the paths in --files-from
+        self._seen = 0  # files of the source, before the filters
+
+    @property
+    @abstractmethod
+    def runner(self) -> Runner[Any] | None: ...
+
+    @abstractmethod
+    def _empty_result(self) -> SyncResult:
+        """The result that the run fills."""
+
+    @abstractmethod
+    def _check_local(self) -> None:
+        """Is LOCAL what this run needs?
+
+        Raises:
+            LocalError: it is not.
+        """
+
+    @abstractmethod
+    def _run(self, bucket: Bucket) -> None:
+        """Do it, in the run's thread."""
+
+    def execute(self) -> SyncResult:
+        """Do it; what was refused or broke off is in the result's `error`."""
+        started = time.monotonic()
+        result = self.result
+        try:
+            self._check_local()
+            bucket = self._bucket = Bucket(self.location, self.options, wait=self.wait, on_slow_down=self._slow_down)
+            if self.cancel.is_set():
+                raise Aborted("stopped before it began")
+            self._run(bucket)
+        except NbsyncError as error:
+            result.error = error
+        except (WireError, OSError) as error:
+            result.error = translate(error, self.location.uri)
+        if isinstance(result.error, NoSuchBucket) and os.path.isdir(self.call.remote):
+            hint = f"There is a folder {self.call.remote} here: is it swapped?"
+            result.error = NoSuchBucket(result.error.message, hint)
+        if self._stopped:
+            result.error = _interrupted()
+        if self._bucket is not None:
+            result.requests = {**result.requests, **self._bucket.counts.snapshot()}
+            self._bucket.client.close()
+        result.files.sort(key=lambda row: row.path)
+        result.seconds = time.monotonic() - started
+        self._ended()
+        self.board.state = "cancelled" if self._stopped else "failed" if result.error else "done"
+        return result
+
+    def _ended(self) -> None:  # noqa: B027 (most runs have nothing to add)
+        """What is left to do with a finished result."""
+
+    def stop(self) -> None:
+        """From any thread: stop now. What is under way breaks off; staging is removed."""
+        self._stopped = True
+        self.cancel.set()
+        if self._bucket is not None:
+            self._bucket.client.abort()
+
+    def abandon(self) -> None:
+        """The run is stuck before its beginning, and will not be waited for: its result is that it was stopped."""
+        self.result.error = _interrupted()
+        self.board.state = "cancelled"
+
+    def requests(self) -> dict[str, int]:
+        """Requests so far, by kind. Any thread may ask."""
+        return self._bucket.counts.snapshot() if self._bucket is not None else dict(self.result.requests)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, or wake early; True when the run is to stop."""
+        return self.cancel.wait(seconds)
+
+    def _slow_down(self) -> None:
+        self._controller.slow_down()
+
+    # ---- the two sides ------------------------------------------------------------------------------
+
+    def _check_is_folder(self) -> bool:
+        """Is LOCAL there?
+
+        Raises:
+            LocalError: something else is in its place.
+        """
+        exists = os.path.lexists(self.root)
+        if exists and not os.path.isdir(self.root):
+            raise LocalError(f"{self.local} is not a directory", "LOCAL is a directory; give another")
+        return exists
+
+    def _remote(self, bucket: Bucket, *, single: bool) -> tuple[str, Iterator[RemoteEntry]]:
+        """The prefix of keys, and the listing, whose first page has come: what is wrong with REMOTE is known now.
+
+        With `single`, REMOTE may be the name of one object.
+        """
+        entries = list_objects(bucket, self.location.prefix, admits=self._admits)
+        first = next(entries, None)
+        if first is not None:
+            return self.location.prefix, chain([first], entries)
+        if single:
+            one = single_object(bucket, self.location, admits=self._admits)
+            if one is not None:
+                only = one.path  # what else LOCAL holds, or held, is not this run's business
+                self._admits = lambda path: path == only
+                return self.location.parent().prefix, iter([one])
+            pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
+            then = " at that time" if self.options.as_of is not None else ""
+            self.result.notes.append(f"there is nothing under {self.location.uri}{then}{pattern}")
+        return self.location.prefix, entries
+
+    def _note_filters(self) -> None:
+        """Say what of the options has not done what it may have been meant to do."""
+        notes = self.result.notes
+        if {kind for kind, _ in self.options.filters} == {"include"}:
+            notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")
+        filtered = bool(self.options.filters) or self._listed is not None
+        nothing = not self.board.files_total and not any(self.result.counts.values())
+        if filtered and nothing and self._seen:
+            notes.append(f"the filters left none of the {self._seen:,} files of the source")
+        if self._unseen:
+            some = ", ".join(sorted(self._unseen)[:3])
+            notes.append(f"{len(self._unseen):,} of the paths in --files-from are not in the source: {some}")
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("stopped by the user; every file that was finished is kept", "Run it again to do the rest")
+
+
+def _read_list(path: str) -> frozenset[str] | None:
+    """The paths that --files-from names; None without it."""
+    if not path:
+        return None
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return read_files_from(file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise UsageError(f"--files-from {path}: {reason}") from None
+
+
+def _make_filter(options: Options, listed: frozenset[str] | None) -> Callable[[str], bool]:
+    """Which paths are in scope: the filters, and the list of --files-from."""
+    filters = Filters(options.filters)
+    if listed is None:
+        return filters.admits
+    return lambda path: path in listed and filters.admits(path)
