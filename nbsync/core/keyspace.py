@@ -104,7 +104,7 @@ def _places(sample: list[str], low: str, high: str | None, widen: int) -> list[P
     places: list[Place] = []
     run: list[int] = []  # positions beside each other that varied: they are one field
     told = 0
-    for at in range(max(0, fork), max(map(len, ends))):
+    for at in range(min(fork, first) if high is not None else 0, max(map(len, ends))):
         seen = {key[at] for key in sample if at < len(key)}
         if at == fork and high is not None and at < len(high):
             seen.add(high[at])
@@ -156,14 +156,12 @@ def pages_between(sights: Sequence[Sight], low: str, high: str) -> float:
     return (ruler.number(high) - ruler.number(low)) / ruler.per_page
 
 
-def key_ahead(
-    sights: Sequence[Sight], low: str, high: str | None, pages: float, *, wild: bool = True
-) -> str | None:
+def key_ahead(sights: Sequence[Sight], low: str, high: str | None, pages: float) -> str | None:
     """A key (there need be none of that name) about so many pages after `low`, and before `high`.
 
-    None if there is no good guess, or only one that is `wild`: of what never varied so far.
+    None if there is no good guess.
     """
-    for widen in (0, 1, 2) if wild else (0,):
+    for widen in (0, 1, 2):
         ruler = Ruler(sights, low, high, widen=widen)
         found = ruler.key(ruler.number(low) + max(1, round(ruler.per_page * pages)))
         if found is not None and low < found and (high is None or found < high):

@@ -28,7 +28,7 @@ PAGE = 1000  # keys in a page of ListObjectsV2
 ALONE = 10_000  # keys that are listed page after page before anything is split
 HELD = 96  # pages that may wait for those before them: some 45 MB
 _HELD_ALONE = 4
-_AHEAD = 6.0  # pages that a new span leaves to the one before it
+_AHEAD = 10.0  # pages that a new span leaves to the one before it
 _RECORDED_PAGES = 10  # the same, where the pages of the last listing are known
 _SMALL = 3.0  # pages that are not worth splitting
 _SIGHTS = 8
@@ -59,6 +59,7 @@ class Span:
         self.misses = 0  # guesses that were wrong
         self.kept = 0  # keys that came
         self.meant = 0.0  # keys that the last guess left to it
+        self.stretch = 1.0  # that it was made with
         self.begun_again = False  # by a page that may hold what came already
         self.before: _Relay | None = None  # how the span before it would go on, when that is done
         self.onward: _Relay | None = None  # how this one would
@@ -146,7 +147,8 @@ class Spans:
         if self.held >= HELD or any(span.error for span in self._spans):
             return False
         needed = self._kept // PAGE
-        may_waste = sum(not span.done for span in self._spans) + self._spans[-1].done
+        last = self._spans[-1]  # that it is listed to the end costs nothing, unless that is done, or it holds nothing
+        may_waste = sum(not span.done for span in self._spans) + (last.done or not last.started)
         allowed = self._kept / PAGE / 4
         if self.recorded:
             tenth = max(needed, len(self.recorded)) / 10
@@ -189,9 +191,9 @@ class Spans:
         if span.done or span.rest:
             return 0.0
         known = len(self._recorded_in(span))
-        if known or (self.recorded and span.last < self.recorded[-1]):
+        if known or (self.recorded and span.last <= self.recorded[-1]):
             return float(known)
-        if not span.sights or (index + 1 < len(self._spans) and not self._spans[index + 1].started):
+        if not span.started or (index + 1 < len(self._spans) and not self._spans[index + 1].started):
             return 0.0
         return span.left() / self._stretch
 
@@ -205,8 +207,8 @@ class Spans:
         if known:
             return self.recorded[known[_RECORDED_PAGES if len(known) > 2 * _RECORDED_PAGES else len(known) // 2]]
         pages = _AHEAD if left > 2 * _AHEAD else left / 2
-        span.meant = span.kept + pages * PAGE
-        return key_ahead(span.sights, span.last, span.limit, pages * self._stretch, wild=span.started)
+        span.meant, span.stretch = span.kept + pages * PAGE, self._stretch
+        return key_ahead(span.sights, span.last, span.limit, pages * self._stretch)
 
     # ---- answers ----------------------------------------------------------------------------------
 
@@ -289,9 +291,9 @@ class Spans:
     def _finish(self, span: Span, relay: _Relay, beyond: list[str]) -> None:
         """The span is at its end; `beyond` is what it saw of those that follow."""
         span.done, span.onward = True, relay
-        if span.meant:
-            off = span.meant / max(span.kept, PAGE / 4)
-            self._stretch = min(64.0, max(0.25, self._stretch * min(2.0, max(0.5, off)) ** 0.5))
+        if span.meant and span.token:
+            right = span.stretch * span.meant / max(span.kept, PAGE / 4)
+            self._stretch = (self._stretch * min(64.0, max(0.25, right))) ** 0.5
         index = self._spans.index(span)
         if index + 1 == len(self._spans):
             return
@@ -312,7 +314,7 @@ class Spans:
         if index and not self._spans[index - 1].done:
             one = self._spans[index - 1]
             one.until, one.meant, one.misses = span.until, 0, one.misses + 1
-            one.rest = 2**one.misses
+            one.rest = 4 * 2**one.misses
             del self._spans[index]
         elif before is not None and before.exact and before.token:
             span.begin_again(before)
