@@ -30,6 +30,7 @@ class Capabilities:
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
         encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
+        starts_listings_after: False once it was seen to ignore `start-after` of a listing.
         versioning_untold: whether the bucket keeps versions may not be asked.
         versioning_suspended: it has kept versions, and does not now.
 
@@ -45,6 +46,7 @@ class Capabilities:
         self.completed = False
         self.downloaded = False
         self.encrypts_opaquely = False
+        self.starts_listings_after = True
         self.versioning_untold = False
         self.versioning_suspended = False
 

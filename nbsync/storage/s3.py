@@ -27,6 +27,7 @@ class Bucket:
 
     Attributes:
         as_of_ns: the moment whose objects are listed, ns since the epoch; None for now.
+        slow_downs: how often the service has asked for less.
         customer_key: what objects are encrypted with (SSE-C); None without it.
 
     Args:
@@ -50,6 +51,7 @@ class Bucket:
         self.location = location
         self.as_of_ns = options.as_of
         self.counts = RequestCounts()
+        self.slow_downs = 0
         self.customer_key = read_customer_key(options.sse_c_key_file)
         self._account = Account(options)
         self._credentials = self._account.credentials()
@@ -118,6 +120,7 @@ class Bucket:
 
         def on_retry(error: Exception) -> None:
             if isinstance(error, ServiceError) and error.slow_down:
+                self.slow_downs += 1
                 self._on_slow_down()
 
         return retry.call(attempt, self._policy, wait=self._wait, random=random.random, on_retry=on_retry)
