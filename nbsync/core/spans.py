@@ -160,7 +160,7 @@ class Spans:
         for index, left in self._worth_splitting():
             span = self._spans[index]
             at = self._place_to_cut(span, left)
-            if at is not None and _can_be_asked(at):
+            if at is not None and at > span.last and (span.until is None or at < span.until) and _can_be_asked(at):
                 further = Span(at, span.until, span.limit, span.sights)
                 further.misses = span.misses
                 span.until = span.limit = at

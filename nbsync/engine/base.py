@@ -20,7 +20,7 @@ from nbsync.engine.tally import Board
 from nbsync.errors import Interrupted, LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.options import Call, Options
 from nbsync.result import SyncResult
-from nbsync.storage.listing import list_objects, single_object
+from nbsync.storage.listing import Waypoints, list_objects, single_object
 from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -60,6 +60,7 @@ class BaseRun(ABC):
         self._now_ns = now_ns
         self._stopped = False
         self._bucket: Bucket | None = None
+        self._waypoints = Waypoints()
         self._controller = Controller(self.options.jobs)
         self._listed = _read_list(self.options.files_from) if call.only is None else call.only
         self._admits = _make_filter(self.options, self._listed)
@@ -158,13 +159,15 @@ class BaseRun(ABC):
 
         With `single`, REMOTE may be the name of one object.
         """
-        entries = list_objects(bucket, self.location.prefix, admits=self._admits)
+        self._waypoints = Waypoints()
+        entries = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
         first = next(entries, None)
         if first is not None:
             return self.location.prefix, chain([first], entries)
         if single:
             one = single_object(bucket, self.location, admits=self._admits)
             if one is not None:
+                self._waypoints = Waypoints()  # those were of another prefix
                 only = one.path  # what else LOCAL holds, or held, is not this run's business
                 self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])

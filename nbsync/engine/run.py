@@ -101,6 +101,7 @@ class Run(BaseRun):
         prefix, remote = self._remote(bucket, single=self.direction is Direction.PULL)
         self._began(bucket)
         state = place.open_record(RemoteName(bucket.endpoint, self.location.bucket, prefix))
+        self._waypoints.known = state.waypoints()
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
             bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
@@ -142,6 +143,7 @@ class Run(BaseRun):
     def _settle(self, place: Workplace, tally: Tally) -> None:
         """Write the last of the record, and let no later edit look as old as what it says."""
         tally.flush()
+        place.note_waypoints(self._waypoints)
         if place.room is not None and tally.youngest_ctime_ns:
             place.room.wait_out_tick(tally.youngest_ctime_ns)
 

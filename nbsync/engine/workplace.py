@@ -7,6 +7,7 @@ answered: a run that is refused makes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -16,6 +17,7 @@ from nbsync.core.model import Direction
 from nbsync.errors import ConfigError, LocalError
 from nbsync.storage import database
 from nbsync.storage.journal import Journal, no_journal
+from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
 
@@ -125,6 +127,13 @@ class Workplace:
             assert self._remote is not None  # the record was opened before
             self.open_record(self._remote)
         return self._state
+
+    def note_waypoints(self, waypoints: Waypoints) -> None:
+        """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
+        ends = waypoints.worth_noting
+        if self._state is not None and waypoints.complete and ends != waypoints.known:
+            with contextlib.suppress(LocalError):
+                self._state.note_waypoints(ends)
 
     def _place(self) -> str:
         """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""

@@ -39,6 +39,13 @@ CREATE TABLE synced (
 PRAGMA user_version = {FORMAT};
 """
 
+# Where the pages of the last listing ended: a hint that may be missing, so it is no matter of the format.
+WAYPOINTS = """CREATE TABLE IF NOT EXISTS waypoints (
+    remote INTEGER NOT NULL REFERENCES remotes (id),
+    path TEXT NOT NULL,
+    PRIMARY KEY (remote, path)
+) WITHOUT ROWID"""
+
 # What SQLite reports as operational, and is in the file: not the tables, or the text, that this format has.
 _NOT_THIS_FORMAT = ("no such table", "no such column", "table ", "unsupported file format", "Could not decode")
 _ADVICE = (

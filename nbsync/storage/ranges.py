@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nbsync.core.model import RemoteEntry
-from nbsync.core.spans import PAGE, Ask, Spans
+from nbsync.core.spans import ALONE, PAGE, Ask, Spans
 from nbsync.storage.s3 import Bucket
 from nbsync.wire.errors import ServiceError
 
@@ -45,6 +45,11 @@ class Waypoints:
         self.listed = 0
         self.complete = False
         self._at_end = ""
+
+    @property
+    def worth_noting(self) -> list[str]:
+        """What the next listing can use: nothing where it lists page after page."""
+        return self.ends if self.listed > ALONE else []
 
     def note(self, entries: list[RemoteEntry]) -> None:
         """Take in the next page."""
@@ -92,6 +97,7 @@ class _Crew:
         self._spans = Spans(obeyed=bucket.can.starts_listings_after)
         self._changed = threading.Condition()
         self._stopped = False
+        self._broken: BaseException | None = None
         self._threads = 0
         self._at_once, self._calm, self._slow_downs = AT_ONCE, 0, bucket.slow_downs
 
@@ -110,6 +116,8 @@ class _Crew:
         """The next page, waited for; None after the last."""
         with self._changed:
             while True:
+                if self._broken is not None:
+                    raise self._broken
                 entries = self._spans.take()
                 if entries is not None or self._spans.finished:
                     self._changed.notify_all()  # there is room for another
@@ -117,18 +125,26 @@ class _Crew:
                 self._changed.wait()
 
     def _work(self) -> None:
-        while (ask := self._next()) is not None:
-            try:
-                page = self._fetch(ask.token, ask.after)
-            except BaseException as error:
-                with self._changed:
-                    refused = isinstance(error, ServiceError) and error.status in _NOT_DONE_HERE
-                    self._spans.failed(ask, error, refused=refused)
-                    self._settle()
-            else:
-                with self._changed:
-                    self._spans.arrived(ask, page.entries, page.token)
-                    self._settle()
+        try:
+            while (ask := self._next()) is not None:
+                self._do(ask)
+        except BaseException as error:  # whoever waits must not wait for ever
+            with self._changed:
+                self._broken = error
+                self._changed.notify_all()
+
+    def _do(self, ask: Ask) -> None:
+        try:
+            page = self._fetch(ask.token, ask.after)
+        except BaseException as error:
+            refused = isinstance(error, ServiceError) and error.status in _NOT_DONE_HERE
+            with self._changed:
+                self._spans.failed(ask, error, refused=refused)
+                self._settle()
+            return
+        with self._changed:
+            self._spans.arrived(ask, page.entries, page.token)
+            self._settle()
 
     def _next(self) -> Ask | None:
         """What to fetch, waited for; None at the end."""

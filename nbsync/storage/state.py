@@ -100,9 +100,35 @@ class State:
             drop = "DELETE FROM synced WHERE remote = ? AND path = ?"
             self._db.executemany(drop, ((self._remote, path) for path in forget))
 
+    def waypoints(self) -> list[str]:
+        """Where the pages of the last listing of this REMOTE ended, in order; empty if that was not noted."""
+        with self._telling_damage():
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waypoints'").fetchone() is None:
+                return []
+            query = "SELECT path FROM waypoints WHERE remote = ? ORDER BY path"
+            return [path for (path,) in self._db.execute(query, (self._remote,))]
+
+    def note_waypoints(self, paths: Iterable[str]) -> None:
+        """Note them in the place of those before, in one transaction."""
+        if not self._writable:
+            return
+        with self._telling_damage(), self._db:
+            self._db.execute(database.WAYPOINTS)
+            self._db.execute("DELETE FROM waypoints WHERE remote = ?", (self._remote,))
+            add = "INSERT OR REPLACE INTO waypoints VALUES (?, ?)"
+            self._db.executemany(add, ((self._remote, path) for path in paths if _is_unicode(path)))
+
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _storable(entry: RecordedEntry) -> RecordedEntry:
