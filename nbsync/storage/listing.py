@@ -12,12 +12,14 @@ from nbsync.core import names
 from nbsync.core.location import Location
 from nbsync.core.model import EXCLUDED, RemoteEntry
 from nbsync.errors import ListingError
-from nbsync.storage.listing_xml import read_document, read_object
+from nbsync.storage.listing_xml import Document, read_document, read_object, read_plain
 from nbsync.storage.ranges import Page, Waypoints, pages
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.versions import object_as_of, objects_as_of
 
 __all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
+
+_ROOT = "ListBucketResult"
 
 
 def list_objects(
@@ -91,9 +93,7 @@ def parse_page(body: bytes, prefix: str, cut: int) -> Page:
     Raises:
         ListingError: not the XML of a listing, keys outside `prefix`, or cut short without a token.
     """
-    document = read_document(body, "ListBucketResult")
-    nodes = document.root.iter(f"{document.space}Contents")
-    entries = [read_object(document, document.fields(node), cut) for node in nodes]
+    document, entries = read_plain(body, _ROOT, cut) or _read_objects(body, cut)
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise ListingError(f"the server listed {entry.key!r}, which is not below {prefix!r}")
@@ -102,6 +102,12 @@ def parse_page(body: bytes, prefix: str, cut: int) -> Page:
     if truncated and not token:
         raise ListingError("the listing was cut short: the server gave no continuation token")
     return Page(entries, token if truncated else "")
+
+
+def _read_objects(body: bytes, cut: int) -> tuple[Document, list[RemoteEntry]]:
+    document = read_document(body, _ROOT)
+    nodes = document.root.iter(f"{document.space}Contents")
+    return document, [read_object(document, document.fields(node), cut) for node in nodes]
 
 
 def single_object(

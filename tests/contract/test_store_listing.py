@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from nbsync.core import spans
 from nbsync.core.location import parse_location
 from nbsync.core.model import EXCLUDED
 from nbsync.core.names import refusal
-from nbsync.storage.listing import Page, fetch_page, find_object, list_objects, single_object
+from nbsync.storage import listing
+from nbsync.storage.listing import Page, Waypoints, fetch_page, find_object, list_objects, single_object
 from nbsync.storage.s3 import Bucket
 from tests.contract.store import Store
 
@@ -145,3 +148,29 @@ def test_a_single_object_is_meant_where_nothing_lies_below(store: Store) -> None
     assert bucket.counts.snapshot()["head"] == 1
     assert single_object(bucket, parse_location(f"{store.name}/data/a+b")) is None
     assert single_object(bucket, parse_location(store.name)) is None
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_several_ranges_at_once_give_every_key_once_and_in_order(
+    store: Store, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    keys = [f"{folder}/{n:02d} +é" for folder in ("a", "a-b", "b") for n in range(30)]
+    for key in keys:
+        store.put_plainly(f"p/{key}", b"x")
+    monkeypatch.setattr(spans, "ALONE", 10)
+    monkeypatch.setattr(spans, "PAGE", 2)
+    asked: list[str] = []
+
+    def small_page(*words: Any, after: str = "") -> Page:
+        asked.append(after)
+        return fetch_page(*words, after=after, max_keys=2)
+
+    monkeypatch.setattr(listing, "fetch_page", small_page)
+    waypoints, bucket = Waypoints(), store.bucket()
+    waypoints.known = sorted(keys)[1::2][:-1] if recorded else []
+    listed = [entry.path for entry in list_objects(bucket, "p/", waypoints=waypoints)]
+    assert listed == sorted(keys)
+    assert waypoints.complete
+    assert any(asked), "no range was begun"
+    assert bucket.can.starts_listings_after
+    assert len(asked) <= (45 if recorded else 45 * 1.25)

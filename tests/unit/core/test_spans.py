@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable
 
 import pytest
@@ -154,8 +155,12 @@ def empty(server: Server) -> Callable[[str, str], Answer]:
 
 def skipping(server: Server) -> Callable[[str, str], Answer]:
     """Leaves out the first keys after a place."""
-    return lambda token, after: server.list(str(5 + int(server.list("", after)[1] or 0) - 1000)
-                                            if after and not token and server.list("", after)[1] else token, after)  # fmt: skip
+
+    def answer(token: str, after: str) -> Answer:
+        skipped = bisect_right(server.keys, after) + 5
+        return server.list(str(skipped) if after and not token else token, after)
+
+    return answer
 
 
 @pytest.mark.parametrize("fault", [ignoring, including, empty, skipping])

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from nbsync.core import names
 from nbsync.errors import ListingError
+from nbsync.storage import listing
 from nbsync.storage.listing import Page, parse_page
-from nbsync.storage.listing_xml import parse_time_ns
+from nbsync.storage.listing_xml import parse_time_ns, read_plain
 
 SPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 ONE = "<Contents><Key>p/{key}</Key><LastModified>{time}</LastModified><ETag>{etag}</ETag><Size>{size}</Size></Contents>"
@@ -86,6 +87,49 @@ def test_a_broken_answer_is_sound_or_refused(seed: int) -> None:
                 body[at:at] = body[other : other + 30]
         with contextlib.suppress(ListingError):
             sound(parse_page(bytes(body), "p/", 2))
+
+
+def read_as_xml(body: bytes) -> object:
+    """What parse_page gives or refuses where nothing is read quickly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "read_plain", lambda *_: None)
+        return read_either_way(body)
+
+
+def read_either_way(body: bytes) -> object:
+    try:
+        return parse_page(body, "p/", 2)
+    except ListingError:
+        return "refused"
+
+
+PLAIN = (
+    "<Contents><Key>p/{}</Key><LastModified>2024-02-29T23:59:59.123Z</LastModified><ETag>&quot;5d41-2&quot;</ETag>"
+    "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><Size>18</Size><StorageClass>STANDARD</StorageClass></Contents>"
+)
+OTHERS = ["&amp;", "&lt;", "&quot;", "\r", "\t", "\x01", "é", "\x7f", "%2F", "+", "%FF", '"', "'", ">", "]]>", "&e;"]
+AROUND = ["<a>", "</a>", "<a b='", "'>", "<!--", "-->", "<![CDATA[", "]]>", "<?x ", "?>", "<a xmlns='y'>", " ", "x",
+          "<IsTruncated>true</IsTruncated>", "<NextContinuationToken>t</NextContinuationToken>", "<Contents>",
+          "</Contents>", "<!DOCTYPE x>", "<Contents/>", one("z")]  # fmt: skip
+
+
+@settings(max_examples=1, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_is_read_quickly_is_what_xml_says(seed: int) -> None:
+    chance = random.Random(seed)
+    quick = 0
+    for _ in range(4_000):
+        around = [chance.choice(AROUND) if chance.random() < 0.2 else "" for _ in range(4)]
+        keys = ["".join(chance.choice([*OTHERS, *"abcdefgh"]) if chance.random() < 0.1 else "k" for _ in range(5))
+                for _ in range(2)]  # fmt: skip
+        body = answer(around[0], PLAIN.format(keys[0]), around[1], PLAIN.format(keys[1]), around[2], more=around[3])
+        if chance.random() < 0.3:
+            at = chance.randrange(len(body))
+            body = body[:at] + chance.choice(PIECES) + body[at + chance.randrange(3) :]
+        assert read_either_way(body) == read_as_xml(body), body
+        with contextlib.suppress(ListingError):
+            quick += read_plain(body, "ListBucketResult", 2) is not None
+    assert quick > 300
 
 
 @settings(max_examples=300, deadline=None)
