@@ -10,6 +10,7 @@ import calendar
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from sys import intern
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -114,7 +115,8 @@ def read_plain(body: bytes, name: str, cut: int) -> tuple[Document, list[RemoteE
         for at in range(1, len(pieces) - 1, _FIELDS):
             key = document.key(pieces[at])
             time, size = parse_time_ns(pieces[at + 1]), _size(pieces[at + 3])
-            entries.append(RemoteEntry(key[cut:], key, size, pieces[at + 2], time, pieces[at + 4] or ""))
+            storage_class = intern(pieces[at + 4] or "")
+            entries.append(RemoteEntry(key[cut:], key, size, pieces[at + 2], time, storage_class))
     except (ValueError, IndexError):
         raise _nonsense() from None
     return document, entries

@@ -188,3 +188,19 @@ def test_locked_is_told_and_left_alone(db: Path) -> None:
 def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="cannot be used now"):
         opened(tmp_path / "no folder" / "state.sqlite3")
+
+
+def test_waypoints_are_those_of_their_remote_and_of_the_last_listing(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    one, two = (open_state(path, RemoteName("e", "b", prefix), writable=True) for prefix in ("one/", "two/"))
+    assert one.waypoints() == []
+    one.note_waypoints(["a", "b", "\udcff"])
+    two.note_waypoints(["c", "é"])
+    one.note_waypoints(["d", "b"])
+    assert (one.waypoints(), two.waypoints()) == (["b", "d"], ["c", "é"])
+    one.close()
+    two.close()
+    reading = open_state(path, RemoteName("e", "b", "one/"), writable=False)
+    reading.note_waypoints(["x"])
+    assert reading.waypoints() == ["b", "d"]
+    reading.close()
