@@ -56,15 +56,16 @@ BLOCKS = marked(README.read_text(encoding="utf-8")) if README.exists() else []
 def place(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The reader's folder; the bucket is there as long."""
     moto_server.s3.create_bucket(Bucket=BUCKET)
+    moto_server.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     fill(moto_server, BUCKET, OBJECTS)
     folder = tmp_path_factory.mktemp("reader")
     for name, body in RESULTS.items():
         (folder / "results" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "results" / name).write_bytes(body)
     yield folder
-    listed = moto_server.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    for entry in listed:
-        moto_server.s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    listed = moto_server.s3.list_object_versions(Bucket=BUCKET)
+    for entry in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]:
+        moto_server.s3.delete_object(Bucket=BUCKET, Key=entry["Key"], VersionId=entry["VersionId"])
     moto_server.s3.delete_bucket(Bucket=BUCKET)
 
 
