@@ -1,61 +1,98 @@
-"""`python -m tests.bench [--quick] [--json FILE]`: nbsync against aws-cli, s5cmd and rclone, whole processes.
+"""`python -m tests.bench [--quick]`: nbsync against aws-cli, s5cmd and rclone, each job with its bars.
 
-All tools talk to one `rclone serve s3` on loopback, in turn, with their default options (rclone: 16
-transfers), and the trees are compared after every run. What is printed are medians, and the medians of
-the ratios nbsync/peer of each round: absolute times do not carry over to other machines.
+Whole processes with default options (rclone: 16 transfers), in turn, on one machine with the server; exit codes and
+trees are checked after every run. Printed are medians, and the medians of the ratios of each round: absolute times
+do not carry over to other machines.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
+import platform
+import sys
 import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from tests.bench.jobs import JOBS, Bench, Measured
-from tests.bench.tools import Tool, tools
-from tests.servers import rclone
+from tests.bench import many, showing, transfers
+from tests.bench.contest import Outcome
+from tests.bench.measure import BenchError
+from tests.bench.table import document, markdown
+from tests.bench.tools import versions
+from tests.bench.world import Scale, World, roomiest
+
+JOBS: dict[str, Callable[[World], list[Outcome]]] = {
+    "pull": transfers.pull_cold,
+    "push": transfers.push_cold,
+    "unchanged": transfers.unchanged,
+    "warm": transfers.unchanged_warm,
+    "million": many.unchanged,
+    "no-state": transfers.no_state,
+    "large": transfers.large,
+    "far": transfers.far,
+    "listing": many.listing,
+    "showing": showing.showing,
+}
+QUICK = replace(Scale(rounds=3, peers=("nbsync", "rclone", "s5cmd")).by(0.1), many_files=20_000, listed_keys=20_000)
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    words.add_argument("--quick", action="store_true", help="1,000 files, 3 rounds, without aws-cli")
-    words.add_argument("--rounds", type=int, default=7)
-    words.add_argument("--only", action="append", choices=[job.name for job in JOBS], help="only this job")
-    words.add_argument("--json", type=Path, help="write the figures to FILE")
-    given = words.parse_args()
-    files, rounds = (1_000, 3) if given.quick else (10_000, given.rounds)
-    server = rclone.start()
-    try:
-        with tempfile.TemporaryDirectory(prefix="nbsync-bench-") as folder:
-            bench = Bench(server, Path(folder), files)
-            found = tools(server, without_aws=given.quick)
-            jobs = [job for job in JOBS if not given.only or job.name in given.only]
-            figures = {job.name: bench.run(job, found, rounds) for job in jobs}
-    finally:
-        server.stop()
-    for name, measured in figures.items():
-        print(f"\n{name}: {files:,} files of 4 KiB, {rounds} rounds\n{table(measured, found)}")
-    if given.json:
-        plain = {
-            name: {tool: [m._asdict() for m in runs] for tool, runs in rows.items()} for name, rows in figures.items()
-        }
-        given.json.write_text(json.dumps(plain, indent=1))
+    given = _words().parse_args()
+    scale = QUICK if given.quick else Scale()
+    if given.scale != 1:
+        scale = scale.by(given.scale)
+    if given.rounds:
+        scale = replace(scale, rounds=given.rounds)
+    above = given.folder or roomiest(int(4 * scale.large_bytes + 6_000 * scale.many_files))
+    outcomes: list[Outcome] = []
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="nbsync-bench-", dir=above) as folder:
+        conditions = _conditions(scale, above)
+        world = World(Path(folder), scale)
+        try:
+            for name in given.only or JOBS:
+                started = time.monotonic()
+                print(f"{name}: {JOBS[name].__doc__}", file=sys.stderr, flush=True)
+                try:
+                    outcomes += JOBS[name](world)
+                except BenchError as error:
+                    failed.append(f"{name} was broken off: {error}")
+                    print(f"  {failed[-1]}", file=sys.stderr, flush=True)
+                print(f"  took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+                if given.json:
+                    given.json.write_text(json.dumps(document(outcomes, [*conditions, *failed]), indent=1))
+        finally:
+            world.close()
+    print(markdown(outcomes, [*conditions, *failed]))
+    sys.exit(1 if failed else 0)
 
 
-def table(measured: dict[str, list[Measured]], found: list[Tool]) -> str:
-    """One row a tool: medians, and the ratio of nbsync's wall time to the tool's, round by round."""
-    ours = measured["nbsync"]
-    lines = [f"{'':10}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}{'nbsync/it':>11}  requests"]
-    for tool in found:
-        runs = measured[tool.name]
-        wall, cpu, peak = (
-            statistics.median(values) for values in zip(*((r.wall, r.cpu, r.peak_mb) for r in runs), strict=True)
-        )
-        ratio = statistics.median(our.wall / its.wall for our, its in zip(ours, runs, strict=True))
-        lines.append(f"{tool.name:10}{wall:8.2f}{cpu:8.2f}{peak:9.0f}{ratio:11.2f}  {runs[0].requests}")
-    return "\n".join(lines)
+def _words() -> argparse.ArgumentParser:
+    words = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__,
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    words.add_argument("--quick", action="store_true", help="a tenth of the files and less, 3 rounds, without aws-cli")
+    words.add_argument("--rounds", type=int, help="default 7, with --quick 3")
+    words.add_argument("--only", action="append", choices=list(JOBS), metavar="JOB", help=f"{', '.join(JOBS)}; repeatable")  # fmt: skip
+    words.add_argument("--scale", type=float, default=1, help="multiplies all sizes; the bars are for 1")
+    words.add_argument("--folder", type=Path, help="where to work; default /dev/shm if it has room, else TMPDIR")
+    words.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
+    return words
+
+
+def _conditions(scale: Scale, above: Path) -> list[str]:
+    said = ", ".join(f"{name}: {text}" for name, text in versions().items())
+    return [
+        f"{os.cpu_count()} cores shared by tool and server, {platform.system()} {platform.release()}, {platform.machine()}",
+        said,
+        f"{time.strftime('%Y-%m-%d')}, {scale.rounds} rounds, in turn, after one that is not counted; "
+        "wall, CPU and memory are medians; CPU is that of all processes of a tool, memory that of its largest",
+        f"loopback `rclone serve s3` (the million and the listing: tests/servers/plenty.py); files in {above}",
+        "default options (rclone: 16 transfers); requests counted in a run of their own",
+    ]
 
 
 if __name__ == "__main__":

@@ -50,15 +50,15 @@ def rclone_binary() -> Path:
     return Path(sys.executable).parent / "rclone"
 
 
-def start() -> RcloneServer:
-    """A running rclone that accepts connections, on a free port."""
+def start(*more: str) -> RcloneServer:
+    """A running rclone that accepts connections, on a free port; `more` options of its command line."""
     directory = Path(tempfile.mkdtemp(prefix="nbsync-rclone-"))
     (directory / "buckets").mkdir()
     for _attempt in range(3):  # another process may take the free port first
         port = free_port()
         with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(_command(directory, port), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       env=_environment(directory))  # fmt: skip
+            process = subprocess.Popen([*_command(directory, port), *more], stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, env=_environment(directory))  # fmt: skip
         if wait_for_port(port, lambda process=process: process.poll() is None):
             return RcloneServer(name="rclone", endpoint_url=f"http://127.0.0.1:{port}", capabilities=CAPABILITIES,
                                 process=process, directory=directory)  # fmt: skip
