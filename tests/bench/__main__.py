@@ -76,7 +76,8 @@ def _words() -> argparse.ArgumentParser:
                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     words.add_argument("--quick", action="store_true", help="a tenth of the files and less, 3 rounds, without aws-cli")
     words.add_argument("--rounds", type=int, help="default 7, with --quick 3")
-    words.add_argument("--only", action="append", choices=list(JOBS), metavar="JOB", help=f"{', '.join(JOBS)}; repeatable")  # fmt: skip
+    words.add_argument("--only", action="append", choices=list(JOBS), metavar="JOB",
+                       help=f"{', '.join(JOBS)}; repeatable")  # fmt: skip
     words.add_argument("--scale", type=float, default=1, help="multiplies all sizes; the bars are for 1")
     words.add_argument("--folder", type=Path, help="where to work; default /dev/shm if it has room, else TMPDIR")
     words.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
@@ -86,7 +87,7 @@ def _words() -> argparse.ArgumentParser:
 def _conditions(scale: Scale, above: Path) -> list[str]:
     said = ", ".join(f"{name}: {text}" for name, text in versions().items())
     return [
-        f"{os.cpu_count()} cores shared by tool and server, {platform.system()} {platform.release()}, {platform.machine()}",
+        f"{os.cpu_count()} cores shared by tool and server; {platform.system()} {platform.release()}",
         said,
         f"{time.strftime('%Y-%m-%d')}, {scale.rounds} rounds, in turn, after one that is not counted; "
         "wall, CPU and memory are medians; CPU is that of all processes of a tool, memory that of its largest",

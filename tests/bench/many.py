@@ -39,7 +39,7 @@ def unchanged(world: World) -> list[Outcome]:
             return outcomes[0].medians(OURS).wall / most / (fewer.medians(OURS).wall / (most // 10))
 
         outcomes.append(_unchanged(world, server, most, [Ratio("s5cmd", 1.0, 0.6), Peak(250)]))
-    linear = Count(f"nbsync's time per file, of {most // 10:,} files", growth, 1.15)
+    linear = Count(f"nbsync's time per file / at {most // 10:,} files", growth, 1.15)
     outcomes[0].verdicts.append(linear.judge(outcomes[0].runs))
     return [fewer, *outcomes]
 
@@ -110,7 +110,7 @@ def listing(world: World) -> list[Outcome]:
                              world.scale.rounds, bars, dict(requests))]  # fmt: skip
             lists.clear()
             bars = [Ratio(PAGES), Count("LISTs / pages", lambda: lists["pull"] / needed, 1.10)]
-            outcomes.append(hold(f"list {keys:,} keys {added}: a whole `nbsync.pull` with nothing changed, state recorded",
+            outcomes.append(hold(f"list {keys:,} keys {added}: a whole `nbsync.pull` that changes nothing, with state",
                                  [known, pages], world.scale.rounds, bars, requests))  # fmt: skip
         finally:
             warm.stop()

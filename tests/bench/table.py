@@ -25,7 +25,7 @@ def markdown(outcomes: Sequence[Outcome], conditions: Sequence[str]) -> str:
                             f"{median.peak_mb:.0f}", outcome.requests.get(name, "")])  # fmt: skip
     return "\n".join([
         *(f"- {line}" for line in conditions), "",
-        _table(["job", "medians of paired ratios", "measured", "bar", "aim", "holds"], bars), "",
+        _table(["job", "compared", "measured", "bar", "aim", "holds"], bars), "",
         _table(["job", "tool", "wall s", "CPU s", "peak MB", "requests"], figures),
     ])  # fmt: skip
 

@@ -65,7 +65,8 @@ def tools(endpoint_url: str, names: Sequence[str] = ALL) -> list[Tool]:
 def versions() -> dict[str, str]:
     """What each tool says of its version, as it says it."""
     asked = {"nbsync": [*NBSYNC, "--version"], "python": [sys.executable, "--version"]}
-    for name, binary, word in (("rclone", "rclone", "version"), ("s5cmd", "s5cmd", "version"), ("aws-cli", "aws", "--version")):  # fmt: skip
+    binaries = (("rclone", "rclone", "version"), ("s5cmd", "s5cmd", "version"), ("aws-cli", "aws", "--version"))
+    for name, binary, word in binaries:
         if path := _find(binary):
             asked[name] = [path, word]
     said = {}

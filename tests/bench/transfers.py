@@ -216,5 +216,3 @@ def no_state(world: World) -> list[Outcome]:
     outcome = hold(title, contestants, world.scale.rounds, bars, {OURS: in_words(counted["requests"])})
     world.forget(source)
     return [outcome]
-
-

@@ -66,7 +66,9 @@ class Slice(NamedTuple):
     truncated: bool
 
 
-def select(keys: int, *, prefix: str = "", after: str = "", begin: int = 0, delimiter: str = "", most: int = _PAGE) -> Slice:  # fmt: skip
+def select(
+    keys: int, *, prefix: str = "", after: str = "", begin: int = 0, delimiter: str = "", most: int = _PAGE
+) -> Slice:
     """What ListObjectsV2 lists of the first `keys` objects.
 
     Args:
@@ -100,9 +102,11 @@ class Listing:
     """The pages of the first `most_keys` objects."""
 
     def __init__(self, most_keys: int) -> None:
-        one = self._entry(0)
-        self._length = len(one)
-        self._all = memoryview(b"".join(map(self._entry, range(most_keys))))
+        self._length = len(self._entry(0))
+        made = bytearray()
+        for number in range(most_keys):
+            made += self._entry(number)
+        self._all = memoryview(made)
 
     @staticmethod
     def _entry(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`hashing.py THREADS PATH`: computes the MD5 of a file, or of every file below a folder; the least that proves them."""
+"""`hashing.py THREADS FOLDER`: computes the MD5 of every file below a folder: the least that proves them."""
 
 import concurrent.futures
 import hashlib
@@ -19,7 +19,7 @@ def md5(path: str) -> str:
 
 def main() -> None:
     threads, path = int(sys.argv[1]), sys.argv[2]
-    files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names] or [path]
+    files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
     files.sort(key=os.path.getsize, reverse=True)
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         print(len(list(pool.map(md5, files))))
