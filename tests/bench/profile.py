@@ -149,7 +149,7 @@ def main() -> None:
             world.close()
     each = 1e6 / given.files
     print(f"{given.job}, {given.files:,} files of 4 KiB, in a process that has done it before: {wall:.2f} s; "
-          f"CPU a file {(user + system) * each:.0f} us: {user * each:.0f} user, {system * each:.0f} system")  # fmt: skip
+          f"CPU/file {(user + system) * each:.0f} us: {user * each:.0f} user, {system * each:.0f} sys")  # fmt: skip
     print(f"profiled: {sum(row.seconds for row in rows.values()) * each:.0f} us in {len(profiles)} threads\n")
     print(report(rows, given.files, given.most))
 
