@@ -86,7 +86,10 @@ def _words() -> argparse.ArgumentParser:
 
 def _conditions(scale: Scale, above: Path) -> list[str]:
     said = ", ".join(f"{name}: {text}" for name, text in versions().items())
+    full = Scale()
+    smaller = scale != replace(full, rounds=scale.rounds) or scale.rounds < full.rounds
     return [
+        *(["**not the full sizes, rounds or peers: the bars are for those**"] if smaller else []),
         f"{os.cpu_count()} cores shared by tool and server; {platform.system()} {platform.release()}",
         said,
         f"{time.strftime('%Y-%m-%d')}, {scale.rounds} rounds, in turn, after one that is not counted; "

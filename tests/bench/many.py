@@ -85,13 +85,13 @@ def listing(world: World) -> list[Outcome]:
     added = f"with {ROUND_TRIP * 1000:.0f} ms added to each round trip"
     local = trees.make_plenty(world.folder / "listed", keys)
     with _plenty(keys) as server, LatencyRelay(server.endpoint_url, ROUND_TRIP) as relay:
-        warm = Talker(WARM, env_for(relay.endpoint_url))
+        ours, other = (Talker(WARM, env_for(relay.endpoint_url)) for _ in range(2))
         bucket = server.bucket(keys)
         lists: dict[str, int] = {}
         requests: dict[str, str] = {}
 
         def call(name: str, who: str, *words: str) -> Measured:
-            one, answer = warm.measure(json.dumps([name, *words]))
+            one, answer = (other if who == PAGES else ours).measure(json.dumps([name, *words]))
             expect(answer.get("keys", keys) == keys, f"{who} listed {answer.get('keys')} of {keys} keys")
             expect(answer.get("counts", {}).get("hit", keys) == keys, f"{who}: {answer.get('counts')}")
             expect(set(_sent(answer["requests"])) == {"list"}, f"{who} sent {answer['requests']}")
@@ -113,7 +113,8 @@ def listing(world: World) -> list[Outcome]:
             outcomes.append(hold(f"list {keys:,} keys {added}: a whole `nbsync.pull` that changes nothing, with state",
                                  [known, pages], world.scale.rounds, bars, requests))  # fmt: skip
         finally:
-            warm.stop()
+            ours.stop()
+            other.stop()
     trees.remove(local)
     return outcomes
 
