@@ -14,10 +14,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from tests.parallel import Groups
 from tests.servers import Server, moto, rclone, rgw
 
 MARKERS = (
@@ -51,21 +53,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if config.args == config.getini("testpaths") else 0
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    grouped = config.pluginmanager.hasplugin("xdist")
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Who gets which tests. Our own: xdist 3.8's groups are lost on pytest 9.2."""
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        on_rgw = _is_on_rgw(item)
-        if on_rgw:
+        callspec = getattr(item, "callspec", None)
+        on_rgw = callspec is not None and callspec.params.get("server") == "rgw"
+        if on_rgw or "rgw_server" in getattr(item, "fixturenames", ()):
             item.add_marker("rgw")
-        if grouped:
-            # One process has RGW, which takes long to start; what a module's tests share is made once.
-            item.add_marker(pytest.mark.xdist_group("rgw" if on_rgw else item.nodeid.partition("::")[0]))
-
-
-def _is_on_rgw(item: pytest.Item) -> bool:
-    callspec = getattr(item, "callspec", None)
-    on_rgw = callspec is not None and "rgw" in (callspec.params.get("server"), callspec.params.get("copies"))
-    return on_rgw or "rgw_server" in getattr(item, "fixturenames", ())
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:

@@ -171,7 +171,7 @@ def test_each_horror_alone(store: PlainStore) -> None:
         check_pull(store, [key], number)
 
 
-@settings(EXPLORE, max_examples=120 * TIMES)
+@settings(EXPLORE, max_examples=90 * TIMES)
 @given(keys=st.lists(KEYS, min_size=20, max_size=60, unique=True), seed=st.integers(0, 9))
 def test_any_keys(store: PlainStore, keys: list[str], seed: int) -> None:
     check_pull(store, keys, seed)

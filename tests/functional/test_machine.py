@@ -257,7 +257,7 @@ def test_any_order_of_changes_syncs_and_kills(store: PlainStore) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20 * TIMES,
+            max_examples=14 * TIMES,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),
