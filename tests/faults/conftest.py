@@ -61,3 +61,9 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large is large at 6 MiB: large files that are quick to make."""
     monkeypatch.setattr(multipart, "PART_BYTES", PART_BYTES)
     monkeypatch.setattr(upload, "MULTIPART_BYTES", PART_BYTES)
+
+
+@pytest.fixture
+def rgw_world(rgw_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyWorld]:
+    """A World on RGW."""
+    yield from _behind_a_proxy(rgw_server, tmp_path, monkeypatch)

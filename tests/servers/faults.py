@@ -92,7 +92,8 @@ class Stall(_Breaking):
 
     async def _now(self, exchange: Exchange) -> None:
         exchange.rule.strike_now()
-        await exchange.rule.released()
+        if not await exchange.rule.released():
+            exchange.reset()
 
 
 @dataclass(frozen=True)

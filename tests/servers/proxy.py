@@ -102,6 +102,7 @@ class Rule:
         self._matches, self._skip, self._left = matches, skip, times
         self._struck = threading.Event()
         self._released = threading.Event()
+        self._given_up = False
 
     def takes(self, request: Request) -> bool:
         """Does the fault meet this request? Asked once for each."""
@@ -122,14 +123,20 @@ class Rule:
         """Let go on what stalls."""
         self._released.set()
 
+    def give_up(self) -> None:
+        """End what stalls."""
+        self._given_up = True
+        self._released.set()
+
     def strike_now(self) -> None:
         """Called by the fault, at its moment."""
         self._struck.set()
 
-    async def released(self) -> None:
-        """Return when `release` was called."""
+    async def released(self) -> bool:
+        """Return when `release` or `give_up` was called; True for the first."""
         while not self._released.is_set():
             await asyncio.sleep(0.01)
+        return not self._given_up
 
 
 class Exchange:
@@ -198,6 +205,7 @@ class Proxy:
     Attributes:
         url: the proxy's own endpoint.
         latency: seconds by which each request is held back: a longer round trip.
+        max_keys: asked of LIST instead of a thousand, if set: short pages, from servers that check no signature.
         seen: every request that came, oldest first.
     """
 
@@ -210,6 +218,7 @@ class Proxy:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._drops = 0
         self.latency = 0.0
+        self.max_keys = 0
         self.seen: list[Request] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
@@ -248,10 +257,10 @@ class Proxy:
         return rule
 
     def clear(self) -> None:
-        """Forget the rules and what was seen; what stalls goes on."""
+        """Forget the rules and what was seen; what stalls is ended."""
         with self._lock:
             for rule in self._rules:
-                rule.release()
+                rule.give_up()
             self._rules.clear()
             self.seen.clear()
 
@@ -342,7 +351,7 @@ class Proxy:
     async def ask(self, request: Request, body: AsyncIterator[bytes]) -> Answer:
         """The server's answer to a request."""
         reader, writer = await self._dial()
-        writer.write(_without_expect(request.head))
+        writer.write(self._head_for(request))
         async for block in body:
             writer.write(block)
             await writer.drain()
@@ -352,6 +361,10 @@ class Proxy:
         answer = Answer(status, reason, headers, _nothing())
         empty = request.method == "HEAD" or status in _NO_BODY
         return answer._replace(body=self._download(reader, writer, answer, empty=empty))
+
+    def _head_for(self, request: Request) -> bytes:
+        head = _without_expect(request.head)
+        return head.replace(b"max-keys=1000&", b"max-keys=%d&" % self.max_keys, 1) if self.max_keys else head
 
     async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
