@@ -13,6 +13,7 @@ import fnmatch
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -33,7 +34,10 @@ _OPERATIONS = {
 
 
 class Request(NamedTuple):
-    """One request's head, as it came. Header names in lower case; the key as S3 knows it, without the bucket."""
+    """One request's head, as it came. Header names in lower case; the key as S3 knows it, without the bucket.
+
+    `at` is when it came, in monotonic seconds.
+    """
 
     method: str
     bucket: str
@@ -41,6 +45,7 @@ class Request(NamedTuple):
     query: dict[str, str]
     headers: dict[str, str]
     head: bytes
+    at: float
 
     @property
     def operation(self) -> str:
@@ -277,6 +282,13 @@ class Proxy:
         """Open the port again."""
         self._server = self._call(self._listen(self._port))
 
+    def wait_quiet(self, seconds: float = 30.0) -> None:
+        """Return when no client is connected, and the server has done what it was asked."""
+        until = time.monotonic() + seconds
+        while self._clients:
+            assert time.monotonic() < until, f"still {len(self._clients)} connections after {seconds:g} s"
+            time.sleep(0.002)
+
     def drop(self, connections: int) -> None:
         """Reset the next so many connections before a byte of them is read."""
         with self._lock:
@@ -351,13 +363,17 @@ class Proxy:
     async def ask(self, request: Request, body: AsyncIterator[bytes]) -> Answer:
         """The server's answer to a request."""
         reader, writer = await self._dial()
-        writer.write(self._head_for(request))
-        async for block in body:
-            writer.write(block)
-            await writer.drain()
-        status, reason, headers = 100, "", []
-        while status < 200:
-            status, reason, headers = _parse_answer(await reader.readuntil(b"\r\n\r\n"))
+        try:
+            writer.write(self._head_for(request))
+            async for block in body:
+                writer.write(block)
+                await writer.drain()
+            status, reason, headers = 100, "", []
+            while status < 200:
+                status, reason, headers = _parse_answer(await reader.readuntil(b"\r\n\r\n"))
+        except BaseException:  # a client that went away in the middle: the server is to see that too
+            reset(writer)
+            raise
         answer = Answer(status, reason, headers, _nothing())
         empty = request.method == "HEAD" or status in _NO_BODY
         return answer._replace(body=self._download(reader, writer, answer, empty=empty))
@@ -436,7 +452,7 @@ def _parse(head: bytes) -> Request:
     bucket, _, key = path.lstrip("/").partition("/")
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    return Request(method, bucket, unquote(key), dict(parse_qsl(query, keep_blank_values=True)), headers, head)
+    return Request(method, bucket, unquote(key), dict(parse_qsl(query, keep_blank_values=True)), headers, head, time.monotonic())
 
 
 def _without_expect(head: bytes) -> bytes:
