@@ -1,9 +1,9 @@
 """`python -m tests.bench.kills [--rounds 200]`: SIGKILL at a random moment of one sync, over and over.
 
 Each round gives the source fresh content, starts `nbsync` as a process, and kills its whole process group at
-a moment drawn from an undisturbed run: so long after the so manieth request. Then every file and object must be wholly old or wholly
-new, the next run must finish the work and leave no staging and no unfinished upload, and the one after it
-must be silent. Prints figures; the exit code is 1 if anything of this did not hold.
+a moment drawn from an undisturbed run. Then every file and object must be wholly old or wholly new, the next
+run must finish the work and leave no staging and no unfinished upload, and the one after it must be silent.
+Prints figures; the exit code is 1 if anything of this did not hold.
 """
 
 from __future__ import annotations

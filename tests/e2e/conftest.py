@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.valve import Valve
 from tests.servers import Server
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _children_can_be_interrupted() -> Iterator[None]:
-    """A shell starts background jobs with SIGINT ignored, and children inherit that; a handler they do not."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ def process(command: Sequence[str], **settings: Any) -> Iterator[subprocess.Pope
         started.communicate()
 
 
+def opened_by(pid: int) -> list[Path]:
+    """The files that a process has open."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            found.append(link.readlink())
+        except OSError:  # closed meanwhile
+            continue
+    return found
+
+
 def fill(server: Any, bucket: str, files: Mapping[str, bytes]) -> None:
     """Put `files` (key to content) into `bucket`."""
     for key, body in files.items():

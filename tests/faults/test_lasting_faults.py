@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from nbsync import SyncResult
 from nbsync.errors import EndpointUnreachable
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import (
-    At, Changed, ChangedUpload, Close, Meanwhile, Refusal, Reset, Stall, Told, WrongLength, flipped, slow_down,
+    At,
+    Changed,
+    ChangedUpload,
+    Close,
+    Meanwhile,
+    Refusal,
+    Reset,
+    Stall,
+    Told,
+    WrongLength,
+    flipped,
+    slow_down,
 )  # fmt: skip
-from tests.servers.proxy import Fault
 
 pytestmark = pytest.mark.usefixtures("waits")
 

@@ -5,17 +5,24 @@ Pull and push, small files and such as travel in ranges or parts; on moto, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 
-from nbsync import SyncResult
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import (
-    At, Changed, ChangedUpload, Close, Refusal, Reset, Stall, WrongLength, flipped, slow_down,
+    At,
+    Changed,
+    ChangedUpload,
+    Close,
+    Refusal,
+    Reset,
+    Stall,
+    WrongLength,
+    flipped,
+    slow_down,
 )  # fmt: skip
-from tests.servers.proxy import Fault, Rule
+from tests.servers.proxy import Fault
 
 TIMEOUT = 0.3  # seconds: how long a silence is listened to
 # Answers that an attempt more may mend: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

@@ -12,7 +12,17 @@ import pytest
 
 from tests.servers import Server
 from tests.servers.faults import (
-    At, Changed, ChangedUpload, Close, Meanwhile, Reset, Slow, Stall, WrongLength, flipped, slow_down,
+    At,
+    Changed,
+    ChangedUpload,
+    Close,
+    Meanwhile,
+    Reset,
+    Slow,
+    Stall,
+    WrongLength,
+    flipped,
+    slow_down,
 )  # fmt: skip
 from tests.servers.proxy import Proxy
 
@@ -71,11 +81,9 @@ def test_rules_choose_and_count(proxy: Proxy, target: str) -> None:
 @pytest.mark.parametrize("at", At)
 def test_resets(proxy: Proxy, target: str, at: At, moto_server: Server) -> None:
     proxy.on(Reset(at, 5))
+    method, body = ("PUT", b"x" * 1_000_000) if "REQUEST" in at.name else ("GET", None)
     with pytest.raises((OSError, http.client.HTTPException)):
-        if "REQUEST" in at.name:
-            put(proxy, target, b"x" * 1_000_000)
-        else:
-            ask(proxy, target)
+        ask(proxy, target, method, body)
     assert ask(proxy, target)[2] == BODY, "the server saw a request that was broken before it"
 
 
@@ -128,12 +136,12 @@ def test_silence_lasts_until_it_is_released(proxy: Proxy, target: str) -> None:
     with socket.create_connection((str(url.hostname), url.port or 0), timeout=20) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         rule.wait_struck()
-        client.settimeout(0.2)
         got = b""
+        while not got.endswith(b"\r\n\r\n" + BODY[:10]):
+            got += client.recv(65536)
+        client.settimeout(0.2)
         with pytest.raises(TimeoutError):
-            while True:
-                got += client.recv(65536)
-        assert got.endswith(b"\r\n\r\n" + BODY[:10])
+            client.recv(1)
         rule.release()
         client.settimeout(20)
         while more := client.recv(65536):

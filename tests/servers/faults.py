@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
-from tests.servers.proxy import Answer, Exchange
+from tests.servers.messages import Answer
+from tests.servers.proxy import Exchange
 
 
 class At(Enum):

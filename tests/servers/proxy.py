@@ -16,79 +16,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from tests.servers.messages import (
+    BLOCK_BYTES,
+    Answer,
+    Request,
+    blocks,
+    nothing,
+    parse_answer,
+    parse_request,
+    without_expect,
+)
 
 T = TypeVar("T")
 
 _HEAD_BYTES = 256 * 1024
-BLOCK_BYTES = 64 * 1024
 _NO_BODY = (204, 304)
-_OPERATIONS = {
-    "GET": "GetObject",
-    "HEAD": "HeadObject",
-    "PUT": "PutObject",
-    "DELETE": "DeleteObject",
-    "POST": "PostObject",
-}
-
-
-class Request(NamedTuple):
-    """One request's head, as it came. Header names in lower case; the key as S3 knows it, without the bucket.
-
-    `at` is when it came, in monotonic seconds.
-    """
-
-    method: str
-    bucket: str
-    key: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    head: bytes
-    at: float
-
-    @property
-    def operation(self) -> str:
-        """S3's name for it, path style taken for granted."""
-        query = self.query
-        if "uploadId" in query:
-            of_upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
-            return of_upload.get(self.method, "ListParts")
-        if "uploads" in query:
-            return "CreateMultipartUpload" if self.method == "POST" else "ListMultipartUploads"
-        if self.key:
-            return _OPERATIONS.get(self.method, self.method)
-        if "versions" in query:
-            return "ListObjectVersions"
-        return "ListObjectsV2" if "list-type" in query else f"{self.method} bucket"
-
-    @property
-    def length(self) -> int:
-        """Bytes of the body."""
-        return int(self.headers.get("content-length", "0"))
-
-
-class Answer(NamedTuple):
-    """What the server said; the body is still on its way. Header names as they came."""
-
-    status: int
-    reason: str
-    headers: list[tuple[str, str]]
-    body: AsyncIterator[bytes]
-
-    def head(self, length: int | None = None) -> bytes:
-        """Status line and headers; with a `length`, that is the Content-Length."""
-        headers = self.headers
-        if length is not None:
-            framing = ("content-length", "transfer-encoding")
-            headers = [(name, value) for name, value in headers if name.lower() not in framing]
-            headers = [*headers, ("Content-Length", str(length))]
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        return f"HTTP/1.1 {self.status} {self.reason}\r\n{lines}\r\n".encode("latin-1")
-
-    def header(self, name: str) -> str:
-        """A header's value, or an empty string."""
-        return next((value for key, value in self.headers if key.lower() == name), "")
 
 
 class Fault(Protocol):
@@ -120,7 +65,7 @@ class Rule:
         self.hits += 1
         return True
 
-    def wait_struck(self, seconds: float = 30.0) -> None:
+    def wait_struck(self, seconds: float = 15.0) -> None:
         """Return when the fault is at its moment for the first time: a stall stands, a reset was sent."""
         assert self._struck.wait(seconds), f"{self.fault} was not met within {seconds:g} s"
 
@@ -188,7 +133,7 @@ class Exchange:
         """An answer of the proxy's own, after the request's body was taken."""
         await self.whole_upload()
         lines = [("Content-Type", "application/xml"), *headers.items()]
-        await self.send(Answer(status, "Fault", lines, _nothing()).head(len(body)) + body)
+        await self.send(Answer(status, "Fault", lines, nothing()).head(len(body)) + body)
 
     def reset(self) -> None:
         """End the connection with RST."""
@@ -336,7 +281,7 @@ class Proxy:
             if self._is_dropped():
                 reset(writer)
             while not writer.is_closing():
-                request = _parse(await reader.readuntil(b"\r\n\r\n"))
+                request = parse_request(await reader.readuntil(b"\r\n\r\n"))
                 rule = self._meet(request)
                 exchange = Exchange(self, rule, request, reader, writer)
                 if self.latency:
@@ -370,16 +315,16 @@ class Proxy:
                 await writer.drain()
             status, reason, headers = 100, "", []
             while status < 200:
-                status, reason, headers = _parse_answer(await reader.readuntil(b"\r\n\r\n"))
+                status, reason, headers = parse_answer(await reader.readuntil(b"\r\n\r\n"))
         except BaseException:  # a client that went away in the middle: the server is to see that too
             reset(writer)
             raise
-        answer = Answer(status, reason, headers, _nothing())
+        answer = Answer(status, reason, headers, nothing())
         empty = request.method == "HEAD" or status in _NO_BODY
         return answer._replace(body=self._download(reader, writer, answer, empty=empty))
 
     def _head_for(self, request: Request) -> bytes:
-        head = _without_expect(request.head)
+        head = without_expect(request.head)
         return head.replace(b"max-keys=1000&", b"max-keys=%d&" % self.max_keys, 1) if self.max_keys else head
 
     async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -397,7 +342,7 @@ class Proxy:
         kept = False
         try:
             if not empty:
-                async for block in _blocks(reader, answer):
+                async for block in blocks(reader, answer):
                     yield block
             kept = answer.header("connection").lower() != "close"
         finally:
@@ -405,26 +350,6 @@ class Proxy:
                 self._idle.append((reader, writer))
             else:
                 writer.close()
-
-
-async def _blocks(reader: asyncio.StreamReader, answer: Answer) -> AsyncIterator[bytes]:
-    if answer.header("transfer-encoding").lower() == "chunked":
-        size = -1
-        while size:
-            line = await reader.readline()
-            size = int(line.split(b";")[0], 16)
-            yield line + await reader.readexactly(size + 2)
-        return
-    given = answer.header("content-length")
-    left = int(given) if given else -1
-    while left and (block := await reader.read(min(BLOCK_BYTES, left) if left > 0 else BLOCK_BYTES)):
-        left -= len(block) if left > 0 else 0
-        yield block
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -443,26 +368,3 @@ class _Pass:
 
 def _passing() -> Rule:
     return Rule(_Pass(), lambda _request: True, 0, 1)
-
-
-def _parse(head: bytes) -> Request:
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    method, target, _ = first.split(" ", 2)
-    path, _, query = target.partition("?")
-    bucket, _, key = path.lstrip("/").partition("/")
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    return Request(method, bucket, unquote(key), dict(parse_qsl(query, keep_blank_values=True)), headers, head, time.monotonic())
-
-
-def _without_expect(head: bytes) -> bytes:
-    """The proxy itself has told the client to go on."""
-    lines = head.split(b"\r\n")
-    return b"\r\n".join(line for line in lines if not line.lower().startswith(b"expect:"))
-
-
-def _parse_answer(head: bytes) -> tuple[int, str, list[tuple[str, str]]]:
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    _, status, reason = [*first.split(" ", 2), ""][:3]
-    pairs = (line.partition(":") for line in lines)
-    return int(status), reason, [(name.strip(), value.strip()) for name, _, value in pairs]
