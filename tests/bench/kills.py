@@ -101,20 +101,23 @@ class Arena:
     # ---- the source gets something new --------------------------------------------------------------
 
     def _renew(self) -> None:
-        """Half of the files change, some come, some go; on the target one may have been edited meanwhile."""
+        """Some files change or come, some go; on the target of a pull one has been edited meanwhile.
+
+        The number of transfers is the same each time, so that one run tells when another is in the middle.
+        """
         chance = self._chance
         paths = [f"d{number % 4}/f{number:02}" for number in range(8 if self.kind.large else 40)]
-        for path in paths:
-            there = path in self._source
-            if there and chance.random() < 0.1:
+        chance.shuffle(paths)
+        changed, others = paths[: len(paths) * 5 // 8], paths[len(paths) * 5 // 8 :]
+        for path in changed:
+            self._change(path, chance.randbytes(chance.randrange(60_000)))
+        for path in others[:2]:
+            if path in self._source:
                 self._change(path, None)
-            elif not there or chance.random() < 0.6:
-                self._change(path, chance.randbytes(chance.randrange(60_000)))
         if self.kind.large:
             self._change("large.bin", chance.randbytes(LARGE_BYTES + chance.randrange(MiB)))
-        shared = sorted(path for path in paths if path in self._source and path in self._target)
-        if self.kind.direction == "pull" and shared:
-            edited = chance.choice(shared)
+        edited = next((path for path in changed if path in self._target), None)
+        if self.kind.direction == "pull" and edited:
             self._target[edited] = self._edits[edited] = chance.randbytes(500)
             self._world.write(edited, self._target[edited])
 
