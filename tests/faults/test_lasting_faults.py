@@ -70,7 +70,7 @@ def failed_alone(world: FaultyWorld, direction: str, result: SyncResult, files: 
     assert (result["gone"].status, result["gone"].reason) == ("cancelled", "not deleted: a transfer failed")
     assert [problem.path for problem in result.problems if problem.kind == "failed"] == ["one/bad"]
     world.counted(result)
-    world.tidy()
+    world.tidy(resumable="one/bad")
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
@@ -171,7 +171,7 @@ def test_a_refused_condition_is_a_conflict(world: FaultyWorld, status: tuple[int
     assert (result["one/bad"].status, result.exit_code) == ("conflict", 1)
     assert world.objects() == {**files, "one/bad": OLD, "gone": GONE}
     world.counted(result)
-    world.tidy()
+    world.tidy(resumable="one/bad")
     world.mended("push", files, delete=True)
 
 

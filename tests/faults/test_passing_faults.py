@@ -122,6 +122,6 @@ def right_in_the_end(world: FaultyWorld, case: Case) -> None:
     assert world.target(case.direction) == files
     assert [row.status for row in result] == ["miss"] * 3
     world.counted(result)
-    world.tidy()
-    world.proxy.clear()
-    world.silent(case.direction)
+    # An upload whose id was lost with the answer is for the next run to find.
+    world.tidy(resumable="b/large" if case.operation == "CreateMultipartUpload" else "")
+    world.mended(case.direction, files)
