@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from tests.functional.world import World
 from tests.servers import Server, moto, rgw
+from tests.servers.faults import Changed, begun_now
 from tests.servers.proxy import Proxy
 
 MiB = 1024 * 1024
@@ -144,7 +145,7 @@ class Arena:
     def _measure(self) -> None:
         """How long a run takes that nobody disturbs, and when in it the work begins."""
         self._renew()
-        self._proxy.clear()
+        self._clear()
         done = subprocess.run(self._command(), env=self._environment(), capture_output=True, text=True, check=False)
         if done.returncode:
             raise Violation(f"an undisturbed run failed: {done.stderr}")
@@ -163,7 +164,7 @@ class Arena:
 
     def _killed(self, requests: int, seconds: float) -> bool:
         """Start a run and kill it so long after so many requests; False if it had ended by then."""
-        self._proxy.clear()
+        self._clear()
         with subprocess.Popen(self._command(), env=self._environment(), stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
             while len(self._proxy.seen) < requests and process.poll() is None:
@@ -175,6 +176,11 @@ class Arena:
                 os.killpg(process.pid, signal.SIGKILL)
         self._proxy.wait_quiet()
         return True
+
+    def _clear(self) -> None:
+        self._proxy.clear()
+        if self._world.server.name == "moto":
+            self._proxy.on(Changed(begun_now), "ListMultipartUploads", times=-1)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "AWS_ENDPOINT_URL": self._proxy.url}

@@ -19,6 +19,7 @@ from tests.servers.faults import (
     Reset,
     Stall,
     WrongLength,
+    begun_now,
     flipped,
     slow_down,
 )  # fmt: skip
@@ -113,6 +114,8 @@ def right_in_the_end(world: FaultyWorld, case: Case) -> None:
     files = {"a": content(SMALL, "a"), "b/large": content(case.size, "b"), "c": b""}
     world.fill_source(case.direction, files)
     key = "*" if case.operation == "ListObjectsV2" else "*large"
+    if world.server.name == "moto":
+        world.proxy.on(Changed(begun_now), "ListMultipartUploads", times=-1)
     rule = world.proxy.on(case.fault, case.operation, key)
 
     result = world.run(case.direction, timeout=TIMEOUT if "silent" in case.name else 20)
@@ -122,6 +125,5 @@ def right_in_the_end(world: FaultyWorld, case: Case) -> None:
     assert world.target(case.direction) == files
     assert [row.status for row in result] == ["miss"] * 3
     world.counted(result)
-    # An upload whose id was lost with the answer is for the next run to find.
-    world.tidy(resumable="b/large" if case.operation == "CreateMultipartUpload" else "")
+    world.tidy()
     world.mended(case.direction, files)
