@@ -18,7 +18,9 @@ def run(server: Server, folder: Path, *words: str) -> subprocess.CompletedProces
 
 
 def codes(server: Server, folder: Path, *lines: Sequence[str]) -> list[int]:
-    return [run(server, folder, *words).returncode for words in lines]
+    done = [run(server, folder, *words) for words in lines]
+    print(*(one.stderr for one in done))  # shown where a test fails
+    return [one.returncode for one in done]
 
 
 def test_exit_codes(moto_server: Server, store: str, tmp_path: Path) -> None:
