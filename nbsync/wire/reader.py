@@ -49,12 +49,13 @@ class ResponseReader:
 
     def __init__(self, receive: Callable[[memoryview], int], peer: str) -> None:
         self._receive = receive
-        self._peer = peer
+        self.peer = self._peer = peer
         self._buffer = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._start = 0  # what was received and not yet used is _buffer[_start:_end]
         self._end = 0
         self._seen = False
+        self._begun: tuple[int, dict[str, str], int] | None = None  # for `whole`: status, headers, body's length
         self.keep_alive = False  # after `read`: the connection can carry another exchange
 
     @property
@@ -67,6 +68,7 @@ class ResponseReader:
         self._start = self._end = 0
         self._seen = False
         self.keep_alive = False
+        self._begun = None
 
     def read(self, head_only: bool = False, sink: Sink | None = None) -> Response:
         """The next answer; interim ones (1xx) are skipped.
@@ -101,11 +103,33 @@ class ResponseReader:
         """Note `count` bytes put into `offer()`. True if they now hold the head of a final answer."""
         self._end += count
         self._seen = self._seen or count > 0
+        if self._begun is not None:
+            return True
         while (found := self._buffer.find(b"\r\n\r\n", self._start, self._end)) >= 0:
             if self._buffer[self._start + 9 : self._start + 10] != b"1":
                 return True
             self._start = found + 4
         return self._end - self._start > MAX_HEAD_BYTES
+
+    def whole(self) -> Response | None:
+        """The answer that `grew` has announced, once it lies whole in memory; None while some of it is to come.
+
+        Raises:
+            ConnectionLost: it is no HTTP/1 answer, or one whose length is not announced or does not fit.
+        """
+        if self._begun is None:
+            status, headers, self.keep_alive = self._head()
+            length = 0 if status in (204, 304) else self._length(headers)
+            if not 0 <= length <= BUFFER_BYTES - self._start:
+                raise self._garbage("no short answer of a known length")
+            self._begun = status, headers, length
+        status, headers, length = self._begun
+        if self._end - self._start < length:
+            return None
+        body = bytes(self._take(length))
+        if self._start != self._end:
+            self.keep_alive = False
+        return Response(status, headers, body)
 
     def _fill(self) -> int:
         """Receive more behind what is there; 0 at the end of the stream."""

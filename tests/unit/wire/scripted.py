@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -59,6 +60,18 @@ class Peer:
 
 
 Script = Callable[[Peer], None]
+
+
+def secured(certificate: str, script: Script) -> Script:
+    """`script` behind TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    def run(peer: Peer) -> None:
+        peer.sock = context.wrap_socket(peer.sock, server_side=True)
+        script(peer)
+
+    return run
 
 
 class Server:

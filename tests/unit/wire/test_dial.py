@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import ipaddress
-import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from nbsync.errors import ConfigError
 from nbsync.wire.client import Client, Target
@@ -18,43 +12,9 @@ from nbsync.wire.dial import Proxy, Route, proxy_for, tls_context
 from nbsync.wire.errors import ConnectionLost, ServiceError, Untrusted
 from nbsync.wire.http1 import Connection, FileSlice
 
-from .scripted import Peer, answer
+from .scripted import Peer, answer, secured
 
 GET = b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for 127.0.0.1, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scripted")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(path)
-
-
-def secured(certificate: str, script):
-    """`script` behind TLS."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-
-    def run(peer: Peer) -> None:
-        peer.sock = context.wrap_socket(peer.sock, server_side=True)
-        script(peer)
-
-    return run
 
 
 def say(text: bytes):

@@ -1,0 +1,283 @@
+"""Many small requests at once, in one thread: connections that never block, watched by the system's selector.
+
+A thread for each request costs more in hand-overs of the interpreter lock than the request itself; here one
+thread sends and receives for all. What is not plain sailing (an error, a broken connection, an answer without
+a length) is given back as it came, for somebody who may wait to do again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from nbsync.wire.dial import Route
+from nbsync.wire.errors import ConnectionLost
+from nbsync.wire.reader import Response, ResponseReader
+
+_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR)
+_READ, _BOTH = selectors.EVENT_READ, selectors.EVENT_READ | selectors.EVENT_WRITE
+_LOOK_SECONDS = 1.0  # how often silent connections are looked for
+
+
+class Done(NamedTuple):
+    """One request that ended: `tag` is what it was started with; an answer, or why there is none."""
+
+    tag: Any
+    answer: Response | None
+    error: ConnectionLost | None
+
+
+class Swarm:
+    """Connections to one endpoint that carry one request each at a time. Used by one thread.
+
+    Args:
+        route: where to; without a proxy.
+        address: one of the route's, that has answered: its family and socket address.
+        on_sent: told for each request that went out.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        address: tuple[int, Any],
+        *,
+        on_sent: Callable[[], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._route, self._address, self._on_sent, self._now = route, address, on_sent, now
+        self._selector = selectors.DefaultSelector()
+        self._all: set[_Member] = set()
+        self._idle: list[_Member] = []
+        self._looked_at = now()
+        self.waited = 0.0  # seconds in which nothing could be done but wait for the other side
+
+    @property
+    def size(self) -> int:
+        """Connections there are."""
+        return len(self._all)
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return len(self._all) - len(self._idle)
+
+    def start(self, tag: Any, head: bytes, body: bytes = b"") -> Done | None:
+        """Send a request on an idle connection, or on a new one; Done only if that failed at once."""
+        member = self._idle.pop() if self._idle else None
+        try:
+            if member is None:
+                member = self._new()
+            member.begin(tag, head + body if body else head, self._now())
+            self._go_on(member)
+        except (ConnectionLost, OSError) as error:
+            return self._lost(member, tag, error)
+        return None
+
+    def poll(self, seconds: float) -> list[Done]:
+        """What has ended; waits at most so long for something to happen."""
+        before = self._now()
+        ready = self._selector.select(seconds)
+        now = self._now()
+        self.waited += now - before
+        found = []
+        for key, _ in ready:
+            member: _Member = key.data
+            if member.tag is None:  # an idle connection that was closed, or speaks unasked
+                self._drop(member)
+                continue
+            member.moved_at = now
+            try:
+                answer = self._go_on(member)
+            except (ConnectionLost, OSError) as error:
+                found.append(self._lost(member, member.tag, error))
+                continue
+            if answer is not None:
+                found.append(Done(member.tag, answer, None))
+                self._rest(member)
+        if now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            found += self._silent(now)
+        return found
+
+    def shrink(self, size: int) -> None:
+        """Close idle connections beyond `size`."""
+        while len(self._all) > size and self._idle:
+            self._drop(self._idle.pop())
+
+    def close(self) -> list[Any]:
+        """Close every connection; the tags of what was under way."""
+        tags = [member.tag for member in self._all if member.tag is not None]
+        for member in list(self._all):
+            self._drop(member)
+        self._selector.close()
+        return tags
+
+    def _new(self) -> _Member:
+        family, address = self._address
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = sock.connect_ex(address)
+            if code and code not in _IN_PROGRESS:
+                raise OSError(code, os.strerror(code))
+        except BaseException:
+            sock.close()
+            raise
+        member = _Member(sock, self._route.peer)
+        self._all.add(member)
+        self._selector.register(sock, member.events, member)
+        return member
+
+    def _go_on(self, member: _Member) -> Response | None:
+        """Do what can be done without waiting; the answer, once it is whole.
+
+        Raises:
+            ConnectionLost, OSError: the connection is of no use any more.
+        """
+        if member.connecting:
+            if not member.connected():
+                return None
+            if self._route.tls is not None:
+                self._encrypt(member, self._route.tls)
+        was_sending = bool(member.out)
+        answer = member.step()
+        if was_sending and not member.out:
+            self._on_sent()
+        events = member.events
+        if self._selector.get_key(member.sock).events != events:
+            self._selector.modify(member.sock, events, member)
+        return answer
+
+    def _encrypt(self, member: _Member, tls: ssl.SSLContext) -> None:
+        """TLS on a connection that has been made. (Its handshake is done step by step.)"""
+        self._selector.unregister(member.sock)
+        try:
+            member.encrypt(tls, self._route.host)
+        finally:
+            self._selector.register(member.sock, member.events, member)
+
+    def _rest(self, member: _Member) -> None:
+        member.tag = None
+        if member.reader.keep_alive:
+            member.reader.reset()
+            self._idle.append(member)
+        else:
+            self._drop(member)
+
+    def _lost(self, member: _Member | None, tag: Any, error: Exception) -> Done:
+        if member is not None:
+            self._drop(member)
+        if not isinstance(error, ConnectionLost):
+            error = ConnectionLost(f"connection to {self._route.peer} lost: {error}")
+        return Done(tag, None, error)
+
+    def _drop(self, member: _Member) -> None:
+        self._all.discard(member)
+        if member in self._idle:
+            self._idle.remove(member)
+        self._selector.unregister(member.sock)
+        member.sock.close()
+
+    def _silent(self, now: float) -> list[Done]:
+        late = now - self._route.idle_timeout
+        silent = [member for member in self._all if member.tag is not None and member.moved_at < late]
+        error = ConnectionLost(f"{self._route.peer} sent nothing for {self._route.idle_timeout:g} seconds")
+        return [self._lost(member, member.tag, error) for member in silent]
+
+
+class _Member:
+    """One connection: what it still has to send, and what has come.
+
+    Attributes:
+        tag: of the request under way; None if there is none.
+        out: what is still to be sent.
+        events: what has to happen before it can go on.
+    """
+
+    __slots__ = ("_shaking", "connecting", "events", "moved_at", "out", "reader", "sock", "tag")
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        self.sock = sock
+        self.reader = ResponseReader(_nothing_more, peer)
+        self.tag: Any = None
+        self.out: bytes | memoryview = b""
+        self.moved_at = 0.0
+        self.connecting = True
+        self.events = _BOTH
+        self._shaking = False
+
+    def begin(self, tag: Any, out: bytes, now: float) -> None:
+        """The next request."""
+        self.tag, self.out, self.moved_at = tag, out, now
+
+    def connected(self) -> bool:
+        """Has the connection been made by now?
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        try:
+            self.sock.getpeername()
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                return False
+            raise
+        self.connecting = False
+        return True
+
+    def encrypt(self, tls: ssl.SSLContext, host: str) -> None:
+        """Talk through TLS from now on."""
+        self.sock = tls.wrap_socket(self.sock, server_hostname=host, do_handshake_on_connect=False)
+        self._shaking = True
+
+    def step(self) -> Response | None:
+        """Go on as far as that needs no waiting; the answer, once it is whole.
+
+        Raises:
+            ConnectionLost, OSError: the connection is of no use any more.
+        """
+        try:
+            if self._shaking:
+                assert isinstance(self.sock, ssl.SSLSocket)
+                self.sock.do_handshake()
+                self._shaking = False
+            if not self.out:
+                return self._receive()
+            sent = self.sock.send(self.out)
+            self.out = memoryview(self.out)[sent:] if sent < len(self.out) else b""
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            self.events = _READ if isinstance(want, ssl.SSLWantReadError) else _BOTH
+        except (BlockingIOError, InterruptedError):
+            self.events = _BOTH if self.out else _READ
+        else:
+            self.events = _BOTH if self.out else _READ
+        return None
+
+    def _receive(self) -> Response | None:
+        reader, sock = self.reader, self.sock
+        self.events = _READ
+        while True:
+            count = sock.recv_into(reader.offer())
+            if not count:
+                raise ConnectionLost(f"{reader.peer} closed the connection", unanswered=not reader.started)
+            if reader.grew(count):
+                answer = reader.whole()
+                if answer is not None:
+                    return answer
+            if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
+                return None
+
+
+def _nothing_more(_memory: memoryview) -> int:
+    raise ConnectionLost("the answer is not whole")
