@@ -17,6 +17,7 @@ from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Board, Tally
 from nbsync.errors import GuardRefusal, NbsyncError
 from nbsync.transfer.context import Context
+from nbsync.transfer.lane import Lane
 from nbsync.transfer.runner import Runner
 from nbsync.transfer.worker import Worker, settled
 
@@ -84,6 +85,8 @@ class Execution:
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
         runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
+        if not self._ctx.dry_run:
+            runner.lane = Lane(self._ctx, done=runner.ended, hand_over=runner.hand_over)
         self.runner = runner
         return runner
 

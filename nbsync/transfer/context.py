@@ -93,9 +93,16 @@ class Context:
 
         Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem).
         """
-        age = self.now_ns() - max(entry.mtime_ns, entry.ctime_ns)
+        age = self._age_ns(entry)
         if -_YOUNG_NS < age < _YOUNG_NS:
             self.sleep((_YOUNG_NS - max(age, 0)) / 1e9)
+
+    def is_young(self, entry: LocalEntry) -> bool:
+        """Would `settle` wait?"""
+        return -_YOUNG_NS < self._age_ns(entry) < _YOUNG_NS
+
+    def _age_ns(self, entry: LocalEntry) -> int:
+        return self.now_ns() - max(entry.mtime_ns, entry.ctime_ns)
 
 
 class Slot:

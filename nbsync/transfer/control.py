@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 START_WORKERS = 4
 MAX_WORKERS = 128
+WIDTH = 256  # requests for small files that one thread carries at once
 
 
 class Gate:
@@ -43,6 +44,14 @@ class Gate:
                 self._inside += 1
             finally:
                 self.waiting -= 1
+        return True
+
+    def try_enter(self) -> bool:
+        """Take a slot if there is one."""
+        with self._changed:
+            if self._inside >= self.limit:
+                return False
+            self._inside += 1
         return True
 
     def leave(self) -> None:
@@ -93,6 +102,7 @@ class Controller:
     ) -> None:
         self.gate = Gate(jobs or START_WORKERS)
         self.most = jobs or MAX_WORKERS
+        self.is_bound = bool(jobs)  # the sum of all requests, those for small files too, takes the gate's slots
         self._searching = not jobs
         self._now, self._cpu = now, cpu
         self._at, self._cpu_at, self._work_at = now(), cpu(), 0.0
@@ -101,6 +111,8 @@ class Controller:
         self._goal = 0  # where the limit was when the service asked for less; 0: it does not
         self._slowed_at = self._grown_at = now() - self.SLOW_SECONDS
         self._lock = threading.Lock()
+        self.width = jobs or WIDTH  # requests for small files at once, beside those of the gate
+        self._widest = self.width
         self.done = 0  # files, roughly: workers count without a lock
 
     def begin(self) -> None:
@@ -125,6 +137,8 @@ class Controller:
         self._at, self._cpu_at, self._work_at = now, cpu, work
         wanted = bool(waiting or self.gate.waiting)
         with self._lock:
+            if self.width < self._widest and now - self._slowed_at >= self.RECOVER_SECONDS:
+                self.width = min(self._widest, self.width + max(1, self._widest // 100))
             if self._goal:
                 self._recover(now, wanted)
             elif self._searching:
@@ -159,6 +173,7 @@ class Controller:
             self._slowed_at = now
             self._goal = self.gate.limit if self.gate.limit > 1 else max(self._goal, 2)
             self.gate.set(max(1, self.gate.limit // 2))
+            self.width = max(1, self.width // 2)
 
 
 def _never() -> bool:

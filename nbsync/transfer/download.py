@@ -8,7 +8,7 @@ import os
 from nbsync.core.identity import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
-from nbsync.storage.digest import Hasher
+from nbsync.storage.digest import Hasher, md5
 from nbsync.transfer.arrival import Judge, Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
@@ -37,6 +37,37 @@ def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
     mtime_ns = _mtime_ns(ctx, remote, staged.headers)
     os.utime(staged.path, ns=(mtime_ns, mtime_ns))
     return staged
+
+
+def request_of(remote: RemoteEntry) -> dict[str, str]:
+    """The headers of a GET of the object that was listed, and no other."""
+    return {**conditions(remote), "x-amz-checksum-mode": "ENABLED"}
+
+
+def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | None:
+    """A small object that came whole, in staging; None if it must come once more.
+
+    Raises:
+        Corrupted: it is not the object. ServiceError: 412 if it is another one. OSError.
+    """
+    if len(answer.body) != remote.size:
+        raise Corrupted(f"{len(answer.body)} bytes came, not the {remote.size} that were listed")
+    path = ctx.staging()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    staged = None
+    try:
+        write_at(fd, memoryview(answer.body), 0)
+        staged = Judge(ctx, remote).judge(answer.headers, MD5, md5(answer.body).hexdigest(), fd)
+        if staged is None:
+            return None
+        mtime_ns = _mtime_ns(ctx, remote, staged.headers)
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+        return staged._replace(path=path)
+    finally:
+        os.close(fd)
+        if staged is None:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) -> Staged:
@@ -80,7 +111,7 @@ class _Fetching:
 
     def _once(self) -> Staged | None:
         """None if what came must come once more."""
-        headers = {**conditions(self._remote), "x-amz-checksum-mode": "ENABLED"}
+        headers = request_of(self._remote)
         fetch_it = self._whole if self._remote.size <= SMALL_BYTES else self._pieces
         try:
             answer = fetch_it(headers)

@@ -43,6 +43,15 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
         if again is None:
             return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
         remote = again
+    return install(ctx, action, remote, staged, installer)
+
+
+def install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
+    """Put what was staged into its place, unless it is what was there; nothing of it stays in staging.
+
+    Raises:
+        OSError: it could not be put there.
+    """
     outcome = None
     try:
         outcome = _install(ctx, action, remote, staged, installer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from nbsync.core import planned
 from nbsync.core.decide import CHANGED_IN_REMOTE
@@ -17,7 +18,13 @@ from nbsync.wire.errors import ServiceError
 _TRIES = 3  # how often a file or object that changes under us is taken up again
 
 
-def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
+class Earlier(NamedTuple):
+    """A try before this one: the object it has made, which is not what it should be; None: its answer was lost."""
+
+    stored: Stored | None
+
+
+def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier | None = None) -> Outcome:
     """Upload if the object is still the one that was decided on.
 
     A file that changes meanwhile is taken up again; an object that changed is a conflict, or, with
@@ -25,7 +32,7 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
 
     Raises: as upload.store. FailedAfterStoring: so, after an object of ours was stored.
     """
-    uploading = _Uploading(ctx, action, slot)
+    uploading = _Uploading(ctx, action, slot, earlier)
     try:
         return uploading.run()
     except Exception as error:
@@ -37,12 +44,15 @@ def upload(ctx: Context, action: Action, slot: Slot) -> Outcome:
 class _Uploading:
     """The tries to upload one file. `ours` is what to remember of the object that a failed try has left."""
 
-    def __init__(self, ctx: Context, action: Action, slot: Slot) -> None:
+    def __init__(self, ctx: Context, action: Action, slot: Slot, earlier: Earlier | None) -> None:
         assert action.local is not None  # an upload has a file
         self._ctx, self._action, self._slot = ctx, action, slot
         self._local, self._remote = action.local, action.remote
         self._key = ctx.prefix + action.path
         self.ours: RecordedEntry | None = None
+        self._lost = earlier is not None and earlier.stored is None
+        if earlier is not None and earlier.stored is not None:
+            self._left(earlier.stored)
 
     def run(self) -> Outcome:
         """Try until it is done, or the tries are used up."""
@@ -51,8 +61,9 @@ class _Uploading:
             last = tries == _TRIES
             try:
                 known = self._action.digest if self._local is self._action.local else ""
-                stored = store(ctx, self._local, self._key, _condition(self._remote), self._slot, known)
-                return _stored(self._action, self._local, stored)
+                wanted = condition(self._remote)
+                stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, lost=self._lost)
+                return outcome_of(self._action, self._local, stored)
             except (FileChanged, NotStored) as error:
                 if isinstance(error, Overtaken | NotStored):
                     self._left(error.stored)
@@ -86,7 +97,7 @@ class _Uploading:
         self.ours = stored.unfinished(self._action.path, size)
 
 
-def _condition(remote: RemoteEntry | None) -> dict[str, str]:
+def condition(remote: RemoteEntry | None) -> dict[str, str]:
     """The headers by which the server makes sure that nobody's change is overwritten unseen.
 
     The ETag without quotes, as in AWS's documentation of conditional writes: RGW takes no other.
@@ -104,7 +115,8 @@ def _now(ctx: Context, local: LocalEntry) -> LocalEntry | None:
     return LocalEntry(local.path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
 
 
-def _stored(action: Action, local: LocalEntry, stored: Stored) -> Outcome:
+def outcome_of(action: Action, local: LocalEntry, stored: Stored) -> Outcome:
+    """The Outcome of an upload that was stored."""
     record = RecordedEntry(
         action.path, stored.etag, stored.version_id,
         local.size, local.mtime_ns, local.ctime_ns, local.inode, stored.content,

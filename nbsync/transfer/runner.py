@@ -12,13 +12,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from nbsync.core.model import Action, Active
+from nbsync.transfer.context import Slot
 from nbsync.transfer.control import Controller
 from nbsync.transfer.worker import Worker
 
 T = TypeVar("T")
+
+
+class FastLane(Protocol):
+    """What takes small files past the workers; `nbsync.transfer.lane.Lane` is one."""
+
+    slot: Slot
+    failure: BaseException | None
+
+    def takes(self, action: Action) -> bool: ...
+
+    def put(self, action: Action) -> None: ...
+
+    def waiting(self) -> int: ...
+
+    def end(self) -> None: ...
+
 
 QUEUE_LENGTH = 2_000
 _LOOK_SECONDS = 0.003
@@ -26,7 +43,11 @@ _LAST_WORDS_SECONDS = 1.0
 
 
 class Runner(Generic[T]):
-    """Runs `do(worker, action)` for each submitted Action, in any order.
+    """Runs `do(worker, action)` for each submitted Action, in any order; or lets the `lane` do it.
+
+    Attributes:
+        lane: set before the first Action, if there is one; gives to `ended` and `hand_over`.
+        failure: what ended the run.
 
     Args:
         make_worker: makes the hands of one thread, in that thread.
@@ -46,13 +67,14 @@ class Runner(Generic[T]):
         abort: Callable[[], None],
     ) -> None:
         self._make_worker, self._do, self._cancel, self._abort = make_worker, do, cancel, abort
-        self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Callable[[Worker], T] | None] = queue.SimpleQueue()
         self._done: deque[T] = deque()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         self._unfinished = 0  # submitted and not drained; the owner's thread only
         self._controller, self._gate = controller, controller.gate
         controller.begin()
+        self.lane: FastLane | None = None
         self.failure: BaseException | None = None
 
     @property
@@ -63,9 +85,27 @@ class Runner(Generic[T]):
     def submit(self, action: Action) -> None:
         """Queue an Action; does not wait."""
         self._unfinished += 1
-        if len(self._threads) < min(self._gate.limit, self._unfinished):
+        if self.lane is not None and self.lane.takes(action):
+            self.lane.put(action)
+        else:
+            self.hand_over(lambda worker: self._do(worker, action))
+            self._start_threads()
+
+    def ended(self, outcome: T) -> None:
+        """The lane's: a submitted Action has ended."""
+        self._done.append(outcome)
+
+    def hand_over(self, task: Callable[[Worker], T]) -> None:
+        """The lane's: a submitted Action that a worker must do."""
+        self._todo.put(task)
+
+    def _start_threads(self) -> None:
+        """As many as the gate lets through, while there is something to do."""
+        while len(self._threads) < self._gate.limit and self._todo.qsize():
+            before = len(self._threads)
             self._start_thread()
-        self._todo.put(action)
+            if before >= self._todo.qsize():
+                break
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"nbsync-{len(self._threads)}", daemon=True)
@@ -88,6 +128,8 @@ class Runner(Generic[T]):
             yield from self._ended()
         if self.failure is not None:
             self._drop_queue()
+        if self.lane is not None:
+            self.lane.end()
         for _ in self._threads:
             self._todo.put(None)
         if self.failure is not None:  # what others were about to finish counts too
@@ -113,15 +155,15 @@ class Runner(Generic[T]):
         self._tune()
 
     def _tune(self) -> None:
+        if self.lane is not None and self.lane.failure is not None:
+            self._fail(self.lane.failure)
         self._controller.tick(self._todo.qsize(), self._wire_bytes)
-        while len(self._threads) < min(self._gate.limit, self._unfinished):
-            self._start_thread()
+        self._start_threads()
 
     def active(self) -> tuple[Active, ...]:
         """What is on its way now, oldest worker first. Any thread may ask."""
         found = []
-        for worker in tuple(self._workers):
-            slot = worker.slot
+        for slot in self._slots():
             path = slot.path
             if path:
                 found.append(Active(path, slot.verb, slot.done, slot.size))
@@ -129,21 +171,28 @@ class Runner(Generic[T]):
 
     def bytes_moved(self) -> int:
         """Bytes that have arrived so far, with those that an earlier run had brought. Any thread may ask."""
-        return sum(worker.slot.moved + worker.slot.kept for worker in tuple(self._workers))
+        return sum(slot.moved + slot.kept for slot in self._slots())
 
     def _wire_bytes(self) -> int:
-        return sum(worker.slot.moved for worker in tuple(self._workers))
+        return sum(slot.moved for slot in self._slots())
 
     def _work(self) -> None:
         worker = self._make_worker()
         self._workers.append(worker)
         try:
-            while (action := self._todo.get()) is not None and self.failure is None:
+            while (task := self._todo.get()) is not None and self.failure is None:
                 with self._gate:
-                    self._done.append(self._do(worker, action))
+                    self._done.append(task(worker))
                 self._controller.done += 1
         except BaseException as error:
-            self.failure = error
-            self._cancel.set()
+            self._fail(error)
         finally:
             worker.close()
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self._cancel.set()
+
+    def _slots(self) -> list[Slot]:
+        slots = [worker.slot for worker in tuple(self._workers)]
+        return [self.lane.slot, *slots] if self.lane is not None else slots

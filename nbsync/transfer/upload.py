@@ -7,6 +7,7 @@ trailing checksums are refused by some); the answer's ETag is held against it as
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from nbsync.core.identity import MD5
 from nbsync.core.model import LocalEntry
@@ -33,10 +34,23 @@ SMALL_BYTES = 128 * 1024  # read whole, sent from memory
 MULTIPART_BYTES = 32 * MiB
 
 
-def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, known: str = "") -> Stored:
+class Prepared(NamedTuple):
+    """An upload in one request: its headers, what is sent, and that one's MD5 in hexadecimal."""
+
+    headers: dict[str, str]
+    body: bytes | FileSlice
+    md5: str
+
+
+def store(
+    ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot,
+    *, known: str = "", lost: bool = False,
+) -> Stored:  # fmt: skip
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
 
-    `known` is the content's name, if a comparison has found it out: a large object carries its MD5 then.
+    Args:
+        known: the content's name, if a comparison has found it out: a large object carries its MD5 then.
+        lost: an earlier try may have been stored, and its answer lost.
 
     Raises:
         FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
@@ -44,20 +58,48 @@ def store(ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], 
         ServiceError: 412 or 409 if the object is not as the condition says. TransientError, OSError.
     """
     ctx.settle(local)
-    headers = put_headers(common_put_headers(ctx.options), ctx.options, local.path, local.mtime_ns)
     fd = _open(ctx, local)
     try:
         if local.size > MULTIPART_BYTES:
+            headers = _headers(ctx, local)
             if known.startswith("md5:"):
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
             stored = upload_parts(ctx, fd, local, key, headers, condition, slot)
         else:
-            stored = _put(ctx, fd, local, key, headers, condition, slot)
+            stored = _put(ctx, fd, local, key, condition, slot, lost)
         if not same_stat(os.fstat(fd), local):
             raise Overtaken(stored)
     finally:
         os.close(fd)
     return stored
+
+
+def prepare(ctx: Context, local: LocalEntry) -> Prepared:
+    """The one request that uploads a small file, read whole.
+
+    Raises:
+        FileChanged: it is not the file that was listed, or too young to be sure of it. OSError.
+    """
+    if ctx.is_young(local):
+        raise FileChanged
+    fd = _open(ctx, local)
+    try:
+        return _prepared(ctx, fd, local)
+    finally:
+        os.close(fd)
+
+
+def _prepared(ctx: Context, fd: int, local: LocalEntry) -> Prepared:
+    body, sent = _body(fd, local)
+    headers = _headers(ctx, local)
+    headers["content-md5"] = base64_md5(sent)
+    if ctx.etags_tell_nothing():
+        headers.setdefault(MD5_OF_WHOLE, headers["content-md5"])
+    return Prepared(headers, body, sent)
+
+
+def _headers(ctx: Context, local: LocalEntry) -> dict[str, str]:
+    return put_headers(common_put_headers(ctx.options), ctx.options, local.path, local.mtime_ns)
 
 
 def _open(ctx: Context, local: LocalEntry) -> int:
@@ -70,12 +112,9 @@ def _open(ctx: Context, local: LocalEntry) -> int:
 
 
 def _put(
-    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
+    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, lost: bool
 ) -> Stored:
-    body, sent = _body(fd, local)
-    headers["content-md5"] = base64_md5(sent)
-    if ctx.etags_tell_nothing():
-        headers.setdefault(MD5_OF_WHOLE, headers["content-md5"])
+    prepared = _prepared(ctx, fd, local)
     tries = 0
 
     def attempt(guard: dict[str, str]) -> Response:
@@ -83,10 +122,9 @@ def _put(
         tries += 1
         before = slot.done
         answer = ctx.bucket.client.request(
-            "PUT", key, headers={**headers, **guard}, body=body, on_sent=ctx.on_sent(slot)
+            "PUT", key, headers={**prepared.headers, **guard}, body=prepared.body, on_sent=ctx.on_sent(slot)
         )
         slot.add(local.size - (slot.done - before))
-        ctx.bucket.can.observe(answer.headers)
         return answer
 
     try:
@@ -94,18 +132,37 @@ def _put(
     except ServiceError as error:
         if error.status == 412:
             ctx.bucket.can.refused_a_condition()
-        ours = _ours(ctx, fd, local, key, sent, lost=tries > 1) if error.status in (409, 412) else None
+        seen = lost or tries > 1
+        ours = _ours(ctx, fd, local, key, prepared.md5, lost=seen) if error.status in (409, 412) else None
         if ours is None:
             raise
         return ours
-    etag = answer.headers.get("etag", "").strip('"') or ctx.bucket.etag_now(key)
+    return accept(ctx, key, prepared.md5, answer)
+
+
+def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = True) -> Stored:
+    """What was stored, by the answer to a PUT of content whose MD5 in hexadecimal is `sent`.
+
+    Args:
+        asks: the server, where its answer does not tell.
+
+    Raises:
+        NotStored: it is something else, or, where nothing is asked, it may be. ServiceError, TransientError.
+    """
+    can = ctx.bucket.can
+    can.observe(answer.headers)
+    etag = answer.headers.get("etag", "").strip('"')
+    if not etag and asks:
+        etag = ctx.bucket.etag_now(key)
     stored = Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(sent))
-    if not looks_like_md5(etag) or compare.opaque(answer.headers):
-        return stored
     if etag.lower() == sent:
-        ctx.bucket.can.saw_md5_etag()
-    elif not is_what_was_sent(ctx, key, etag, MD5, sent):
+        can.saw_md5_etag()
+    elif not etag and not asks:
         raise NotStored(stored._replace(content=""))
+    elif looks_like_md5(etag) and not compare.opaque(answer.headers):
+        unknown = can.etag_is_md5 is None and not asks
+        if unknown or not is_what_was_sent(ctx, key, etag, MD5, sent):
+            raise NotStored(stored._replace(content=""))
     return stored
 
 

@@ -31,11 +31,20 @@ class Worker:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.slot = Slot()
-        self._installer = Installer(ctx.room) if ctx.room is not None else None
+        self._own_installer = Installer(ctx.room) if ctx.room is not None else None
 
-    def perform(self, action: Action) -> Outcome:
-        """Check if it has to be, then do it; in a run that changes nothing, check only."""
-        return self._ending_in_a_row(action, self._perform)
+    @property
+    def installer(self) -> Installer:
+        """What puts files into LOCAL; a run that changes something there has a room for it."""
+        assert self._own_installer is not None
+        return self._own_installer
+
+    def perform(self, action: Action, earlier: pushing.Earlier | None = None) -> Outcome:
+        """Check if it has to be, then do it; in a run that changes nothing, check only.
+
+        `earlier` tells of a try to upload it that was not plain sailing.
+        """
+        return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
 
     def verify(self, action: Action) -> Outcome:
         """Only look whether both sides hold the same."""
@@ -46,11 +55,11 @@ class Worker:
         self.ctx.outage.passed()
         return outcome
 
-    def _perform(self, action: Action) -> Outcome:
+    def _perform(self, action: Action, earlier: pushing.Earlier | None) -> Outcome:
         action = self.resolve(action)
         if action.status is not Status.PLANNED or self.ctx.dry_run:
             return settled(action)
-        outcome = self._carry_out(action)
+        outcome = self._carry_out(action, earlier)
         self.ctx.outage.passed()
         return outcome
 
@@ -121,21 +130,20 @@ class Worker:
             )  # fmt: skip
         return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
 
-    def _carry_out(self, action: Action) -> Outcome:
+    def _carry_out(self, action: Action, earlier: pushing.Earlier | None) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)
         if action.verb is Verb.UPLOAD:
-            return pushing.upload(self.ctx, action, self.slot)
+            return pushing.upload(self.ctx, action, self.slot, earlier)
         if action.verb is Verb.DELETE_REMOTE:
             return pushing.delete_remote(self.ctx, action)
-        assert self._installer is not None  # a pull that changes something has a room
         if action.verb is Verb.DOWNLOAD:
-            return pulling.download(self.ctx, action, self._installer, self.slot)
-        return pulling.delete_local(action, self._installer)
+            return pulling.download(self.ctx, action, self.installer, self.slot)
+        return pulling.delete_local(action, self.installer)
 
     def close(self) -> None:
         """Let go of what is kept open."""
-        if self._installer is not None:
-            self._installer.close()
+        if self._own_installer is not None:
+            self._own_installer.close()
 
 
 def settled(action: Action) -> Outcome:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_tz
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nbsync.wire.dial import Route, authority, proxy_for, tls_context
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError, error_in_body, service_error
@@ -121,7 +121,8 @@ class Client:
         secure = target.scheme == "https"
         proxy = proxy_for(target.scheme, target.host, target.port)
         tls = tls_context(target.verify, target.ca_bundle) if secure else None
-        self._route = Route(target.host, target.port, tls, proxy, target.connect_timeout, target.timeout)
+        self.address: tuple[int, Any] | None = None  # family and address of the endpoint that answered; not of a proxy
+        self.route = Route(target.host, target.port, tls, proxy, target.connect_timeout, target.timeout)
         self._host = authority(target.host, target.port)
         if target.port == _DEFAULT_PORT.get(target.scheme):
             self._host = self._host.rpartition(":")[0]
@@ -175,6 +176,22 @@ class Client:
         request = _Request(method, key, query, headers or {}, body, sink, meter, kind, payload_hash)
         return self._answer(request, ok)
 
+    def head(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> bytes:
+        """The signed head of a request that somebody else sends (and counts): request line, headers, empty line.
+
+        Raises:
+            ValueError: a header that cannot be sent.
+        """
+        return self._head(_Request(method, key, query, headers or {}, body, None, None, "", ""), self._clock_offset)
+
     def abort(self) -> None:
         """From any thread: every request under way fails at once, and every later one, with Aborted."""
         with self._lock:
@@ -225,13 +242,15 @@ class Client:
         with self._lock:
             if self._closed:
                 raise Aborted(self._closed)
-            connection = self._idle.pop() if self._idle else Connection(self._route)
+            connection = self._idle.pop() if self._idle else Connection(self.route)
             self._busy.add(connection)
             return connection
 
     def _checkin(self, connection: Connection) -> None:
         with self._lock:
             self._busy.discard(connection)
+            if connection.address is not None and self.route.proxy is None:
+                self.address = connection.address
             if connection.reusable and not self._closed and len(self._idle) < MAX_IDLE:
                 self._idle.append(connection)
                 return

@@ -7,6 +7,7 @@ object, mostly on parsing headers as e-mail.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -15,7 +16,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from nbsync.wire.dial import Route, dial, why
 from nbsync.wire.errors import Aborted, ConnectionLost, SourceChanged
@@ -73,6 +74,7 @@ class Connection:
 
     Attributes:
         written: requests written to the wire so far, silent repetitions included.
+        address: family and address of the other end, once there was a connection.
     """
 
     def __init__(self, route: Route) -> None:
@@ -86,6 +88,7 @@ class Connection:
         self._used_at = 0.0  # monotonic seconds
         self._with_sendfile = False
         self.written = 0
+        self.address: tuple[int, Any] | None = None
 
     @property
     def reusable(self) -> bool:
@@ -167,6 +170,8 @@ class Connection:
     def _dial(self) -> None:
         sock = dial(self._route, self._claim)
         self._claim(sock)
+        with contextlib.suppress(OSError):
+            self.address = sock.family, sock.getpeername()
         self._recv_into, self._sendall = sock.recv_into, sock.sendall
         self._with_sendfile = False
         if isinstance(sock, ssl.SSLSocket) or sys.platform == "win32":

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nbsync.transfer.lane import Lane
+from nbsync.wire.client import Client
 from tests.functional.plain_store import PlainStore
 from tests.functional.world import World
 from tests.servers import Server
@@ -54,3 +56,16 @@ def store(_plain_store: PlainStore, monkeypatch: pytest.MonkeyPatch) -> PlainSto
         monkeypatch.setenv(f"AWS_{name}", value)
     _plain_store.reset()
     return _plain_store
+
+
+@pytest.fixture
+def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files go to workers too: what a test hooks into is on their way. (test_lane.py tests the other way.)"""
+    monkeypatch.setattr(Lane, "takes", lambda _lane, _action: False)
+
+
+@pytest.fixture(autouse=True)
+def _seen_by_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hooks into `Client.request` sees every request: then small files go to workers, too."""
+    takes, request = Lane.takes, Client.request
+    monkeypatch.setattr(Lane, "takes", lambda lane, action: Client.request is request and takes(lane, action))

@@ -105,6 +105,7 @@ class PlainWorld(World):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 512  # of connections that wait to be accepted: many come at once
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no error; others show in the tests."""

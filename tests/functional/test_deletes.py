@@ -184,6 +184,7 @@ def test_unreadable_folder_protects_all_of_remote(world: World, monkeypatch: pyt
     assert sorted(world.keys()) == ["gone", "locked/a", "locked/b", "new", "other"]
 
 
+@pytest.mark.usefixtures("by_workers")
 def test_failed_transfer_cancels_the_deletes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fill_both("a", "b")
     world.remove("b")

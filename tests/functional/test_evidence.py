@@ -16,6 +16,8 @@ from nbsync.transfer import download, pulling
 from nbsync.wire.client import Client
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("by_workers")
+
 PART = 5 * MiB
 
 

@@ -21,6 +21,8 @@ from nbsync.wire.reader import Response
 from tests.functional.test_evidence import put_parts
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("by_workers")
+
 Send = Callable[..., Response]
 Change = Callable[..., Response]
 PART = 5 * MiB

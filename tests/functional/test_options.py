@@ -226,6 +226,7 @@ def test_locked_local_is_refused_in_the_end(world: World, monkeypatch: pytest.Mo
     assert world.pull()["f"].status == "miss"
 
 
+@pytest.mark.usefixtures("by_workers")
 def test_second_run_waits_for_the_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         world.put(f"{number}", b"%d" % number)

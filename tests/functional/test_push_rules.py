@@ -13,6 +13,8 @@ import nbsync
 from nbsync.transfer import pushing, upload
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("by_workers")
+
 CONFLICT = "changed in REMOTE since the last sync: pull it, or push with --overwrite-remote"
 
 
@@ -21,9 +23,9 @@ def conditions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     seen: list[dict[str, str]] = []
     real = upload.store
 
-    def store(ctx: Any, local: Any, key: str, condition: dict[str, str], *rest: Any) -> Any:
+    def store(ctx: Any, local: Any, key: str, condition: dict[str, str], *rest: Any, **more: Any) -> Any:
         seen.append(condition)
-        return real(ctx, local, key, condition, *rest)
+        return real(ctx, local, key, condition, *rest, **more)
 
     monkeypatch.setattr("nbsync.transfer.pushing.store", store)
     return seen
@@ -157,10 +159,10 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Do `act(local entry)` once, after a push was decided and before its first PUT."""
     real, todo = upload.store, [act]
 
-    def store(ctx: Any, local: Any, *rest: Any) -> Any:
+    def store(ctx: Any, local: Any, *rest: Any, **more: Any) -> Any:
         if todo:
             todo.pop()(local)
-        return real(ctx, local, *rest)
+        return real(ctx, local, *rest, **more)
 
     monkeypatch.setattr("nbsync.transfer.pushing.store", store)
 
@@ -225,8 +227,8 @@ def test_file_changed_while_it_is_uploaded(world: World, monkeypatch: pytest.Mon
     world.write("f", b"a" * size)
     real, todo = upload._put, [b"b" * size]
 
-    def put(*words: Any) -> Any:
-        stored = real(*words)
+    def put(*words: Any, **more: Any) -> Any:
+        stored = real(*words, **more)
         if todo:
             world.write("f", todo.pop())
         return stored
@@ -242,8 +244,8 @@ def test_file_that_never_rests_fails_and_is_not_recorded(world: World, monkeypat
     world.write("f", b"0")
     real, count = upload._put, iter(range(100))
 
-    def put(*words: Any) -> Any:
-        stored = real(*words)
+    def put(*words: Any, **more: Any) -> Any:
+        stored = real(*words, **more)
         world.write("f", b"%d" % next(count))
         return stored
 
@@ -271,9 +273,9 @@ def test_object_changed_before_its_delete(world: World, monkeypatch: pytest.Monk
     world.unlink("f")
     real = pushing.delete_remote
 
-    def delete_remote(*words: Any) -> Any:
+    def delete_remote(*words: Any, **more: Any) -> Any:
         world.put("f", b"theirs")
-        return real(*words)
+        return real(*words, **more)
 
     monkeypatch.setattr("nbsync.transfer.pushing.delete_remote", delete_remote)
 
@@ -288,9 +290,9 @@ def test_two_writers_race_for_one_key(world: World) -> None:
     other.write("f", b"two")
     gate, real = threading.Barrier(2, timeout=20), upload.store
 
-    def store(*words: Any) -> Any:
+    def store(*words: Any, **more: Any) -> Any:
         gate.wait()
-        return real(*words)
+        return real(*words, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nbsync.transfer.pushing.store", store)
