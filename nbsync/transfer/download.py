@@ -14,6 +14,7 @@ from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
 from nbsync.transfer.proof import Corrupted
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
+from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
 
@@ -21,7 +22,7 @@ SMALL_BYTES = 128 * 1024  # received whole, then written in one call
 RANGED_BYTES = 32 * MiB  # larger ones come in ranges
 
 
-def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
+def fetch(ctx: Context, remote: RemoteEntry, slot: Slot, earlier: Earlier = NO_TRY) -> Staged:
     """Fetch the object that was listed, and no other, into staging; its mtime is the object's.
 
     A large one comes in ranges side by side, and what an earlier run has brought of it is taken up.
@@ -33,7 +34,7 @@ def fetch(ctx: Context, remote: RemoteEntry, slot: Slot) -> Staged:
     judge = Judge(ctx, remote)
     staged = fetch_ranges(ctx, remote, slot, judge) if remote.size > RANGED_BYTES and not ctx.whole_only else None
     if staged is None:
-        staged = _fetch_whole(ctx, remote, slot, judge)
+        staged = _fetch_whole(ctx, remote, slot, judge, earlier)
     mtime_ns = _mtime_ns(ctx, remote, staged.headers)
     os.utime(staged.path, ns=(mtime_ns, mtime_ns))
     return staged
@@ -70,12 +71,12 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
                 os.unlink(path)
 
 
-def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) -> Staged:
+def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, earlier: Earlier) -> Staged:
     path = ctx.staging()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         fetching = _Fetching(ctx, remote, slot, fd, judge)
-        return ctx.bucket.retrying(fetching.attempt)._replace(path=path)
+        return ctx.bucket.retrying(earlier.before(fetching.attempt))._replace(path=path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)

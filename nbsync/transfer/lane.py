@@ -22,12 +22,11 @@ from nbsync.transfer import pulling, pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
 from nbsync.transfer.proof import Corrupted
-from nbsync.transfer.pushing import Earlier
-from nbsync.transfer.stored import NotStored, Overtaken, Stored
+from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
-from nbsync.wire.errors import Aborted, ServiceError
+from nbsync.wire.errors import ServiceError, service_error
 from nbsync.wire.swarm import Done, Swarm
 
 Task = Callable[[Worker], Outcome]
@@ -65,6 +64,7 @@ class Lane:
         self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._worker = Worker(ctx)
         self.slot = self._worker.slot
+        self._held: Action | None = None  # waits for a slot
         self._under_way = 0
         self._answers = 0
         self._disk: list[float] = []  # seconds, the last samples
@@ -135,6 +135,8 @@ class Lane:
 
     def _hand_over_the_rest(self) -> None:
         """After a cancel: a worker tells of each that it was stopped."""
+        if self._held is not None:
+            self._over(self._held)
         while True:
             try:
                 action = self._todo.get_nowait()
@@ -147,12 +149,13 @@ class Lane:
         """Send as many requests as may be under way; False when there will be no more."""
         width = min(self._ctx.controller.width, _FIRST + 2 * self._answers if self._answers else _TRIAL)
         while self._under_way < width:
+            action = self._held or self._next()
+            if not isinstance(action, Action):
+                return action is _EMPTY
+            self._held = action
             if not self._has_slot():
                 return True
-            action = self._next()
-            if not isinstance(action, Action):
-                self._give_slot()
-                return action is _EMPTY
+            self._held = None
             self._begin(swarm, action)
         return True
 
@@ -216,7 +219,7 @@ class Lane:
         self._give_slot()
         small: _Small = done.tag
         if done.answer is None or done.answer.status != 200:
-            self._wrong(small, done.answer)
+            self._wrong(small, done)
             return
         self._ctx.bucket.client.ever_answered = True
         if small.prepared is None:
@@ -229,13 +232,22 @@ class Lane:
             self._ctx.outage.passed()
             self._done(outcome._replace(seconds=round(time.perf_counter() - small.started, 6)))
 
-    def _wrong(self, small: _Small, answer: Response | None) -> None:
-        if answer is not None and answer.status in (429, 503):
+    def _wrong(self, small: _Small, done: Done) -> None:
+        """It was the first of the tries that --retries allows, unless its connection was stale."""
+        answer, error = done.answer, done.error
+        if answer is None:  # an upload may have been stored all the same
+            self._over(small.action, Earlier(None if error is None or error.unanswered else error, lost=True))
+            return
+        refused = service_error(answer.status, answer.headers, answer.body)
+        if refused.slow_down:
             self._ctx.controller.slow_down()
-        # Without an answer, an upload may have been stored all the same.
-        self._over(small.action, Earlier(None) if answer is None and small.prepared is not None else None)
+        if answer.status == 412 and small.prepared is None:
+            self._ctx.bucket.can.refused_a_get()
+        # Of others (a clock that is wrong, conditions that are not known) a worker may make more.
+        counts = refused.retryable or answer.status in (404, 409, 412)
+        self._over(small.action, Earlier(refused) if counts else NO_TRY)
 
-    def _over(self, action: Action, earlier: Earlier | None = None) -> None:
+    def _over(self, action: Action, earlier: Earlier = NO_TRY) -> None:
         self._hand_over(lambda worker: worker.perform(action, earlier))
 
     def _received(self, action: Action, answer: Response) -> Outcome | None:
@@ -249,7 +261,10 @@ class Lane:
                 self._over(action)
                 return None
             outcome = pulling.install(self._ctx, action, remote, staged, self._worker.installer)
-        except (OSError, Corrupted, ServiceError, Aborted):
+        except (Corrupted, ServiceError) as error:
+            self._over(action, Earlier(error))
+            return None
+        except OSError:
             self._over(action)
             return None
         self._sample(time.perf_counter() - before)
@@ -264,7 +279,7 @@ class Lane:
             self._stayed(local, stored)
         except (NotStored, Overtaken) as error:
             # Without its ETag, the worker's condition could not name it.
-            self._over(action, Earlier(error.stored if error.stored.etag else None))
+            self._over(action, Earlier(stored=error.stored) if error.stored.etag else Earlier(lost=True))
             return None
         return pushing.outcome_of(action, local, stored)
 

@@ -15,12 +15,13 @@ from nbsync.storage.listing import find_object
 from nbsync.transfer.arrival import Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import fetch
+from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 
 _LOOKS = 3  # how often an object that is replaced under us is looked at again
 
 
-def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> Outcome:
+def download(ctx: Context, action: Action, installer: Installer, slot: Slot, earlier: Earlier = NO_TRY) -> Outcome:
     """Fetch, check, give it its time, install. An object replaced since the listing is decided again.
 
     Raises: as download.fetch.
@@ -29,7 +30,7 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot) -> 
     assert remote is not None  # a download has an object
     for look in range(_LOOKS):
         try:
-            staged = fetch(ctx, remote, slot)
+            staged = fetch(ctx, remote, slot, NO_TRY if look else earlier)
             break
         except ServiceError as error:
             if error.status not in (404, 412):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from nbsync.core import planned
 from nbsync.core.decide import CHANGED_IN_REMOTE
@@ -11,20 +10,14 @@ from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, 
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.stored import FailedAfterStoring, NotStored, Overtaken, Stored
+from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring, NotStored, Overtaken, Stored
 from nbsync.transfer.upload import store
 from nbsync.wire.errors import ServiceError
 
 _TRIES = 3  # how often a file or object that changes under us is taken up again
 
 
-class Earlier(NamedTuple):
-    """A try before this one: the object it has made, which is not what it should be; None: its answer was lost."""
-
-    stored: Stored | None
-
-
-def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier | None = None) -> Outcome:
+def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier = NO_TRY) -> Outcome:
     """Upload if the object is still the one that was decided on.
 
     A file that changes meanwhile is taken up again; an object that changed is a conflict, or, with
@@ -44,14 +37,14 @@ def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier | None = N
 class _Uploading:
     """The tries to upload one file. `ours` is what to remember of the object that a failed try has left."""
 
-    def __init__(self, ctx: Context, action: Action, slot: Slot, earlier: Earlier | None) -> None:
+    def __init__(self, ctx: Context, action: Action, slot: Slot, earlier: Earlier) -> None:
         assert action.local is not None  # an upload has a file
         self._ctx, self._action, self._slot = ctx, action, slot
         self._local, self._remote = action.local, action.remote
         self._key = ctx.prefix + action.path
         self.ours: RecordedEntry | None = None
-        self._lost = earlier is not None and earlier.stored is None
-        if earlier is not None and earlier.stored is not None:
+        self._earlier = earlier
+        if earlier.stored is not None:
             self._left(earlier.stored)
 
     def run(self) -> Outcome:
@@ -59,10 +52,11 @@ class _Uploading:
         ctx = self._ctx
         for tries in range(1, _TRIES + 1):
             last = tries == _TRIES
+            earlier, self._earlier = self._earlier, NO_TRY
             try:
                 known = self._action.digest if self._local is self._action.local else ""
                 wanted = condition(self._remote)
-                stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, lost=self._lost)
+                stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, earlier=earlier)
                 return outcome_of(self._action, self._local, stored)
             except (FileChanged, NotStored) as error:
                 if isinstance(error, Overtaken | NotStored):

@@ -29,6 +29,36 @@ class Stored(NamedTuple):
         return RecordedEntry(path, self.etag, self.version_id, size, -1, -1, 0, self.content)
 
 
+class Earlier(NamedTuple):
+    """What a try before this one has come to.
+
+    Attributes:
+        error: how it ended: it counts as the first of the tries that --retries allows. None if it does not count.
+        lost: an upload may have been stored, and its answer lost.
+        stored: the object that an upload has made, which is not what it should be.
+    """
+
+    error: Exception | None = None
+    lost: bool = False
+    stored: Stored | None = None
+
+    def before(self, attempt: Callable[[], T]) -> Callable[[], T]:
+        """`attempt`, whose first call ends as the earlier try did."""
+        error = self.error
+
+        def again() -> T:
+            nonlocal error
+            if error is not None:
+                first, error = error, None
+                raise first
+            return attempt()
+
+        return again if error is not None else attempt
+
+
+NO_TRY = Earlier()
+
+
 class NotStored(TransientError):
     """The server stored something else than what was sent; `stored` is what it made of it, its content unknown."""
 
@@ -61,7 +91,13 @@ class FailedAfterStoring(Exception):
 
 
 def conditionally(
-    ctx: Context, key: str, condition: dict[str, str], attempt: Callable[[dict[str, str]], T], *, look: bool
+    ctx: Context,
+    key: str,
+    condition: dict[str, str],
+    attempt: Callable[[dict[str, str]], T],
+    *,
+    look: bool,
+    earlier: Earlier = NO_TRY,
 ) -> T:
     """What `attempt` returns, tried again as the policy says; it is given the condition's headers.
 
@@ -85,7 +121,7 @@ def conditionally(
         _look(ctx, key, condition)
         return attempt({})
 
-    return ctx.bucket.retrying(once)
+    return ctx.bucket.retrying(earlier.before(once))
 
 
 def _look(ctx: Context, key: str, condition: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ from nbsync.transfer.headers import (
     recorded_md5,
 )
 from nbsync.transfer.multipart import upload_parts
-from nbsync.transfer.stored import NotStored, Overtaken, Stored, conditionally, is_what_was_sent
+from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored, conditionally, is_what_was_sent
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
@@ -44,13 +44,13 @@ class Prepared(NamedTuple):
 
 def store(
     ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot,
-    *, known: str = "", lost: bool = False,
+    *, known: str = "", earlier: Earlier = NO_TRY,
 ) -> Stored:  # fmt: skip
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
 
     Args:
         known: the content's name, if a comparison has found it out: a large object carries its MD5 then.
-        lost: an earlier try may have been stored, and its answer lost.
+        earlier: what a try in one request has come to.
 
     Raises:
         FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
@@ -66,7 +66,7 @@ def store(
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
             stored = upload_parts(ctx, fd, local, key, headers, condition, slot)
         else:
-            stored = _put(ctx, fd, local, key, condition, slot, lost)
+            stored = _put(ctx, fd, local, key, condition, slot, earlier)
         if not same_stat(os.fstat(fd), local):
             raise Overtaken(stored)
     finally:
@@ -112,7 +112,7 @@ def _open(ctx: Context, local: LocalEntry) -> int:
 
 
 def _put(
-    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, lost: bool
+    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, earlier: Earlier
 ) -> Stored:
     prepared = _prepared(ctx, fd, local)
     tries = 0
@@ -128,11 +128,11 @@ def _put(
         return answer
 
     try:
-        answer = conditionally(ctx, key, condition, attempt, look=False)
+        answer = conditionally(ctx, key, condition, attempt, look=False, earlier=earlier)
     except ServiceError as error:
         if error.status == 412:
             ctx.bucket.can.refused_a_condition()
-        seen = lost or tries > 1
+        seen = earlier.lost or tries > 1
         ours = _ours(ctx, fd, local, key, prepared.md5, lost=seen) if error.status in (409, 412) else None
         if ours is None:
             raise

@@ -18,7 +18,7 @@ from nbsync.storage.s3_errors import words
 from nbsync.transfer import pulling, pushing, verifying
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.stored import FailedAfterStoring
+from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring
 from nbsync.wire.errors import Aborted, WireError
 
 _CHANGED = "changed while it was read: run again when it is quiet"
@@ -39,10 +39,10 @@ class Worker:
         assert self._own_installer is not None
         return self._own_installer
 
-    def perform(self, action: Action, earlier: pushing.Earlier | None = None) -> Outcome:
+    def perform(self, action: Action, earlier: Earlier = NO_TRY) -> Outcome:
         """Check if it has to be, then do it; in a run that changes nothing, check only.
 
-        `earlier` tells of a try to upload it that was not plain sailing.
+        `earlier` tells of a try that was not plain sailing.
         """
         return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
 
@@ -55,7 +55,7 @@ class Worker:
         self.ctx.outage.passed()
         return outcome
 
-    def _perform(self, action: Action, earlier: pushing.Earlier | None) -> Outcome:
+    def _perform(self, action: Action, earlier: Earlier) -> Outcome:
         action = self.resolve(action)
         if action.status is not Status.PLANNED or self.ctx.dry_run:
             return settled(action)
@@ -130,14 +130,14 @@ class Worker:
             )  # fmt: skip
         return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
 
-    def _carry_out(self, action: Action, earlier: pushing.Earlier | None) -> Outcome:
+    def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)
         if action.verb is Verb.UPLOAD:
             return pushing.upload(self.ctx, action, self.slot, earlier)
         if action.verb is Verb.DELETE_REMOTE:
             return pushing.delete_remote(self.ctx, action)
         if action.verb is Verb.DOWNLOAD:
-            return pulling.download(self.ctx, action, self.installer, self.slot)
+            return pulling.download(self.ctx, action, self.installer, self.slot, earlier)
         return pulling.delete_local(action, self.installer)
 
     def close(self) -> None:

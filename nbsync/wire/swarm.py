@@ -26,7 +26,10 @@ _LOOK_SECONDS = 1.0  # how often silent connections are looked for
 
 
 class Done(NamedTuple):
-    """One request that ended: `tag` is what it was started with; an answer, or why there is none."""
+    """One request that ended: `tag` is what it was started with; an answer, or why there is none.
+
+    The error is `unanswered` only if its connection had been kept and was stale: then nothing is wrong.
+    """
 
     tag: Any
     answer: Response | None
@@ -202,7 +205,7 @@ class _Member:
         events: what has to happen before it can go on.
     """
 
-    __slots__ = ("_shaking", "connecting", "events", "moved_at", "out", "reader", "sock", "tag")
+    __slots__ = ("_shaking", "_used", "connecting", "events", "moved_at", "out", "reader", "sock", "tag")
 
     def __init__(self, sock: socket.socket, peer: str) -> None:
         self.sock = sock
@@ -213,6 +216,7 @@ class _Member:
         self.connecting = True
         self.events = _BOTH
         self._shaking = False
+        self._used = False  # it has carried an answer
 
     def begin(self, tag: Any, out: bytes, now: float) -> None:
         """The next request."""
@@ -270,10 +274,13 @@ class _Member:
         while True:
             count = sock.recv_into(reader.offer())
             if not count:
-                raise ConnectionLost(f"{reader.peer} closed the connection", unanswered=not reader.started)
+                raise ConnectionLost(
+                    f"{reader.peer} closed the connection", unanswered=self._used and not reader.started
+                )
             if reader.grew(count):
                 answer = reader.whole()
                 if answer is not None:
+                    self._used = True
                     return answer
             if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
                 return None

@@ -132,7 +132,7 @@ def test_downloads_that_go_wrong_are_done_by_workers(
 def test_uploads_that_go_wrong_are_done_by_workers(
     world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[Done], Done]
 ) -> None:
-    """They were stored, all of them: the server says of each that it is there, and it is ours."""
+    """They were stored, all of them: it is found out that what is there is ours."""
     for number in range(COUNT):
         world.write(f"{number:02}", b"%d" % number)
     spoil(monkeypatch, change, 5)
