@@ -227,7 +227,12 @@ class Client:
         before = connection.written
         try:
             answer = connection.exchange(
-                head, request.body, head_only=request.method == "HEAD", sink=request.sink, meter=request.meter
+                head,
+                request.body,
+                head_only=request.method == "HEAD",
+                repeatable=request.method != "POST",
+                sink=request.sink,
+                meter=request.meter,
             )
         except ConnectionLost as lost:
             lost.unreachable = not self.ever_answered

@@ -61,6 +61,7 @@ class _Request(NamedTuple):
     head: bytes
     body: bytes | FileSlice
     head_only: bool
+    repeatable: bool
     sink: Sink | None
     meter: SentMeter | None
 
@@ -101,17 +102,20 @@ class Connection:
         body: bytes | FileSlice = b"",
         *,
         head_only: bool = False,
+        repeatable: bool = True,
         sink: Sink | None = None,
         meter: SentMeter | None = None,
     ) -> Response:
         """Send one request and read its answer, whatever its status.
 
-        If a kept-alive connection turns out to be closed before one byte of the answer came, the
+        If a kept-alive connection turns out to be closed before one byte of the answer came, a repeatable
         exchange is repeated once on a new one. After an exception the connection is closed and the meter undone.
 
         Args:
             head: request line and headers with the empty line; frames `body` rightly.
             head_only: the method is HEAD.
+            repeatable: done twice it is as if done once. Else it is never repeated here: the peer may have done
+                it before it closed the connection (https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2).
             sink: takes the body of a 2xx answer, see `ResponseReader.read`.
 
         Raises:
@@ -119,7 +123,7 @@ class Connection:
             SourceChanged: the file slice ends too early.
             Aborted: `kill` was called.
         """
-        request = _Request(head, body, head_only, sink, meter)
+        request = _Request(head, body, head_only, repeatable, sink, meter)
         try:
             return self._repeated_if_stale(request)
         except BaseException as error:
@@ -131,11 +135,11 @@ class Connection:
             raise
 
     def _repeated_if_stale(self, request: _Request) -> Response:
-        if self._still_open():
+        if self._still_open(look=not request.repeatable):
             try:
                 return self._exchange(request)
             except ConnectionLost as lost:
-                if self._killed or not lost.unanswered:
+                if self._killed or not lost.unanswered or not request.repeatable:
                     raise
             self.close()
             if request.meter:
@@ -156,11 +160,11 @@ class Connection:
         if sock is not None:
             sock.close()
 
-    def _still_open(self) -> bool:
+    def _still_open(self, *, look: bool) -> bool:
         if not self._open:
             self.close()
             return False
-        if time.monotonic() - self._used_at > _QUIET_SECONDS:
+        if look or time.monotonic() - self._used_at > _QUIET_SECONDS:
             self._reader.reset()
             if self._peek() is not None:  # closed, or bytes that answer nothing
                 self.close()

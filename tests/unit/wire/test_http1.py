@@ -8,7 +8,6 @@ import threading
 
 import pytest
 
-from nbsync.wire import http1
 from nbsync.wire.dial import Route
 from nbsync.wire.errors import Aborted, ConnectionLost, SourceChanged
 from nbsync.wire.http1 import Connection, FileSlice, SentMeter
@@ -25,6 +24,15 @@ def put_head(length: int) -> bytes:
 
 def connect(server, idle_timeout: float = 20.0) -> Connection:
     return Connection(Route("127.0.0.1", server.port, idle_timeout=idle_timeout))
+
+
+def answering(text: bytes):
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(answer(text))
+        peer.wait_for_close()
+
+    return script
 
 
 @pytest.fixture
@@ -61,69 +69,6 @@ def test_connection_close_is_obeyed(serve):
         assert connection.exchange(GET).body == b"x"
         assert not connection.reusable
     assert len(server.peers) == 2
-    connection.close()
-
-
-def closing_after_one_answer(closed: threading.Event):
-    def script(peer: Peer) -> None:
-        peer.head()
-        peer.send(answer(b"one"))
-        peer.sock.close()
-        closed.set()
-
-    return script
-
-
-def answering(text: bytes):
-    def script(peer: Peer) -> None:
-        peer.head()
-        peer.send(answer(text))
-        peer.wait_for_close()
-
-    return script
-
-
-def test_a_stale_connection_is_replaced_once_silently(serve):
-    closed = threading.Event()
-    server = serve(closing_after_one_answer(closed), answering(b"two"))
-    connection = connect(server)
-    assert connection.exchange(GET).body == b"one"
-    assert closed.wait(10)
-    told: list[int] = []
-    meter = SentMeter(told.append)
-    assert connection.exchange(put_head(4) + b"", b"body", meter=meter).body == b"two"
-    assert connection.written == 3  # one of them in vain
-    assert told == [4, -4, 4]
-    connection.close()
-
-
-def test_a_connection_that_was_quiet_is_looked_at_before_it_is_used(serve, monkeypatch):
-    closed = threading.Event()
-    server = serve(closing_after_one_answer(closed), answering(b"two"))
-    connection = connect(server)
-    assert connection.exchange(GET).body == b"one"
-    assert closed.wait(10)
-    now = http1.time.monotonic()
-    monkeypatch.setattr(http1.time, "monotonic", lambda: now + 100)
-    assert connection.exchange(GET).body == b"two"
-    assert connection.written == 2
-    connection.close()
-
-
-def test_a_quiet_connection_that_lives_is_kept(serve, monkeypatch):
-    def script(peer: Peer) -> None:
-        for _ in range(2):
-            peer.head()
-            peer.send(answer(b"x"))
-        peer.wait_for_close()
-
-    server = serve(script)
-    connection = connect(server)
-    connection.exchange(GET)
-    now = http1.time.monotonic()
-    monkeypatch.setattr(http1.time, "monotonic", lambda: now + 100)
-    assert connection.exchange(GET).body == b"x"
-    assert len(server.peers) == 1
     connection.close()
 
 
