@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,7 +231,9 @@ class Arena:
         self._target, self._edits = dict(expected), {}
 
 
-def kill(server: Server, base: Path, rounds: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
+def kill(
+    server: Server, base: Path, rounds: int, seed: int, say: Callable[[str], None], kinds: Sequence[Kind] = KINDS
+) -> Counter[str]:
     """How many rounds hit how.
 
     Raises:
@@ -242,7 +244,7 @@ def kill(server: Server, base: Path, rounds: int, seed: int, say: Callable[[str]
     hits: Counter[str] = Counter()
     try:
         for number in range(rounds):
-            kind = KINDS[number % len(KINDS)]
+            kind = kinds[number % len(kinds)]
             if kind not in arenas:
                 arenas[kind] = Arena(server, base / str(len(arenas)), kind, chance)
             what = arenas[kind].round()

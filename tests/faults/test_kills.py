@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.kills import MID, kill
+from tests.bench.kills import KINDS, MID, kill
 from tests.servers import Server
 
 
@@ -15,5 +15,5 @@ def test_everything_is_wholly_old_or_wholly_new_and_the_next_run_ends_the_work(
 ) -> None:
     for name, value in moto_server.env().items():
         monkeypatch.setenv(name, value)
-    hits = kill(moto_server, tmp_path, 12, 20261124, print)
+    hits = kill(moto_server, tmp_path, 12, 20261124, print, KINDS[:4])
     assert hits[MID] >= 4, f"hardly anything was there to tear: {hits}"

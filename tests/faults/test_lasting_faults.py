@@ -6,6 +6,7 @@ import pytest
 
 from nbsync import SyncResult
 from nbsync.errors import EndpointUnreachable
+from nbsync.transfer.control import Controller
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import (
     At,
@@ -227,3 +228,25 @@ def test_the_server_comes_back(world: FaultyWorld, direction: str) -> None:
     world.proxy.on(Reset(At.REQUEST_HEAD), operation, skip=5, times=12)
     assert world.run(direction, jobs=2).ok
     assert world.target(direction) == files
+
+
+def test_a_service_that_asks_for_less_gets_less(world: FaultyWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {f"{number:02}": content(SMALL, number) for number in range(60)}
+    world.fill_source("pull", files)
+    limits: list[tuple[int, int]] = []
+    slow = Controller.slow_down
+
+    def slow_down_seen(controller: Controller) -> None:
+        before = controller.gate.limit
+        slow(controller)
+        limits.append((before, controller.gate.limit))
+
+    monkeypatch.setattr(Controller, "slow_down", slow_down_seen)
+    world.proxy.on(Refusal(500, "InternalError"), "GetObject", times=3)
+    assert world.run("pull", filters=[("exclude", "[1-5]*")]).ok
+    assert limits == [], "an error of another kind asks for nothing"
+    world.proxy.on(slow_down(), "GetObject", skip=20, times=4)
+    assert world.run("pull").ok
+    assert world.files() == files
+    assert limits, "the controller was not told"
+    assert limits[0][1] == max(1, limits[0][0] // 2)

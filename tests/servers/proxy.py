@@ -231,7 +231,8 @@ class Proxy:
         """Return when no client is connected, and the server has done what it was asked."""
         until = time.monotonic() + seconds
         while self._clients:
-            assert time.monotonic() < until, f"still {len(self._clients)} connections after {seconds:g} s"
+            late = f"still {len(self._clients)} connections after {seconds:g} s"
+            assert time.monotonic() < until, f"{late}; asked last: {self.seen[-3:]}"
             time.sleep(0.002)
 
     def drop(self, connections: int) -> None:
@@ -276,23 +277,28 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
-        # Either end may go away in the middle: that is what a kill or an interrupt looks like from here.
-        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-            if self._is_dropped():
-                reset(writer)
-            while not writer.is_closing():
-                request = parse_request(await reader.readuntil(b"\r\n\r\n"))
-                rule = self._meet(request)
-                exchange = Exchange(self, rule, request, reader, writer)
-                if self.latency:
-                    await asyncio.sleep(self.latency)
-                if "expect" in request.headers:
-                    await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-                await rule.fault.strike(exchange)
-                if exchange.over:
-                    break
-        self._clients.discard(writer)
-        writer.close()
+        try:
+            # Either end may go away in the middle: that is what a kill or an interrupt looks like from here.
+            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+                if self._is_dropped():
+                    reset(writer)
+                while not writer.is_closing() and await self._serve_one(reader, writer):
+                    pass
+        finally:
+            self._clients.discard(writer)
+            writer.close()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve the next request of a connection; can it carry a further one?"""
+        request = parse_request(await reader.readuntil(b"\r\n\r\n"))
+        rule = self._meet(request)
+        exchange = Exchange(self, rule, request, reader, writer)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if "expect" in request.headers:
+            await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await rule.fault.strike(exchange)
+        return not exchange.over
 
     def _is_dropped(self) -> bool:
         with self._lock:
