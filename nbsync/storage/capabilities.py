@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
+_CUSTOMER_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 
 
@@ -19,7 +20,7 @@ def etag_is_opaque(headers: Mapping[str, str]) -> bool:
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html (ETag).
     """
     by_kms = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-    return by_kms or "x-amz-server-side-encryption-customer-algorithm" in headers
+    return by_kms or _CUSTOMER_ALGORITHM in headers
 
 
 class Capabilities:
@@ -31,6 +32,7 @@ class Capabilities:
         downloaded: objects were fetched in this run.
         encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
         starts_listings_after: False once it was seen to ignore `start-after` of a listing.
+        ignores_customer_key: it stored an object without a word of the customer's key that it was sent.
         versioning_untold: whether the bucket keeps versions may not be asked.
         versioning_suspended: it has kept versions, and does not now.
 
@@ -47,6 +49,7 @@ class Capabilities:
         self.downloaded = False
         self.encrypts_opaquely = False
         self.starts_listings_after = True
+        self.ignores_customer_key = False
         self.versioning_untold = False
         self.versioning_suspended = False
 
@@ -59,6 +62,11 @@ class Capabilities:
         is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", ""))
         if is_rgw or headers.get("server", "").startswith("Werkzeug"):
             self._conditional_put = self._conditional_get = True
+
+    def stored_under_key(self, headers: Mapping[str, str]) -> None:
+        """An upload under a customer's key was answered so: S3 confirms the key's algorithm in every such answer."""
+        if _CUSTOMER_ALGORITHM not in headers:
+            self.ignores_customer_key = True
 
     def refused_a_condition(self) -> None:
         """A PUT was answered with 412: conditions are honoured."""
@@ -129,6 +137,8 @@ class Capabilities:
     def notes(self) -> list[str]:
         """What the user should know of the things that this run relied on."""
         notes = []
+        if self.ignores_customer_key:
+            notes.append("this server did not confirm your key (SSE-C): what was uploaded may lie there unencrypted")
         if self.versioning_untold:
             notes.append("whether this bucket keeps versions may not be asked: what it held earlier may be incomplete")
         if self.versioning_suspended:

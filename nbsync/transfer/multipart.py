@@ -121,12 +121,15 @@ class _Sending:
             return ctx.bucket.client.request("POST", self._key, query=[("uploads", "")], headers=headers)
 
         try:
-            upload_id = text_in(ctx.bucket.retrying(ask).body, "UploadId")
+            answer = ctx.bucket.retrying(ask)
+            upload_id = text_in(answer.body, "UploadId")
         except BaseException as error:
             if isinstance(error, ServiceError) and not error.retryable:
                 ctx.journal.end_upload(upload)  # it was refused
             ctx.journal.release(upload)
             raise
+        if ctx.bucket.customer_key is not None:
+            ctx.bucket.can.stored_under_key(answer.headers)
         return ctx.journal.began(upload, upload_id)
 
     def _put(self, part: Part) -> None:

@@ -151,6 +151,8 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
     """
     can = ctx.bucket.can
     can.observe(answer.headers)
+    if ctx.bucket.customer_key is not None:
+        can.stored_under_key(answer.headers)
     etag = answer.headers.get("etag", "").strip('"')
     if not etag and asks:
         etag = ctx.bucket.etag_now(key)

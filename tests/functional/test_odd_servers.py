@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,3 +344,17 @@ def test_a_body_damaged_on_its_way_is_sent_again(world: World, monkeypatch: pyte
     changing(monkeypatch, change)
     assert world.run("push", retries=1).ok
     assert world.objects() == {"a": b"1"}
+
+
+# ---- a server that knows nothing of a customer's key ------------------------------------------------
+
+
+def test_a_key_that_the_server_ignores_is_told(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbsync.transfer.upload.MULTIPART_BYTES", 6 * MiB)
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    world.write("large", os.urandom(7 * MiB))
+    told = [note for note in world.run("push", sse_c_key_file=tmp_path / "key").notes if "SSE-C" in note]
+    assert len(told) == 1
+    world.write("small", b"1")
+    told = [note for note in world.run("push", sse_c_key_file=tmp_path / "key").notes if "SSE-C" in note]
+    assert len(told) == 1
