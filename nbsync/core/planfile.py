@@ -80,7 +80,7 @@ def _item_document(item: Action) -> dict[str, Any]:
             "etag": remote.etag, "version_id": remote.version_id, "size": remote.size,
             "last_modified_ns": remote.last_modified_ns,
         },
-        "in_the_way": item.in_the_way, "digest": item.digest,
+        "in_the_way": item.in_the_way,
     }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _item(line: str) -> Action:
     evidence = Evidence(found.one_of("evidence", [evidence.value for evidence in Evidence]))
     return Action(
         path, verb, Status.PLANNED, found.text("reason"), evidence, _local(path, local) if local else None,
-        _remote(path, remote) if remote else None, in_the_way=way, digest=found.text("digest"),
+        _remote(path, remote) if remote else None, in_the_way=way,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def hold(item: Action, one: Joined, now: Action | None) -> Action:
         one: both sides now.
         now: what a run that was not planned would do.
     """
-    if now is not None and now.status is Status.HIT and item.verb not in _DELETES:
+    if now is not None and now.status is Status.HIT and item.verb not in _DELETES and _same_source(item, one):
         return now._replace(reason="up to date: done already")
     moved = _moved(item, one)
     if moved:
@@ -46,6 +46,8 @@ def _overtaken(item: Action, one: Joined, moved: str) -> Action:
         gone = one.local is None if item.verb is Verb.DELETE_LOCAL else one.remote is None
         return _done(item, one, "deleted already") if gone else conflict(item, one, moved)
     local, remote = one.local, one.remote
+    if not _same_source(item, one):
+        return conflict(item, one, moved)
     if local is None or remote is None or local.kind is not Kind.FILE or remote.refused or local.size != remote.size:
         return conflict(item, one, moved)
     return _of(item, one)._replace(check=True, conflict_if_different=moved)
@@ -74,6 +76,13 @@ def _moved(item: Action, one: Joined) -> str:
     if not _same_object(item.remote, one.remote):
         return f"{_how(item.remote is None, one.remote is None)} in REMOTE {_SINCE}"
     return ""
+
+
+def _same_source(item: Action, one: Joined) -> bool:
+    """Is the side that was to be copied as it was seen? Else, equal sides are equal by other content than planned."""
+    if item.verb is Verb.DOWNLOAD:
+        return _same_object(item.remote, one.remote)
+    return _seen_here(item.local) == _seen_here(one.local)
 
 
 def _how(was_absent: bool, is_absent: bool) -> str:

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from typing import Any
 
@@ -60,6 +60,7 @@ class BaseRun(ABC):
         self._now_ns = now_ns
         self._stopped = False
         self._bucket: Bucket | None = None
+        self._listing: Iterator[RemoteEntry] | None = None
         self._waypoints = Waypoints()
         self._controller = Controller(self.options.jobs)
         self._listed = _read_list(self.options.files_from) if call.only is None else call.only
@@ -106,6 +107,8 @@ class BaseRun(ABC):
             result.error = NoSuchBucket(result.error.message, hint)
         if self._stopped:
             result.error = _interrupted()
+        if isinstance(self._listing, Generator):
+            self._listing.close()  # a run that broke off would leave its threads waiting
         if self._bucket is not None:
             result.requests = {**result.requests, **self._bucket.counts.snapshot()}
             self._bucket.client.close()
@@ -161,6 +164,7 @@ class BaseRun(ABC):
         """
         self._waypoints = Waypoints()
         entries = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
+        self._listing = entries
         first = next(entries, None)
         if first is not None:
             return self.location.prefix, chain([first], entries)

@@ -192,13 +192,14 @@ class _UrlSeen(Exception):
 
 
 def _split(endpoint: str) -> tuple[Any, int]:
-    url = urlsplit(endpoint)
+    """The URL, which is never repeated in an error: it may hold a password, wherever it is wrong besides."""
     try:
+        url = urlsplit(endpoint)
         port = url.port
     except ValueError:
-        port = -1
-    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.query or url.fragment:
-        raise UsageError(f"--endpoint-url {endpoint!r} is not a URL", "Write it as http://host:port or https://host")
-    if url.username or url.password:
+        url, port = urlsplit(""), -1
+    if "@" in endpoint:
         raise UsageError("--endpoint-url must not hold credentials", "Use a profile or the AWS_* variables")
+    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.query or url.fragment:
+        raise UsageError("--endpoint-url is not a URL", "Write it as http://host:port or https://host")
     return url, port or (443 if url.scheme == "https" else 80)

@@ -64,12 +64,18 @@ class Installer:
         folder, _, name = path.rpartition("/")
         fd = self.tree.folder(folder)
         try:
+            if (keep_old or expected is not None) and self._is_elsewhere(fd):
+                raise OSError(EXDEV, "another file system", path)  # said before anything is kept in the trash
             self._put(staged, fd, path, fd, expected, keep_old=keep_old)  # absolute: below no open folder
         except OSError as error:
             if error.errno != EXDEV:
                 raise
             self._install_across(staged, path, fd, expected, keep_old=keep_old)
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
+
+    def _is_elsewhere(self, fd: int) -> bool:
+        """Is the open folder on another file system than staging?"""
+        return os.fstat(fd).st_dev != os.stat(self._room.stage).st_dev
 
     def put_back(self, name: str, at: int, path: str) -> None:
         """Rename `name`, in the open folder `at`, to `path`; what stands there goes to the trash.
@@ -98,7 +104,7 @@ class Installer:
             if stat.S_ISDIR(old.st_mode):
                 raise IsADirectoryError(EEXIST, "a folder is in the way", path)
             if not undoing and stat.S_ISREG(old.st_mode):  # a link's mode says nothing
-                os.chmod(source, stat.S_IMODE(old.st_mode), dir_fd=at)
+                os.chmod(source, old.st_mode & 0o777, dir_fd=at)  # new content is not to run as its owner
             keep = keep_old or expected is None or not same_stat(old, expected)
             if keep:
                 old = self._keep(name, fd, path, leave=True).stat()

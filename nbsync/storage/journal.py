@@ -22,35 +22,11 @@ from typing import Any, NamedTuple
 
 from nbsync.core.model import LocalEntry, RemoteEntry
 from nbsync.errors import LocalError
-from nbsync.storage.folders import check_files
+from nbsync.storage.journal_file import NAME, TAILS, connect
 from nbsync.storage.state import RemoteName
 
-NAME = "unfinished.sqlite3"
 KEPT_DAYS = 7  # what belongs to other REMOTEs
 _MAX_RANGES = 1_000_000
-_TAILS = ("", "-journal", "-wal", "-shm")
-
-_SCHEMA = """
-PRAGMA synchronous = OFF;
-CREATE TABLE IF NOT EXISTS downloads (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, begun_ns INTEGER NOT NULL,
-    endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL, path TEXT NOT NULL,
-    etag TEXT NOT NULL, version_id TEXT NOT NULL, size INTEGER NOT NULL,
-    staged TEXT NOT NULL, range_bytes INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS ranges (
-    download INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (download, number)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uploads (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, begun_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL,
-    endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL,
-    upload_id TEXT NOT NULL, headers TEXT NOT NULL, part_size INTEGER NOT NULL, file TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS parts (
-    upload INTEGER NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL, md5 BLOB NOT NULL,
-    PRIMARY KEY (upload, number)
-) WITHOUT ROWID;
-"""
 _NAME = re.compile(r"[0-9]+-[0-9]+-[0-9a-f]{16}")  # of a staged file; LOCAL may have been unpacked from anywhere
 _WHOSE = "endpoint = ? AND bucket = ? AND prefix = ?"
 _UPLOAD = "id, endpoint, bucket, key, upload_id, begun_ns, asked_ns"
@@ -99,7 +75,7 @@ class Journal:
 
     def _open(self) -> None:
         try:
-            self._db = _connect(self._path)
+            self._db = connect(self._path)
         except (OSError, LocalError, sqlite3.Error):
             self._path = ""
 
@@ -302,7 +278,7 @@ class Journal:
             if db is not None:
                 db.close()
         if empty:
-            for tail in _TAILS:
+            for tail in TAILS:
                 with contextlib.suppress(OSError):
                     os.unlink(path + tail)
 
@@ -318,42 +294,11 @@ def staged_names(place: str) -> frozenset[str]:
     if not os.path.lexists(path):
         return frozenset()
     try:
-        with contextlib.closing(_connect(path)) as db:
+        with contextlib.closing(connect(path)) as db:
             names = (name for (name,) in db.execute("SELECT staged FROM downloads"))
             return frozenset(name for name in names if _NAME.fullmatch(name))
     except (OSError, LocalError, sqlite3.Error):
         return frozenset()
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """The journal at `path`, made if missing; one that cannot be read is begun anew.
-
-    Raises:
-        LocalError: it is reached through a link. OSError, sqlite3.Error: it cannot be used.
-    """
-    place, name = os.path.split(path)
-    check_files(place, tuple(name + tail for tail in _TAILS))
-    try:
-        return _opened(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "column" not in str(error):
-            raise  # a full disk, a lock
-    for tail in _TAILS:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path + tail)
-    return _opened(path)
-
-
-def _opened(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False)
-    try:
-        db.executescript(_SCHEMA)
-        db.execute("SELECT staged, range_bytes FROM downloads LIMIT 1").fetchone()
-        db.execute("SELECT upload_id, headers, asked_ns FROM uploads LIMIT 1").fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _insert(db: sqlite3.Connection, table: str, *values: Any) -> int:

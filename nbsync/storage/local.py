@@ -75,7 +75,10 @@ def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:
         path: its relative path.
         admits: is a relative path in scope?
     """
-    for _, folders, files in os.walk(folder):
+    device = os.lstat(folder).st_dev
+    for place, folders, files in os.walk(folder):
+        if os.lstat(place).st_dev != device:
+            return f"another file system, mounted at {place}"
         if any(_is_own(name) for name in (*folders, *files)):
             return "something of nbsync's own"
     for entry in scan(folder):

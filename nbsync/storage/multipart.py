@@ -50,6 +50,8 @@ def abort_upload(send: Send, key: str, upload_id: str) -> None:
     Raises:
         WireError: it may still be there.
     """
+    if not key or not upload_id:  # that would be another request: without a key, it would delete the bucket
+        return
     try:
         send("DELETE", key, query=[("uploadId", upload_id)], kind="other")
     except ServiceError as error:

@@ -19,7 +19,7 @@ from typing import IO
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, trash
+from nbsync.storage import database, journal, journal_file, trash
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -268,7 +268,7 @@ def _may_write(place: str) -> bool:
     """May we write into a folder, and, if it is a room, to what is in it?"""
     if not os.access(place, os.W_OK | os.X_OK):
         return False
-    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME, journal.NAME))
+    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME, journal_file.NAME))
     return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
 
 

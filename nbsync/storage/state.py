@@ -106,7 +106,10 @@ class State:
             if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waypoints'").fetchone() is None:
                 return []
             query = "SELECT path FROM waypoints WHERE remote = ? ORDER BY path"
-            return [path for (path,) in self._db.execute(query, (self._remote,))]
+            try:
+                return [path for (path,) in self._db.execute(query, (self._remote,)) if isinstance(path, str)]
+            except sqlite3.OperationalError:  # text that cannot be decoded: this is a hint, and no more
+                return []
 
     def note_waypoints(self, paths: Iterable[str]) -> None:
         """Note them in the place of those before, in one transaction."""

@@ -37,7 +37,7 @@ def items(draw: st.DrawFn) -> Action:
     return Action(
         path, verb, Status.PLANNED, draw(TEXT), draw(st.sampled_from(list(Evidence))),
         local if not on_remote or draw(st.booleans()) else None, remote if on_remote or draw(st.booleans()) else None,
-        in_the_way=draw(st.sampled_from(["", path, path.partition("/")[0]])), digest=draw(TEXT),
+        in_the_way=draw(st.sampled_from(["", path, path.partition("/")[0]])),
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def test_a_side_that_moved_is_a_conflict_unless_both_prove_equal(
 ) -> None:
     planned = item(Verb.DOWNLOAD, here(), there())
     held = hold(planned, joined(local, remote), now(planned, local=local, remote=remote))
-    both = local is not None and remote is not None and local.size == remote.size and local.kind is Kind.FILE
+    both = local is not None and remote == there() and local.size == remote.size and local.kind is Kind.FILE
     assert held.check == both
     assert why in (held.conflict_if_different if both else held.reason)
     assert held.status is (Status.PLANNED if both else Status.CONFLICT)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.core.location import parse_location
-from nbsync.errors import ConfigError
+from nbsync.errors import ConfigError, UsageError
 from nbsync.options import Options
 from nbsync.storage import account
 from nbsync.storage.account import Account
@@ -70,3 +70,21 @@ def test_botocore_is_not_imported_where_the_environment_says_all() -> None:
     environment = {**KEYS, **ENDPOINT, "HOME": "/nonexistent", "PATH": ""}
     root = str(Path(__file__).parents[3])
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://K:s3cr3t@h:99999",
+        "ftp://K:s3cr3t@h",
+        "https://K:s3cr3t@h/?x=1",
+        "http://K:s3cr3t@",
+        "https://s3cr3t@[h",
+    ],
+)
+def test_a_password_in_a_wrong_url_is_never_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError) as refused:
+        Account(Options(endpoint_url=url)).target(parse_location("my-bucket"))
+    assert "s3cr3t" not in str(refused.value)

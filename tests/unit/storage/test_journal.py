@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -207,15 +209,47 @@ def test_another_key_headers_or_parts_do_not_take_it_up(place: Path) -> None:
 def test_an_intention_is_left_where_its_answer_never_came(place: Path) -> None:
     now = [DAY_NS]
     journal = Journal(str(place), HERE, now_ns=lambda: now[0])
-    upload = journal.intend_upload(FILE, "k", "h", 10)
+    upload = journal.intend_upload(FILE, "p/k", "h", 10)
     now[0] += 5
     journal.asked_again(upload)
     journal.began(upload, "id")
     (twin,) = journal.leftovers()
-    assert (twin.key, twin.upload_id, twin.begun_ns, twin.asked_ns) == ("k", "", DAY_NS, DAY_NS + 5)
+    assert (twin.key, twin.upload_id, twin.begun_ns, twin.asked_ns) == ("p/k", "", DAY_NS, DAY_NS + 5)
     journal.end_upload(upload)
     journal.close()
     assert [one.upload_id for one in opened(place).leftovers()] == [""]
+
+
+# ---- what somebody else wrote ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", "p/", "q/theirs"])
+def test_an_upload_outside_its_remote_is_forgotten(place: Path, key: str) -> None:
+    journal = Journal(str(place), HERE)
+    journal.began(journal.intend_upload(FILE, key, "h", 10), "id")
+    journal.close()
+    assert opened(place).leftovers() == []
+
+
+@pytest.mark.parametrize("column", ["staged", "range_bytes", "begun_ns"])
+def test_a_row_of_odd_types_is_forgotten(place: Path, column: str) -> None:
+    journal = Journal(str(place), HERE)
+    journal.begin_download(OBJECT, NAME, 10)
+    journal.close()
+    with contextlib.closing(sqlite3.connect(place / "unfinished.sqlite3")) as db, db:
+        db.execute(f"UPDATE downloads SET {column} = x'00ff'")
+    assert staged_names(str(place)) == frozenset()
+    assert opened(place).take_up(OBJECT) is None
+
+
+def test_a_copy_says_nothing_of_its_own(place: Path) -> None:
+    journal = Journal(str(place), HERE)
+    journal.began(journal.intend_upload(FILE, "p/a", "h", 10), "id")
+    journal.close()
+    copy = place.parent / "copy"
+    shutil.copytree(place, copy)
+    assert opened(copy).leftovers() == []
+    assert [one.upload_id for one in opened(place).leftovers()] == ["id"]
 
 
 # ---- faults -----------------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""The file of the journal: its tables, opened or begun anew; what is not ours, or makes no sense, is dropped unread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+
+from nbsync.storage.folders import check_files
+
+NAME = "unfinished.sqlite3"
+TAILS = ("", "-journal", "-wal", "-shm")
+
+_SCHEMA = """
+PRAGMA synchronous = OFF;
+CREATE TABLE IF NOT EXISTS owner (file TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS downloads (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, begun_ns INTEGER NOT NULL,
+    endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL, path TEXT NOT NULL,
+    etag TEXT NOT NULL, version_id TEXT NOT NULL, size INTEGER NOT NULL,
+    staged TEXT NOT NULL, range_bytes INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ranges (
+    download INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (download, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uploads (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, begun_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL,
+    endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL,
+    upload_id TEXT NOT NULL, headers TEXT NOT NULL, part_size INTEGER NOT NULL, file TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS parts (
+    upload INTEGER NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL, md5 BLOB NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+"""
+# LOCAL may have been unpacked from anywhere: what is of another type, or outside its REMOTE, is dropped unread.
+_SWEEP = """
+DELETE FROM downloads WHERE typeof(staged) <> 'text' OR typeof(range_bytes) <> 'integer'
+    OR typeof(begun_ns) <> 'integer';
+DELETE FROM ranges WHERE typeof(number) <> 'integer';
+DELETE FROM uploads WHERE typeof(begun_ns) <> 'integer' OR typeof(asked_ns) <> 'integer' OR typeof(key) <> 'text'
+    OR typeof(upload_id) <> 'text' OR typeof(prefix) <> 'text' OR key = prefix
+    OR substr(key, 1, length(prefix)) <> prefix;
+DELETE FROM parts WHERE typeof(number) <> 'integer' OR typeof(etag) <> 'text' OR typeof(md5) <> 'blob';
+"""
+_EMPTY = "DELETE FROM downloads; DELETE FROM ranges; DELETE FROM uploads; DELETE FROM parts; DELETE FROM owner;"
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """The journal at `path`, made if missing; one that cannot be read is begun anew.
+
+    Raises:
+        LocalError: it is reached through a link. OSError, sqlite3.Error: it cannot be used.
+    """
+    place, name = os.path.split(path)
+    check_files(place, tuple(name + tail for tail in TAILS))
+    try:
+        return _opened(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "column" not in str(error):
+            raise  # a full disk, a lock
+    for tail in TAILS:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + tail)
+    return _opened(path)
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False)
+    try:
+        db.executescript(_SCHEMA)
+        db.execute("SELECT staged, range_bytes FROM downloads LIMIT 1").fetchone()
+        db.execute("SELECT upload_id, headers, asked_ns FROM uploads LIMIT 1").fetchone()
+        _make_ours(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make_ours(db: sqlite3.Connection, path: str) -> None:
+    """Forget what a copy of another LOCAL says: its uploads are still that one's."""
+    at = os.stat(path)
+    file = f"{at.st_dev} {at.st_ino}"
+    owner = db.execute("SELECT file FROM owner").fetchone()
+    if owner is not None and owner[0] != file:
+        db.executescript(_EMPTY)
+    else:
+        db.executescript(_SWEEP)
+    if owner is None or owner[0] != file:
+        with db:
+            db.execute("INSERT INTO owner VALUES (?)", (file,))
