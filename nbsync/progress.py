@@ -10,7 +10,7 @@ import traitlets as t
 
 from nbsync.core.model import Active, Problem, Snapshot, Status
 
-STATES = ("starting", "waiting", "syncing", "deleting", "done", "cancelled", "failed")
+STATES = ("starting", "waiting", "syncing", "verifying", "deleting", "done", "cancelled", "failed")
 
 
 class SyncProgress(t.HasTraits):

@@ -11,6 +11,8 @@ from nbsync.core.model import Action
 from nbsync.core.planfile import MAX_LINE, SavedPlan
 from nbsync.errors import LocalError, UsageError
 
+_BEGINNING = b'{"kind":"nbsync-plan"'
+
 
 def check(path: str) -> None:
     """Make sure, before the plan is made, that it can be written to `path`.
@@ -25,6 +27,17 @@ def check(path: str) -> None:
         raise LocalError(f"--save {path}: something that is no regular file has this name")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise LocalError(f"--save {path}: {folder} cannot be written")
+    if os.path.lexists(path) and not _is_plan(path):
+        raise LocalError(f"--save {path}: a file that is no plan has this name", "Choose another FILE")
+
+
+def _is_plan(path: str) -> bool:
+    """Is the file empty, or begins as a plan does, so that nobody's work is lost when it is replaced?"""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_BEGINNING)) in (b"", _BEGINNING)
+    except OSError:
+        return False
 
 
 def write(path: str, lines: Iterable[str]) -> None:

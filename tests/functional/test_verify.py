@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import nbsync
+import nbsync.engine.job
+import nbsync.options
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
 from nbsync.ui import cli
@@ -194,3 +196,31 @@ def test_exit_codes_and_json_of_the_shell(world: World, capsys: pytest.CaptureFi
         "verify", False, {"strong": 2, "weak": 0, "unknown": 1})  # fmt: skip
     assert [row["assurance"] for row in document["files"]] == ["strong", "strong", "unknown"]
     assert cli.main(["verify", "/no/such/place", world.remote]) == 2
+
+
+def test_a_verify_that_takes_its_time_can_be_watched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state is one that the progress knows, whenever somebody looks."""
+    world.fill_both("a", "b")
+    job = nbsync.engine.job.SyncJob(
+        nbsync.options.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
+    )
+    seen = {job.progress.state}
+    while not job.poll():
+        seen.add(job.progress.state)
+    assert job.result.ok
+    from nbsync.progress import STATES
+
+    assert "verifying" in STATES
+    assert seen <= set(STATES)
+
+
+def test_saving_a_plan_replaces_no_file_but_a_plan(world: World, tmp_path: Path) -> None:
+    world.fill_both("a")
+    plan = nbsync.plan("pull", world.remote, world.local)
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("mine")
+    with pytest.raises(LocalError, match="no plan"):
+        plan.save(thesis)
+    assert thesis.read_text() == "mine"
+    plan.save(tmp_path / "p.jsonl")
+    plan.save(tmp_path / "p.jsonl")
