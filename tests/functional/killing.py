@@ -44,12 +44,15 @@ def kill_at_request(store: PlainStore, number: int, sync: Callable[[], object]) 
         child.append(_fork(sync, -1))
         return _ended(child[0])
     finally:
+        store.settle()
         store.on_request = lambda: None
 
 
-def kill_at_change(number: int, sync: Callable[[], object]) -> bool:
+def kill_at_change(store: PlainStore, number: int, sync: Callable[[], object]) -> bool:
     """Run `sync` in a child that kills itself at its nth change to files; was it killed?"""
-    return _ended(_fork(sync, number))
+    killed = _ended(_fork(sync, number))
+    store.settle()
+    return killed
 
 
 def _fork(sync: Callable[[], object], left: int) -> int:

@@ -69,6 +69,11 @@ class PlainStore:
             f"<IsTruncated>{str(more).lower()}</IsTruncated>{next_one}{contents}</ListBucketResult>"
         )
 
+    def settle(self) -> None:
+        """Return when all that clients sent, be they killed since, was done: they are gone, so connections end."""
+        for thread in tuple(self._server.busy):
+            thread.join(5)
+
     def stop(self) -> None:
         """End the server."""
         self._server.shutdown()
@@ -106,6 +111,17 @@ class PlainWorld(World):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512  # of connections that wait to be accepted: many come at once
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.busy: set[threading.Thread] = set()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self.busy.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.busy.discard(threading.current_thread())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no error; others show in the tests."""

@@ -205,7 +205,9 @@ class Sides(RuleBasedStateMachine):
         def run() -> object:
             return world.run(sync, **options)
 
-        was = kill_at_request(self.store, number, run) if where == "request" else kill_at_change(number, run)
+        was = (
+            kill_at_request(self.store, number, run) if where == "request" else kill_at_change(self.store, number, run)
+        )
         self.done["kills" if was else "too late to kill"] += 1
         self._nothing_lost(world, known, here, there, None, careless=options.get("overwrite_remote", False))
         files, objects = world.files(), world.objects()
