@@ -12,6 +12,7 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 _ON_RGW = re.compile(r"\[(?:.*-)?rgw[-\]]")  # a parameter of the test is the server's name
+_ASKS = re.compile(r"[(,] *rgw_(?:server|world): ")  # as a fixture of a test or of another fixture
 
 
 class Groups(LoadScopeScheduling):
@@ -24,4 +25,4 @@ class Groups(LoadScopeScheduling):
 
 @functools.cache
 def _asks_for_rgw(module: str) -> bool:
-    return "(rgw_server: Server" in Path(module).read_text(encoding="utf-8")
+    return _ASKS.search(Path(module).read_text(encoding="utf-8")) is not None

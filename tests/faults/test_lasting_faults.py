@@ -213,7 +213,7 @@ def test_the_server_goes_in_the_middle(world: FaultyWorld, direction: str) -> No
 
     assert isinstance(result.error, EndpointUnreachable)
     arrived = world.target(direction)
-    assert 10 <= len(arrived) < 40
+    assert 8 <= len(arrived) < 40  # of the ten that were let through, two may have been on their way
     assert {path: files[path] for path in arrived} == arrived
     world.tidy()
     world.proxy.accept()
