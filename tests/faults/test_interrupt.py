@@ -109,7 +109,7 @@ def test_ctrl_c_in_the_shell(world: FaultyWorld, name: str) -> None:
     direction = hang.direction if hang else "push"
     files = prepared(world, direction, BIG)
     words = [world.remote, "local"] if direction == "pull" else ["local", world.remote]
-    command = [*NBSYNC, direction, *words, "--jobs", "1"]
+    command = [*NBSYNC, direction, *words, "--jobs", "2"]
     begun = name not in ("pull-listing", "lock")
     with ExitStack() as stack:
         if hang:
@@ -123,7 +123,7 @@ def test_ctrl_c_in_the_shell(world: FaultyWorld, name: str) -> None:
         else:
             lock = world.local / ".nbsync" / "lock"
             wait_until("waiting for the lock", lambda: lock in opened_by(running.pid))
-        if begun:  # small files have a thread of their own: on a busy machine it may come second
+        if begun:  # small files have a thread of their own, which may come second
             wait_until("a has arrived", lambda: "a" in world.target(direction))
         asked = time.monotonic()
         os.killpg(running.pid, signal.SIGINT)
