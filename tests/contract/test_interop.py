@@ -62,7 +62,7 @@ def run(server: Server, *words: str | Path, ok: tuple[int, ...] = (0,), **env: s
 
 
 def aws(at: Side, *words: str | Path) -> str:
-    return run(at.store.server, "aws", "s3", *words, "--exclude", ".nbsync/*", "--cli-read-timeout", "15")
+    return run(at.store.server, "aws", "s3", *words, "--exclude", ".nbsync/*", "--cli-read-timeout", "5")
 
 
 def s5cmd(at: Side, *words: str | Path) -> str:

@@ -305,16 +305,19 @@ def test_retry_of_an_apply_is_of_its_items(world: World, tmp_path: Path, monkeyp
 def test_a_plan_is_saved_whole_or_not_at_all(world: World, tmp_path: Path) -> None:
     world.put("a", b"1")
     older = tmp_path / "plan.jsonl"
-    older.write_text("older")
-    for bad in (tmp_path / "none" / "f", tmp_path, "/dev/null"):
+    nbsync.plan("pull", world.remote, world.local, save=older)
+    world.put("b", b"2")
+    before = older.read_text()
+    (tmp_path / "thesis").write_text("no plan")
+    for bad in (tmp_path / "none" / "f", tmp_path, "/dev/null", tmp_path / "thesis"):
         with pytest.raises(NbsyncError, match="--save"):
             nbsync.plan("pull", world.remote, world.local, save=bad)
     with pytest.raises(NbsyncError):
         nbsync.plan("pull", "no-such-bucket-here", world.local, save=older)
-    assert older.read_text() == "older"
+    assert (older.read_text(), (tmp_path / "thesis").read_text()) == (before, "no plan")
     nbsync.plan("pull", world.remote, world.local, save=older)
     assert nbsync.apply(older).ok
-    assert set(world.files()) == {"a"}
+    assert set(world.files()) == {"a", "b"}
 
 
 def test_a_hostile_or_damaged_file_does_nothing(world: World, tmp_path: Path) -> None:
