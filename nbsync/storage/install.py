@@ -106,12 +106,22 @@ class Installer:
             if not undoing and stat.S_ISREG(old.st_mode):  # a link's mode says nothing
                 os.chmod(source, old.st_mode & 0o777, dir_fd=at)  # new content is not to run as its owner
             keep = keep_old or expected is None or not same_stat(old, expected)
-            if keep:
-                old = self._keep(name, fd, path, leave=True).stat()
-            if self._exchange(source, at, path, fd, old, kept=keep):
+            if self._replace(source, at, path, fd, old, keep=keep):
                 return
             may_be_there = False
         raise FileExistsError(EEXIST, "something else keeps changing it", path)
+
+    def _replace(self, source: str, at: int, path: str, fd: int, old: os.stat_result, *, keep: bool) -> bool:
+        """As `_exchange`; the `old` file is kept in the trash first if it has to be, and only if it is replaced."""
+        if not keep:
+            return self._exchange(source, at, path, fd, old, kept=False)
+        name = path.rpartition("/")[2]
+        kept = self._keep(name, fd, path, leave=True)
+        try:
+            return self._exchange(source, at, path, fd, kept.stat(), kept=True)
+        except OSError:
+            kept.take_back(name, fd)
+            raise
 
     def _exchange(self, source: str, at: int, path: str, fd: int, known: os.stat_result, *, kept: bool) -> bool:
         """Let `source` take the place of the `known` file, which has been `kept` if it had to be.

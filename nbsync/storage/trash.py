@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from nbsync.core import names
 from nbsync.storage import rename
-from nbsync.storage.folders import FOLDER, InTheWay, Tree, open_folder, open_own_file, remove_all
+from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder, open_own_file, remove_all
 from nbsync.storage.rename import NO_LINKS
 
 TRASH = "trash"
@@ -49,6 +49,20 @@ class Kept(NamedTuple):
             return False
         self.layer.remove_empty(self.folder)
         return True
+
+
+    def take_back(self, name: str, fd: int) -> None:
+        """What it was kept for did not happen: of `name`, in an open folder, nothing stays here if it is there.
+
+        Where it was moved, for want of hard links, it goes back.
+        """
+        with contextlib.suppress(OSError):
+            there = lstat(name, fd)
+            if there is None:
+                self.give_back(name, fd)
+            elif os.path.samestat(there, self.stat()):
+                os.unlink(self.name, dir_fd=self.fd)
+                self.layer.remove_empty(self.folder)
 
 
 class Trash:

@@ -253,3 +253,20 @@ def test_trash_on_another_device(root: Path) -> None:
         assert (root / "f").read_bytes() == b"new"
         installer.close()
         room.close()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_could_not_be_replaced_is_not_in_the_trash(
+    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (root / "f").write_bytes(b"mine")
+    if not links:
+        monkeypatch.setattr(rename.os, "link", lambda *_, **__: (_ for _ in ()).throw(PermissionError(1, "no links")))
+    monkeypatch.setattr(rename, "exchange", refuse)
+    with pytest.raises(OSError):  # noqa: PT011 (which one depends on what is there by then)
+        installer.install(staged(room), "f", None, keep_old=True)
+    assert (root / "f").read_bytes() == b"mine"
+    assert trash(room) == {}
