@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
 from nbsync.engine.tally import Board, Tally
@@ -20,8 +20,9 @@ from nbsync.result import SyncResult
 from nbsync.storage import trash
 from nbsync.storage.local import absolute_root
 from nbsync.storage.restore import Restorer
-from nbsync.storage.room import Room, find_place, homes_of
+from nbsync.storage.room import Room, find_place, homes_of, undo_left_of
 from nbsync.storage.trash import Home, Item
+from nbsync.storage.undoing import Undoing, put_back_already
 
 
 class Undo:
@@ -93,14 +94,15 @@ class Undo:
         place = find_place(self.root, elsewhere=False)
         if self.result.dry_run:
             with homes_of(self.root) as homes:
-                self._show(*self._choose(homes))
+                self._show(*self._choose(homes, undo_left_of(self.root, homes)))
         elif not os.path.lexists(place):
             self._show("", [])
         else:
             room = Room(self.root, place, run_name(self._now_ns()), wait=self._cancel.wait, on_wait=self._note_waiting)
             try:
                 with room.homes() as homes:
-                    self._put_back(room, *self._choose(homes))
+                    left = room.undo_left(homes)
+                    self._put_back(room, *self._choose(homes, left), self._done_of(homes, left))
             finally:
                 room.close()
         if self._waited_for:
@@ -111,15 +113,26 @@ class Undo:
         self.board.state = "waiting"
         self._waited_for = owner
 
-    def _choose(self, homes: Sequence[Home]) -> tuple[str, list[Item]]:
-        """The newest run that has something in the trash (something of what is asked for), and what it has."""
+    def _choose(self, homes: list[Home], left: Undoing | None) -> tuple[str, list[Item]]:
+        """The newest run that has something in the trash (something of what is asked for), and what it has.
+
+        An undo that is not done is gone on with: its own trash is no run to undo before it is.
+        """
         only = self.call.only
         for run in trash.newest_first(homes):
+            if left is not None and run == left.by:
+                continue
             found = [item for item in trash.items(homes, run) if only is None or item.path in only]
             if found:
                 found.sort(key=lambda item: item.kind != "absent")
                 return run, found
         return "", []
+
+    def _done_of(self, homes: list[Home], left: Undoing | None) -> set[str]:
+        if left is None:
+            return set()
+        self.result.notes.append("an undo that was not finished is gone on with")
+        return put_back_already(self.root, homes, left)
 
     def _show(self, run: str, items: list[Item]) -> None:
         tally = Tally(self.result, self.board)
@@ -138,16 +151,20 @@ class Undo:
                 tally.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
         self._note_nothing(run)
 
-    def _put_back(self, room: Room, run: str, items: list[Item]) -> None:
+    def _put_back(self, room: Room, run: str, items: list[Item], done: set[str]) -> None:
         tally = Tally(self.result, self.board)
         self.board.state = "syncing"
         self.board.files_total, self.board.listing_done = len(items), True
-        restorer = Restorer(room, _words(run))
+        restorer = Restorer(room, _words(run), done)
+        if items:
+            room.begin_undo(run)
         try:
             for outcome in self._outcomes(restorer, items):
                 tally.take(outcome)
         finally:
             restorer.close()
+        if self.result.ok and not self._cancel.is_set():
+            room.end_undo()
         self._note_nothing(run)
         if restorer.earlier:
             what = "1 file stays" if restorer.earlier == 1 else f"{restorer.earlier:,} files stay"
@@ -176,4 +193,4 @@ def _words(run: str) -> str:
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted("stopped by the user; every file that was put back is kept", "The rest is still in the trash")
+    return Interrupted("stopped by the user; every file that was put back is kept", "Run it again to do the rest")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterable
 
 from nbsync.core import names
 from nbsync.core.model import Evidence, Outcome, Status, Verb
@@ -27,19 +28,20 @@ class Restorer:
     Args:
         room: of LOCAL, locked; its run is the undo's own.
         what: which run it was, in words.
+        done: paths that an earlier try has put back.
 
     Attributes:
         earlier: how many files stay in the trash, because something that stood in their place later is back there.
     """
 
-    def __init__(self, room: Room, what: str) -> None:
+    def __init__(self, room: Room, what: str, done: Iterable[str] = ()) -> None:
         self._room, self._what = room, what
         self.earlier = 0
         self._installer = Installer(room)
         self._made = self._installer.tree.made = []
         self._sources: dict[int, Tree] = {}
-        self._put: set[str] = set()  # paths put back, ...
-        self._above: set[str] = set()  # ... and the folders that they are in
+        self._put: set[str] = set(done)  # paths put back, ...
+        self._above = {above for path in done for above in _parents(path)}  # ... and the folders that they are in
         self._modes: dict[str, os.stat_result] = {}  # of folders that had to be made
         self._emptied: dict[tuple[int, str], Item] = {}
 

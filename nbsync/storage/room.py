@@ -19,7 +19,7 @@ from typing import IO
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, trash
+from nbsync.storage import database, journal, journal_file, trash, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -166,6 +166,24 @@ class Room:
             for home in found:
                 os.close(home.fd)
 
+    def undo_left(self, homes: list[trash.Home]) -> undoing.Undoing | None:
+        """The undo that was begun here and is not done; the room's run is that one's from now on. See undoing.left."""
+        found = undoing.left(self._fd, homes)
+        if found is not None:
+            self.run, self.trash = found.by, os.path.join(self._trash_home, found.by)
+        return found
+
+    def begin_undo(self, run: str) -> None:
+        """Note that `run` is being put back.
+
+        Raises: as undoing.begin.
+        """
+        undoing.begin(self.place, self._fd, undoing.Undoing(run, self.run))
+
+    def end_undo(self) -> None:
+        """All of it is back."""
+        undoing.end(self._fd)
+
     def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
         """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""
         with self.homes() as homes:
@@ -228,6 +246,18 @@ def homes_of(root: str) -> Iterator[list[trash.Home]]:
     finally:
         for home in found:
             os.close(home.fd)
+
+
+def undo_left_of(root: str, homes: list[trash.Home]) -> undoing.Undoing | None:
+    """The undo in a LOCAL that is not done; nothing is made or locked."""
+    try:
+        fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
+    except OSError:
+        return None
+    try:
+        return undoing.left(fd, homes)
+    finally:
+        os.close(fd)
 
 
 def local_record(root: str) -> str:

@@ -50,7 +50,6 @@ class Kept(NamedTuple):
         self.layer.remove_empty(self.folder)
         return True
 
-
     def take_back(self, name: str, fd: int) -> None:
         """What it was kept for did not happen: of `name`, in an open folder, nothing stays here if it is there.
 
@@ -219,6 +218,11 @@ def newest_first(homes: Iterable[Home]) -> list[str]:
     """The names of the runs that have a folder in the trash."""
     found = {stem for home in homes for name in _folders(home.fd) if _RUN.fullmatch(stem := name.partition(".")[0])}
     return sorted(found, reverse=True)
+
+
+def is_run(name: str) -> bool:
+    """Has it the form of a run's name?"""
+    return _RUN.fullmatch(name) is not None
 
 
 def later_than(run: str, others: Iterable[str]) -> str:

@@ -244,6 +244,52 @@ def test_stopped_on_the_way(edited: World, monkeypatch: pytest.MonkeyPatch) -> N
     assert (edited.read("f"), edited.read("gone"), edited.read("d/gone")) == (b"an hour of work", b"gone", b"d/gone")
 
 
+def test_the_next_undo_goes_on_with_one_that_was_stopped(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the one after it undoes all of it."""
+    pulled = edited.files()
+    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    real = Restorer.do
+
+    def do(self: Restorer, item: Item) -> Outcome | None:
+        run.stop()
+        return real(self, item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "do", do)
+        assert run.execute().counts["miss"] == 1
+    assert nbsync.undo(edited.local, dry_run=True).counts["planned"] == 2
+    assert nbsync.undo(edited.local).counts["miss"] == 2
+    assert (edited.read("f"), edited.read("gone"), edited.read("d/gone")) == (b"an hour of work", b"gone", b"d/gone")
+    assert nbsync.undo(edited.local).ok
+    assert edited.files() == pulled
+
+
+def test_a_file_that_could_not_be_put_back_is_tried_again(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nbsync.storage.rename.exchange", refuse)
+        failed = nbsync.undo(edited.local)
+    assert (failed["f"].status, failed.counts["failed"], failed.counts["miss"]) == ("failed", 1, 2)
+    again = nbsync.undo(edited.local)
+    assert (again["f"].status, edited.read("f")) == ("miss", b"an hour of work")
+    assert (edited.read("gone"), edited.read("d/gone")) == (b"gone", b"d/gone")
+
+
+def test_a_sync_that_trashes_something_ends_an_undo_that_was_stopped(
+    edited: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(Restorer, "do", lambda *_: run.stop())
+        run.execute()
+    edited.write("kept", b"a later edit")
+    edited.run("pull")
+    assert {row.path for row in nbsync.undo(edited.local)} == {"kept"}
+    assert edited.read("kept") == b"a later edit"
+
+
 def test_it_takes_the_lock(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbsync.storage.room.LOCK_WAIT_SECONDS", 0.0)
     other = Room(str(edited.local), str(edited.local / ".nbsync"), "run", wait=lambda _: True)
