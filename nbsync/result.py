@@ -269,11 +269,16 @@ class VerifyResult(SyncResult):
 
     @property
     def exit_code(self) -> int:
-        """0 only if all is equal; with --strict, only if all is known to be."""
+        """0 only if all is equal; with --strict, only if all is known to be, and there was something to compare."""
         if self.error is None and self._count(Status.MISS):
             return 1
         strict = self.call is not None and self.call.options.strict
-        return super().exit_code or int(strict and self.assurance[verify.UNKNOWN] > 0)
+        return super().exit_code or int(strict and (self.assurance[verify.UNKNOWN] > 0 or not self.compared))
+
+    @property
+    def compared(self) -> bool:
+        """Was there anything to compare? A mistyped filter or prefix may leave nothing."""
+        return any(self.counts.values())
 
     @property
     def differing(self) -> list[Row]:
@@ -281,6 +286,8 @@ class VerifyResult(SyncResult):
         return [row for row in self.files if row.status == Status.MISS.value]
 
     def _trouble(self) -> str:
+        if not self.compared:
+            return "there was nothing to compare: check REMOTE, LOCAL and the filters"
         rows = self.differing or [row for row in self.files if row.assurance == verify.UNKNOWN]
         if not rows or (self.problems and not self.differing):
             return super()._trouble()

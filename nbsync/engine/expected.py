@@ -27,7 +27,6 @@ class Expected:
     def __init__(self, plan: SavedPlan, only: frozenset[str] | None = None) -> None:
         self._db = sqlite3.connect("")  # a database of our own, gone with us
         self._db.execute("CREATE TABLE items (path TEXT PRIMARY KEY, item BLOB, taken INTEGER) WITHOUT ROWID")
-        self.count = 0
         batch: list[tuple[str, bytes, int]] = []
         for item in plan.items():
             if only is not None and item.path not in only:
@@ -42,7 +41,6 @@ class Expected:
             self._db.executemany("INSERT INTO items VALUES (?, ?, ?)", batch)
         except sqlite3.IntegrityError:
             raise UsageError("the plan names a path twice", "Nothing was done; plan again with --save") from None
-        self.count += len(batch)
         batch.clear()
 
     def __contains__(self, path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -27,7 +26,6 @@ class Board:
         self.files_total = 0
         self.bytes_total = 0
         self.problems: tuple[Problem, ...] = ()
-        self.changed = threading.Event()
 
 
 class Tally:

@@ -14,15 +14,7 @@ PIECE_BYTES = 1 << 20
 
 
 class FileChanged(Exception):
-    """The file is not, or did not stay, as it was seen.
-
-    Args:
-        stored_etag: of the object that was made of it before that was noticed; empty if none was.
-    """
-
-    def __init__(self, stored_etag: str = "") -> None:
-        super().__init__(stored_etag)
-        self.stored_etag = stored_etag
+    """The file is not, or did not stay, as it was seen."""
 
 
 def md5(data: bytes | bytearray | memoryview = b"") -> Any:

@@ -80,8 +80,7 @@ def _opened(path: str) -> sqlite3.Connection:
 
 def _make_ours(db: sqlite3.Connection, path: str) -> None:
     """Forget what a copy of another LOCAL says: its uploads are still that one's."""
-    at = os.stat(path)
-    file = f"{at.st_dev} {at.st_ino}"
+    file = str(os.stat(path).st_ino)  # without the device: its number may be another after a restart
     owner = db.execute("SELECT file FROM owner").fetchone()
     if owner is not None and owner[0] != file:
         db.executescript(_EMPTY)

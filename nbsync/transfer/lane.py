@@ -94,10 +94,6 @@ class Lane:
             self._thread.start()
         self._todo.put(action)
 
-    def waiting(self) -> int:
-        """About how many Actions are queued."""
-        return self._todo.qsize()
-
     def end(self) -> None:
         """Nothing more will be put."""
         if self._thread is not None:

@@ -141,7 +141,7 @@ def _verified(result: VerifyResult) -> str:
     differ, unknown = result.counts[Status.MISS.value], result.assurance[UNKNOWN]
     told = [words.number(differ, "difference")] if differ else []
     told += [f"{unknown:,} unknown"] if unknown else []
-    return ", ".join(told) or "all equal"
+    return ", ".join(told) or ("all equal" if result.compared else "nothing to compare")
 
 
 def _order(result: SyncResult) -> dict[str, int]:

@@ -14,7 +14,7 @@ import nbsync.engine.job
 import nbsync.options
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
-from nbsync.ui import cli
+from nbsync.ui import cli, report
 from nbsync.wire.client import Client
 from tests.functional.test_evidence import PART, lie_about_etags, put_parts
 from tests.functional.world import World, snapshot
@@ -224,3 +224,14 @@ def test_saving_a_plan_replaces_no_file_but_a_plan(world: World, tmp_path: Path)
     assert thesis.read_text() == "mine"
     plan.save(tmp_path / "p.jsonl")
     plan.save(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("filters", [[("exclude", "*")], []])
+def test_nothing_to_compare_is_no_proof(world: World, filters: list[tuple[str, str]]) -> None:
+    if filters:
+        world.fill_both("a")
+    world.local.mkdir(exist_ok=True)
+    result = nbsync.verify(world.local, world.remote, filters=filters)
+    assert (result.exit_code, "nothing to compare" in report.result_text(result)) == (0, True)
+    with pytest.raises(SyncProblems, match="nothing to compare"):
+        nbsync.verify(world.local, world.remote, filters=filters, strict=True)
