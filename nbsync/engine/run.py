@@ -137,6 +137,8 @@ class Run(BaseRun):
         if self.options.save and self.result.error is None and isinstance(self.result, SyncPlan):
             try:
                 self.result.save(self.options.save)
+                todo = self.result.counts[Status.PLANNED.value]
+                self.result.notes.append(f"saved, {todo:,} to do; do it with: apply {self.options.save}")
             except NbsyncError as error:
                 self.result.error = error
 
@@ -222,7 +224,10 @@ class Run(BaseRun):
         self._note_filters()
         if place.room is not None:
             trashed = trash_note(place.room, "replaced or deleted by this run")
-            notes += [trashed] if trashed else []
+            notes += [f"{trashed}; put back by: undo {self.local}"] if trashed else []
+        hits = self.result.counts[Status.HIT.value]
+        if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
+            notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")
 
 
 def _nearest(path: str) -> str:

@@ -334,4 +334,4 @@ def test_the_size_of_all_trash_is_shown(edited: World) -> None:
     edited.write("f", b"more")
     [note] = [note for note in edited.run("pull").notes if "trash" in note]
     assert note.startswith("1 local file (4 bytes), replaced or deleted by this run, kept for 7 days")
-    assert note.endswith("; in the trash by now: 4 local files (29 bytes)")
+    assert note.endswith(f"; in the trash by now: 4 local files (29 bytes); put back by: undo {edited.local}")
