@@ -5,6 +5,7 @@ What is tried here is the whole sync; the rooms below have tests of their own in
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -13,10 +14,10 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.e2e.helpers import NBSYNC, environment, opened_by, wait_until
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import At, Stall
 
+T = TypeVar("T")
 OLD = b"as it was"
 SMALL_FILES = {f"s{number}": content(SMALL, number) for number in range(5)}
 
@@ -162,24 +164,36 @@ def test_an_install_that_fails(world: FaultyWorld, monkeypatch: pytest.MonkeyPat
 # ---- places that may not be written --------------------------------------------------------------
 
 
-@contextmanager
-def without_rights() -> Iterator[None]:
-    """Root may write anywhere: be nobody for a while. Others are what they are."""
-    if os.geteuid():
-        yield
-        return
-    os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
+def unprivileged(do: Callable[[], T]) -> T:
+    """What `do` gives in a thread that has no capabilities, so that root is bound by modes as its owner is.
+
+    A thread's capabilities are its own, and those of the threads that it starts (capabilities(7)): the server in
+    this process keeps its own. They cannot be had back, so the thread ends.
+    """
+    ended: list[T | BaseException] = []
+
+    def work() -> None:
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+            if not os.geteuid() and libc.capset(header, nothing):
+                raise OSError(ctypes.get_errno(), "capset")
+            ended.append(do())
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]
 
 
 @pytest.fixture
 def reachable(world: FaultyWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyWorld]:
-    """A World whose LOCAL is where nobody may come to, and all that a sync imports is imported."""
+    """A World whose LOCAL is open to anybody."""
     world.put("f", OLD)
-    assert world.run("pull", dry_run=True).ok
     with tempfile.TemporaryDirectory(prefix="nbsync-test-") as folder:
         place = Path(folder)
         place.chmod(0o777)
@@ -195,8 +209,7 @@ def test_a_local_that_may_not_be_written(reachable: FaultyWorld) -> None:
     world.put("new", b"1")
     world.write("mine", b"2")
     world.local.chmod(0o555)
-    with without_rights():
-        pulled, pushed = world.run("pull"), world.run("push")
+    pulled, pushed = unprivileged(lambda: (world.run("pull"), world.run("push")))
     assert pulled.exit_code == 2
     assert "cannot be written" in str(pulled.error)
     assert (pushed.ok, pushed.counts["miss"], pushed.counts["hit"]) == (True, 1, 1)
@@ -211,15 +224,13 @@ def test_a_folder_that_may_not_be_written(reachable: FaultyWorld) -> None:
     world.put("free", b"1")
     world.local.chmod(0o777)
     (world.local / "in").chmod(0o555)
-    with without_rights():
-        result = world.run("pull")
+    result = unprivileged(lambda: world.run("pull"))
     assert result.exit_code == 1
     assert (result["in/f"].status, result["in/f"].error) == ("failed", "Permission denied")
     assert world.files() == {"f": OLD, "in/f": OLD, "free": b"1"}
     world.tidy()
     (world.local / "in").chmod(0o777)
-    with without_rights():
-        assert world.run("pull").ok
+    assert unprivileged(lambda: world.run("pull")).ok
     assert world.files() == world.objects()
 
 
@@ -229,8 +240,7 @@ def test_a_room_that_may_not_be_written(reachable: FaultyWorld) -> None:
     world.put("f", b"new")
     world.write("mine", b"2")
     subprocess.run(["chmod", "-R", "a-w", str(world.local / ".nbsync")], check=True)
-    with without_rights():
-        pulled, pushed = world.run("pull"), world.run("push")
+    pulled, pushed = unprivileged(lambda: (world.run("pull"), world.run("push")))
     assert pulled.exit_code == 2
     assert ".nbsync" in str(pulled.error) or "cannot be" in str(pulled.error)
     assert world.files() == {"f": OLD, "mine": b"2"}
