@@ -11,7 +11,8 @@ import base64
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -53,9 +54,11 @@ def upload_parts(
         sending.give_up(error)
         raise
     ctx.journal.end_upload(sending.upload)
-    if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
-        done = _Done.by(ctx.bucket.request("HEAD", key))
-    return _checked(ctx, fd, local, key, done, Digest(sending.part_size), combined)
+    with _Md5OfAll(ctx, fd, local.size) as md5_of_all:
+        if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
+            md5_of_all.begin()
+            done = _Done.by(ctx.bucket.request("HEAD", key))
+        return _checked(ctx, key, done, Digest(sending.part_size), combined, md5_of_all)
 
 
 class _Sending:
@@ -134,7 +137,7 @@ class _Sending:
 
     def _put(self, part: Part) -> None:
         """Send one part, unless the service has it."""
-        digest = _md5_of(self._ctx, self._fd, part.offset, part.length)
+        digest = _md5_of(self._fd, part.offset, part.length, self._ctx.cancelled)
         there = self._there.get(part.number)
         if there is not None and there[1] == digest.digest():
             self._slot.keep(part.length)
@@ -175,9 +178,39 @@ class _Done(NamedTuple):
         return cls(head.headers.get("etag", "").strip('"'), head.headers)
 
 
-def _checked(
-    ctx: Context, fd: int, local: LocalEntry, key: str, done: _Done, digest: Digest, sent: str
-) -> Stored:  # fmt: skip
+class _Md5OfAll:
+    """The MD5 of the whole open file, which is needed only where the ETag of an object made of parts is one.
+
+    rclone's is, and it reads the object for it: it is computed here meanwhile, and given up once it is not wanted.
+    """
+
+    def __init__(self, ctx: Context, fd: int, size: int) -> None:
+        self._ctx, self._fd, self._size = ctx, fd, size
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbsync-md5")
+        self._begun: Future[str] | None = None
+        self._unwanted = False
+
+    def begin(self) -> None:
+        """Compute it in a thread of its own."""
+        self._begun = self._pool.submit(self._compute)
+
+    def value(self) -> str:
+        """In hexadecimal digits. Raises: InterruptedError: cancelled. OSError."""
+        return self._begun.result() if self._begun is not None else self._compute()
+
+    def _compute(self) -> str:
+        digest = _md5_of(self._fd, 0, self._size, lambda: self._unwanted or self._ctx.cancelled())
+        return str(digest.hexdigest())
+
+    def __enter__(self) -> _Md5OfAll:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._unwanted = True
+        self._pool.shutdown()
+
+
+def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5_of_all: _Md5OfAll) -> Stored:
     """The object, if its ETag (where it means anything) is that of what was sent.
 
     Raises:
@@ -185,7 +218,7 @@ def _checked(
     """
     meaningless = opaque(done.headers)
     if looks_like_md5(done.etag) and not meaningless:  # of the whole content, as rclone has it
-        digest, sent = MD5, _md5_of(ctx, fd, 0, local.size).hexdigest()
+        digest, sent = MD5, md5_of_all.value()
     elif parse_multipart_etag(done.etag) is None:
         meaningless = True
     stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
@@ -194,11 +227,11 @@ def _checked(
     raise NotStored(stored._replace(content=""))
 
 
-def _md5_of(ctx: Context, fd: int, offset: int, length: int) -> Any:
-    """The MD5 hash object (of hashlib) of a piece of the open file."""
+def _md5_of(fd: int, offset: int, length: int, cancelled: Callable[[], bool]) -> Any:
+    """The MD5 hash object (of hashlib) of a piece of the open file. Raises: InterruptedError: cancelled. OSError."""
     digest = md5()
     for at in range(offset, offset + length, PIECE_BYTES):
-        if ctx.cancelled():
+        if cancelled():
             raise InterruptedError
         digest.update(os.pread(fd, min(PIECE_BYTES, offset + length - at), at))
     return digest

@@ -7,6 +7,7 @@ digests it there, out of the page cache, while others still fetch. Runs in worke
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from nbsync.wire.errors import Aborted, ServiceError, WireError
 from nbsync.wire.reader import Response, Sink
 
 RANGE_BYTES, MAX_RANGE_BYTES = 8 * MiB, 16 * MiB
+_BACKLOG = 4  # ranges that wait for the digest: then no further one is begun
+_LOOK_SECONDS = 0.2  # how often one that waits asks whether it is still wanted
 _RANGES = 64  # so many, if they need not be larger than that
 
 
@@ -170,6 +173,7 @@ class _Ranges:
 
     def _fetch(self, part: Part) -> None:
         """One range, tried again by itself; what already came of it is kept."""
+        self._front.wait_for()
         one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._check)
         try:
             answer = self._ctx.bucket.retrying(one.attempt)
@@ -248,7 +252,23 @@ class _Front:
         self._hasher = Hasher(digest)
         self._next = 0  # how many parts are digested
         self._busy = False
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+
+    def wait_for(self) -> None:
+        """Return when few parts wait to be digested. Who fetches more meanwhile takes the processor from the digest,
+        which is what the whole waits for in the end.
+
+        Raises: what `check` raises.
+        """
+        with self._lock:
+            while self._busy and self._backlog() == _BACKLOG:
+                self._lock.wait(_LOOK_SECONDS)
+                self._check()
+
+    def _backlog(self) -> int:
+        """Parts that are there and could be digested now."""
+        ready = self._parts[self._next : self._next + _BACKLOG]
+        return sum(1 for _ in itertools.takewhile(lambda part: part.number in self._there, ready))
 
     def arrived(self, number: int) -> None:
         """A part is there. Digests what now can be, unless another thread is at it, which then will.
@@ -278,7 +298,9 @@ class _Front:
                 self._check()
                 piece = os.pread(self._fd, min(PIECE_BYTES, part.offset + part.length - at), at)
                 self._hasher.update(memoryview(piece))
-            self._next += 1
+            with self._lock:
+                self._next += 1
+                self._lock.notify_all()
 
     def _following(self) -> Part | None:
         """The next part to digest; None, and others may take over, if it is not there."""
