@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any, Literal, overload
 
 from nbsync.core.filters import Filters
-from nbsync.core.location import parse_location
+from nbsync.core.location import Location, parse_location
 from nbsync.core.planfile import SavedPlan
 from nbsync.engine.job import SyncJob
 from nbsync.errors import NbsyncError, UsageError
@@ -201,23 +202,27 @@ def listing(call: Call) -> Listing:
         NbsyncError: no such bucket, no access, no answer, wrong words.
     """
     location = parse_location(call.remote)
-    filters = Filters(call.options.filters)
     bucket = Bucket(location, call.options, wait=threading.Event().wait)
     try:
-        found = list(list_objects(bucket, location.prefix))
-        if not found:
-            one = single_object(bucket, location)
-            found = [one] if one is not None else []
+        entries = list(_listed(bucket, location, Filters(call.options.filters)))
     except (NbsyncError, WireError, OSError) as error:
         raise translate(error, location.uri) from None
     finally:
         bucket.client.close()
-    entries = [
-        ListedObject(e.key, e.path, e.size, e.last_modified_ns, e.etag, e.storage_class)
-        for e in found
-        if filters.admits(e.path)
-    ]
     return Listing(location.uri, entries, bucket.counts.snapshot(), bucket.can.notes())
+
+
+def _listed(bucket: Bucket, location: Location, filters: Filters) -> Iterator[ListedObject]:
+    """What lies under REMOTE, made while the next pages are on their way; else the one object that REMOTE names."""
+    admits = filters.admits if filters else None
+    empty = True
+    for one in list_objects(bucket, location.prefix):
+        empty = False
+        if admits is None or admits(one.path):
+            yield ListedObject.of(one)
+    one_object = single_object(bucket, location) if empty else None
+    if one_object is not None and filters.admits(one_object.path):
+        yield ListedObject.of(one_object)
 
 
 def _text(value: Any, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from nbsync.core.model import Status
+from nbsync.core.model import RemoteEntry, Status
 
 
 class ListedObject(NamedTuple):
@@ -17,6 +17,11 @@ class ListedObject(NamedTuple):
     last_modified_ns: int
     etag: str
     storage_class: str
+
+    @classmethod
+    def of(cls, entry: RemoteEntry) -> ListedObject:
+        """As a listing's entry shows it."""
+        return cls(entry.key, entry.path, entry.size, entry.last_modified_ns, entry.etag, entry.storage_class)
 
 
 class Listing:

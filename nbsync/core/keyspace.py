@@ -37,15 +37,20 @@ _DIGITS, _PRINTABLE = frozenset(digits), _COMMON[-1]
 
 
 class Sight(NamedTuple):
-    """A page as it is remembered: some of its keys, in order, with the first and the last."""
+    """A page as it is remembered: some of its keys, in order, with the first and the last.
+
+    Attributes:
+        start: the key from which it reaches to its last: that of the page before it, or else its own first.
+    """
 
     keys: tuple[str, ...]
+    start: str
 
     @classmethod
-    def of(cls, keys: Sequence[str]) -> Sight:
-        """What to remember of a page's keys, of which there is at least one."""
+    def of(cls, keys: Sequence[str], before: str = "") -> Sight:
+        """What to remember of a page's keys, of which there is at least one; `before`: the key before, if known."""
         last = len(keys) - 1
-        return cls((keys[0], keys[last // 3], keys[2 * last // 3], keys[last]))
+        return cls((keys[0], keys[last // 3], keys[2 * last // 3], keys[last]), before or keys[0])
 
 
 class Place(NamedTuple):
@@ -70,8 +75,8 @@ class Ruler:
         self._low = low
         sample = [key for sight in sights for key in sight.keys]
         self._places = _places([*sample, low], low, high, widen)
-        strides = sorted(self.number(sight.keys[-1]) - self.number(sight.keys[0]) for sight in sights)
-        self.per_page = max(1, strides[len(strides) // 2])  # the median: a page from one folder to the next is no rule
+        strides = sorted(self.number(sight.keys[-1]) - self.number(sight.start) for sight in sights)
+        self.per_page = max(1, strides[len(strides) // 2])  # the median: a jump to the next folder may be no rule
 
     def number(self, key: str) -> int:
         """The key as a number; one key after another has no smaller one, where they are alike."""

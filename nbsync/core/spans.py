@@ -280,8 +280,9 @@ class Spans:
 
     def _keep(self, span: Span, entries: list[RemoteEntry]) -> None:
         if entries:
+            before = span.last if span.kept else ""
             span.last = entries[-1].path
-            span.sights = [*span.sights, Sight.of([entry.path for entry in entries])][-_SIGHTS:]
+            span.sights = [*span.sights, Sight.of([entry.path for entry in entries], before)][-_SIGHTS:]
             span.rest = max(0, span.rest - 1)
             span.kept += len(entries)
             span.pages.append(entries)

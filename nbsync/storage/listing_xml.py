@@ -110,16 +110,21 @@ def read_plain(body: bytes, name: str, cut: int) -> tuple[Document, list[RemoteE
     if "<Contents" in rest or "<!" in rest or rest.count("xmlns") > 1 or rest.rfind("<?") > 0:
         return None
     document = read_document(rest.encode(), name)
-    entries = []
+    keys, times, etags, sizes, classes = (pieces[at:-1:_FIELDS] for at in range(1, _FIELDS))
+    if document.encoded:
+        keys = [document.key(key) for key in keys]
+    # A page has few times and classes, and many objects.
     try:
-        for at in range(1, len(pieces) - 1, _FIELDS):
-            key = document.key(pieces[at])
-            time, size = parse_time_ns(pieces[at + 1]), _size(pieces[at + 3])
-            storage_class = intern(pieces[at + 4] or "")
-            entries.append(RemoteEntry(key[cut:], key, size, pieces[at + 2], time, storage_class))
+        moment = {text: parse_time_ns(text) for text in set(times)}
+        sized = list(map(_size, sizes))
     except (ValueError, IndexError):
         raise _nonsense() from None
-    return document, entries
+    kind = {text: intern(text or "") for text in set(classes)}
+    paths = [key[cut:] for key in keys]
+    entries = map(
+        RemoteEntry, paths, keys, sized, etags, map(moment.__getitem__, times), map(kind.__getitem__, classes)
+    )
+    return document, list(entries)
 
 
 def _nonsense() -> ListingError:

@@ -22,6 +22,11 @@ def folders(count: int) -> Keys:
     return [f"d{i // 1000:04d}/f{i % 1000:05d}.bin" for i in range(count)]
 
 
+def counters(count: int) -> Keys:
+    """Two fields that grow together: each page begins far behind the last, by one and the same stride."""
+    return [f"d{i // 1000:04d}/f{i:07d}.bin" for i in range(count)]
+
+
 def parts(count: int) -> Keys:
     chance = random.Random(1)
     return [f"part-{i:07d}-{uuid.UUID(int=chance.getrandbits(128))}.parquet" for i in range(count)]
@@ -49,7 +54,7 @@ def letters(count: int) -> Keys:
     return sorted({"".join(chr(chance.choice(some)) for _ in range(8)) for _ in range(count)})
 
 
-ALL = [folders, parts, hashes, dates, huge, letters]
+ALL = [folders, counters, parts, hashes, dates, huge, letters]
 
 
 def needed(count: int) -> int:
@@ -79,8 +84,8 @@ def test_a_listing_is_never_more_than_a_quarter_dearer(make: Callable[[int], Key
     assert walk.lists <= 1.25 * needed(len(keys))
 
 
-@pytest.mark.parametrize(("make", "rounds"), [(folders, 23), (parts, 23), (hashes, 24), (dates, 32), (huge, 25),
-                                              (letters, 40)])  # fmt: skip
+@pytest.mark.parametrize(("make", "rounds"), [(folders, 23), (counters, 24), (parts, 23), (hashes, 24), (dates, 32),
+                                              (huge, 25), (letters, 40)])  # fmt: skip
 def test_100_000_keys_that_nobody_knows(make: Callable[[int], Keys], rounds: int) -> None:
     keys = make(100_000)
     walk = Walk(Server(keys).list)
