@@ -83,12 +83,13 @@ def read_object(document: Document, fields: Fields, cut: int) -> RemoteEntry:
     return RemoteEntry(key[cut:], key, size, etag, modified, field(fields, "StorageClass"), "", restored)
 
 
-# An object as AWS, MinIO, moto and rclone write it: nothing in it that XML would have to interpret but the quotes.
+# An object as AWS, MinIO and moto write it, and rclone with line breaks: nothing in it that XML would have to
+# interpret but the quotes.
 _PLAIN = re.compile(
-    r"<Contents><Key>([^<>&\x00-\x1f]*)</Key><LastModified>([0-9T:.Z+-]*)</LastModified>"
-    r'<ETag>(?:&quot;|&#34;|")?([0-9A-Za-z-]*)(?:&quot;|&#34;|")?</ETag>'
-    r"(?:<ChecksumAlgorithm>[0-9A-Z]*</ChecksumAlgorithm>)*(?:<ChecksumType>[A-Z_]*</ChecksumType>)?"
-    r"<Size>([0-9]*)</Size>(?:<StorageClass>([A-Z_]*)</StorageClass>)?</Contents>"
+    r"<Contents>~<Key>([^<>&\x00-\x1f]*)</Key>~<LastModified>([0-9T:.Z+-]*)</LastModified>~"
+    r'<ETag>(?:&quot;|&#34;|")?([0-9A-Za-z-]*)(?:&quot;|&#34;|")?</ETag>~'
+    r"(?:<ChecksumAlgorithm>[0-9A-Z]*</ChecksumAlgorithm>~)*(?:<ChecksumType>[A-Z_]*</ChecksumType>~)?"
+    r"<Size>([0-9]*)</Size>~(?:<StorageClass>([A-Z_]*)</StorageClass>~)?</Contents>~".replace("~", r"[ \t\r\n]*")
 )
 _FIELDS = _PLAIN.groups + 1
 
@@ -104,7 +105,12 @@ def read_plain(body: bytes, name: str, cut: int) -> tuple[Document, list[RemoteE
         return None
     pieces = _PLAIN.split(body.decode("ascii"))
     head, tail = pieces[0], pieces[-1]
-    if len(pieces) == 1 or any(pieces[_FIELDS:-1:_FIELDS]) or not head.endswith(">") or not tail.startswith("<"):
+    if (
+        len(pieces) == 1
+        or any(pieces[_FIELDS:-1:_FIELDS])
+        or not head.rstrip(" \t\r\n").endswith(">")
+        or not tail.startswith("<")
+    ):
         return None
     rest = head + tail
     if "<Contents" in rest or "<!" in rest or rest.count("xmlns") > 1 or rest.rfind("<?") > 0:

@@ -34,9 +34,9 @@ class Response(NamedTuple):
     body: bytes
 
 
-# Most header lines of a server's answers are the same in each: they are parsed once.
-_SEEN_LINES = 256
-_seen_lines: dict[str, tuple[str, str]] = {}
+# A server's answers have the same header names over and over: they are looked at once.
+_MOST_NAMES = 256
+_names: dict[str, str] = {}
 
 
 class ResponseReader:
@@ -168,19 +168,21 @@ class ResponseReader:
         status = int(first[9:12])
         headers: dict[str, str] = {}
         for i in range(1, len(lines)):
-            name, value = _seen_lines.get(lines[i]) or self._header(lines[i])
+            given, colon, value = lines[i].partition(":")
+            name = (_names.get(given) if colon else None) or self._name(given, colon)
+            value = value.strip(" \t")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         keep_alive = first[7] == "1" and "close" not in headers.get("connection", "").lower()
         return status, headers, keep_alive
 
-    def _header(self, line: str) -> tuple[str, str]:
-        name, colon, value = line.partition(":")
-        if not colon or not name or name[-1] in " \t" or name[0] in " \t":
+    def _name(self, given: str, colon: str) -> str:
+        """A header's name in lower case."""
+        if not colon or not given or given[-1] in " \t" or given[0] in " \t":
             raise self._garbage("a malformed header")
-        pair = (name.lower(), value.strip(" \t"))
-        if len(_seen_lines) < _SEEN_LINES:
-            _seen_lines[line] = pair
-        return pair
+        name = given.lower()
+        if len(_names) < _MOST_NAMES:
+            _names[given] = name
+        return name
 
     def _body(self, status: int, headers: dict[str, str], sink: Sink | None) -> bytes:
         length = self._length(headers)

@@ -154,9 +154,9 @@ class Swarm:
         answer = member.step()
         if was_sending and not member.out:
             self._on_sent()
-        events = member.events
-        if self._selector.get_key(member.sock).events != events:
-            self._selector.modify(member.sock, events, member)
+        if member.watched != member.events:
+            self._selector.modify(member.sock, member.events, member)
+            member.watched = member.events
         return answer
 
     def _encrypt(self, member: _Member, tls: ssl.SSLContext) -> None:
@@ -166,6 +166,7 @@ class Swarm:
             member.encrypt(tls, self._route.host)
         finally:
             self._selector.register(member.sock, member.events, member)
+            member.watched = member.events
 
     def _rest(self, member: _Member) -> None:
         member.tag = None
@@ -203,9 +204,10 @@ class _Member:
         tag: of the request under way; None if there is none.
         out: what is still to be sent.
         events: what has to happen before it can go on.
+        watched: what the selector looks for.
     """
 
-    __slots__ = ("_shaking", "_used", "connecting", "events", "moved_at", "out", "reader", "sock", "tag")
+    __slots__ = ("_shaking", "_used", "connecting", "events", "moved_at", "out", "reader", "sock", "tag", "watched")
 
     def __init__(self, sock: socket.socket, peer: str) -> None:
         self.sock = sock
@@ -214,7 +216,7 @@ class _Member:
         self.out: bytes | memoryview = b""
         self.moved_at = 0.0
         self.connecting = True
-        self.events = _BOTH
+        self.events = self.watched = _BOTH
         self._shaking = False
         self._used = False  # it has carried an answer
 

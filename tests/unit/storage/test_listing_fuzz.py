@@ -107,6 +107,7 @@ PLAIN = (
     "<Contents><Key>p/{}</Key><LastModified>2024-02-29T23:59:59.123Z</LastModified><ETag>&quot;5d41-2&quot;</ETag>"
     "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><Size>18</Size><StorageClass>STANDARD</StorageClass></Contents>"
 )
+INDENTED = "\n  " + PLAIN.replace("><", ">\n\t<")
 OTHERS = ["&amp;", "&lt;", "&quot;", "\r", "\t", "\x01", "é", "\x7f", "%2F", "+", "%FF", '"', "'", ">", "]]>", "&e;"]
 AROUND = ["<a>", "</a>", "<a b='", "'>", "<!--", "-->", "<![CDATA[", "]]>", "<?x ", "?>", "<a xmlns='y'>", " ", "x",
           "<IsTruncated>true</IsTruncated>", "<NextContinuationToken>t</NextContinuationToken>", "<Contents>",
@@ -122,7 +123,8 @@ def test_what_is_read_quickly_is_what_xml_says(seed: int) -> None:
         around = [chance.choice(AROUND) if chance.random() < 0.2 else "" for _ in range(4)]
         keys = ["".join(chance.choice([*OTHERS, *"abcdefgh"]) if chance.random() < 0.1 else "k" for _ in range(5))
                 for _ in range(2)]  # fmt: skip
-        body = answer(around[0], PLAIN.format(keys[0]), around[1], PLAIN.format(keys[1]), around[2], more=around[3])
+        plain = chance.choice([PLAIN, INDENTED])
+        body = answer(around[0], plain.format(keys[0]), around[1], plain.format(keys[1]), around[2], more=around[3])
         if chance.random() < 0.3:
             at = chance.randrange(len(body))
             body = body[:at] + chance.choice(PIECES) + body[at + chance.randrange(3) :]
