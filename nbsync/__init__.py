@@ -3,7 +3,7 @@
     %load_ext nbsync
     %s3sync pull bucket/prefix
 
-In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `ls`, and `LocalObjectCache`. Importing
+In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `ls`, and `LocalObjectCache`. Importing
 this loads nothing heavy: no S3 library, no IPython, no widgets.
 """
 
@@ -16,9 +16,10 @@ __version__ = "0.2.0"
 
 _PUBLIC = {
     "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
+    "status": "api",
     "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
-    "Listing": "listing",
+    "Listing": "listing", "Status": "folder_status",
     "NbsyncError": "errors",
 }  # fmt: skip
 
@@ -26,6 +27,7 @@ __all__ = [
     "Listing",
     "LocalObjectCache",
     "NbsyncError",
+    "Status",
     "SyncJob",
     "SyncPlan",
     "SyncProgress",
@@ -39,16 +41,18 @@ __all__ = [
     "plan",
     "pull",
     "push",
+    "status",
     "undo",
     "unload_ipython_extension",
     "verify",
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import apply, ls, plan, pull, push, undo, verify
+    from nbsync.api import apply, ls, plan, pull, push, status, undo, verify
     from nbsync.cache import LocalObjectCache
     from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError
+    from nbsync.folder_status import Status
     from nbsync.listing import Listing
     from nbsync.progress import SyncProgress
     from nbsync.result import SyncPlan, SyncResult, SyncResults, VerifyResult

@@ -1,4 +1,4 @@
-"""The Python API: pull, push, plan, apply, verify, undo, ls. The faces call `start` and `listing`, which these wrap."""
+"""The Python API: pull, push, plan, apply, verify, undo, status, ls. The faces call `start` and `answer`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, Literal, overload
 from nbsync.core.filters import Filters
 from nbsync.core.location import Location, parse_location
 from nbsync.core.planfile import SavedPlan
+from nbsync.engine import status as engine_status
 from nbsync.engine.job import SyncJob
+from nbsync.engine.repeat import resolved
 from nbsync.errors import NbsyncError, UsageError
+from nbsync.folder_status import Status
 from nbsync.listing import ListedObject, Listing
 from nbsync.options import Call, Options, build_options
 from nbsync.result import SyncPlan, SyncResult, VerifyResult
@@ -21,21 +24,23 @@ from nbsync.storage.s3_errors import translate
 from nbsync.wire.errors import WireError
 
 PathLike = str | os.PathLike[str]
+_LAST = "that of the last sync"  # told by its identity
 
 
 @overload
 def pull(
-    remote: str, local: PathLike | None = ..., *, background: Literal[False] = ..., **options: Any
+    remote: str = ..., local: PathLike | None = ..., *, background: Literal[False] = ..., **options: Any
 ) -> SyncResult: ...
 @overload
-def pull(remote: str, local: PathLike | None = ..., *, background: Literal[True], **options: Any) -> SyncJob: ...
+def pull(remote: str = ..., local: PathLike | None = ..., *, background: Literal[True], **options: Any) -> SyncJob: ...
 def pull(
-    remote: str, local: PathLike | None = None, *, background: bool = False, **options: Any
+    remote: str = _LAST, local: PathLike | None = None, *, background: bool = False, **options: Any
 ) -> SyncResult | SyncJob:
     """Make LOCAL hold what REMOTE holds; only what differs travels.
 
     Args:
-        remote: `s3://bucket/prefix` or `bucket/prefix`; the keys under `prefix/`.
+        remote: `s3://bucket/prefix` or `bucket/prefix`; the keys under `prefix/`. Without it, the last pull in
+            `local` (by default the current directory) is done again, with the options that it had.
         local: a directory; default `./` + the last name in `remote`.
         background: return a SyncJob at once.
         **options: every option of `nbsync pull` by its name with underscores; see `nbsync.options.Options`.
@@ -51,11 +56,20 @@ def pull(
 
 
 @overload
-def push(local: PathLike, remote: str, *, background: Literal[False] = ..., **options: Any) -> SyncResult: ...
+def push(
+    local: PathLike | None = ..., remote: str = ..., *, background: Literal[False] = ..., **options: Any
+) -> SyncResult: ...
 @overload
-def push(local: PathLike, remote: str, *, background: Literal[True], **options: Any) -> SyncJob: ...
-def push(local: PathLike, remote: str, *, background: bool = False, **options: Any) -> SyncResult | SyncJob:
-    """Make REMOTE hold what LOCAL holds; only what differs travels. Arguments and errors as `pull`."""
+def push(local: PathLike | None = ..., remote: str = ..., *, background: Literal[True], **options: Any) -> SyncJob: ...
+def push(
+    local: PathLike | None = None, remote: str = _LAST, *, background: bool = False, **options: Any
+) -> SyncResult | SyncJob:
+    """Make REMOTE hold what LOCAL holds; only what differs travels. Arguments and errors as `pull`.
+
+    Without `remote`, the last push of `local` is done again; a pull is never turned round.
+    """
+    if local is None and remote is not _LAST:
+        raise UsageError("push needs LOCAL", "It is: push(local, remote)")
     call = _call("push", options, remote, local)
     return _start(call, background)
 
@@ -131,8 +145,9 @@ def ls(remote: str, **options: Any) -> Listing:
 def _call(command: str, options: dict[str, Any], remote: Any, local: PathLike | None, direction: str = "") -> Call:
     """A command as Python words it."""
     way = direction or (command if command in ("pull", "push") else "")
-    return Call(command=command, direction=way, remote=_text(remote, "remote"), local=_local(local),
-                options=build_options(command, options, direction), asked=frozenset(options))  # fmt: skip
+    again = remote is _LAST
+    return Call(command=command, direction=way, remote="" if again else _text(remote, "remote"), local=_local(local),
+                options=build_options(command, options, direction), asked=frozenset(options), again=again)  # fmt: skip
 
 
 def undo(local: PathLike = ".", **options: Any) -> SyncResult:
@@ -150,13 +165,36 @@ def undo(local: PathLike = ".", **options: Any) -> SyncResult:
     return run(_call("undo", options, "", local))
 
 
+def status(local: PathLike = ".", **options: Any) -> Status:
+    """What LOCAL was synced with, and what has changed in it since; without any request.
+
+    A folder that was never synced has a Status without `syncs`.
+
+    Args:
+        local: the directory that was synced. Nothing is created in it.
+        **options: those of the faces.
+
+    Raises:
+        NbsyncError: LOCAL is no directory, or cannot be read.
+    """
+    return engine_status.status(_call("status", options, "", local))
+
+
+def answer(call: Call) -> Listing | Status:
+    """What a command comes to that is answered at once: `ls`, `status`.
+
+    Raises: as these.
+    """
+    return engine_status.status(call) if call.command == "status" else listing(call)
+
+
 def start(call: Call) -> SyncJob:
     """Begin a command that works file by file.
 
     Raises:
         UsageError: the call makes no sense.
     """
-    return SyncJob(call)
+    return SyncJob(resolved(call))
 
 
 def run(call: Call) -> SyncResult:
@@ -240,4 +278,6 @@ def _local(value: PathLike | None) -> str:
     return path
 
 
-__all__ = ["Options", "apply", "listing", "ls", "plan", "pull", "push", "start", "undo", "verify"]
+__all__ = [
+    "Options", "answer", "apply", "listing", "ls", "plan", "pull", "push", "start", "status", "undo", "verify",
+]  # fmt: skip

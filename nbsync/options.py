@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync.core.moments import format_moment, parse_moment
 from nbsync.errors import UsageError
@@ -22,7 +22,7 @@ SYNC = ("pull", "push", "plan")
 LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
 REMOTE_COMMANDS = (*RUNS, "ls")
-COMMANDS = (*REMOTE_COMMANDS, "undo")
+COMMANDS = (*REMOTE_COMMANDS, "undo", "status")
 
 
 def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
@@ -141,6 +141,59 @@ def saved_options(options: Options) -> dict[str, Any]:
     if options.as_of is not None:
         given["as_of"] = format_moment(options.as_of)
     return given
+
+
+_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
+FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
+
+
+def repeated_options(options: Options) -> dict[str, Any]:
+    """As `saved_options`, for a sync that is repeated later: without what is meant once."""
+    given = {**saved_options(options), **({"files_from": options.files_from} if options.files_from else {})}
+    return {name: value for name, value in given.items() if name not in _ONE_TIME}
+
+
+def words_of(options: Options) -> list[str]:
+    """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
+    words: list[str] = []
+    for name, value in repeated_options(options).items():
+        if name == "filters":
+            words += [word for kind, pattern in value for word in _typed(kind, pattern)]
+        elif FIELDS[name].metadata["parse"] == "pairs":
+            words += [word for key, text in value for word in _typed(name, f"{key}={text}")]
+        else:
+            words += [flag(name)] if value is True else _typed(name, str(value))
+    return words
+
+
+def _typed(name: str, value: str) -> list[str]:
+    return [f"{flag(name)}={value}"] if value.startswith("-") else [flag(name), value]
+
+
+ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
+
+
+def over_saved(call: Call, direction: str, saved: Mapping[str, Any]) -> Options:
+    """Options that were `saved`, under those that `call` was given itself.
+
+    A default of its face counts where nothing was saved.
+
+    Raises:
+        UsageError: what was saved is no option of a `direction`, or the two make no sense together.
+    """
+    asked = {"filters" if name in ("include", "exclude") else name for name in call.asked}
+    kept = {name: value for name, value in saved.items() if name not in asked}
+    for one, others in _INSTEAD.items():
+        if one in asked:
+            kept = {name: value for name, value in kept.items() if name not in others}
+    options = build_options(direction, kept)
+    own = {name: getattr(call.options, name) for name in FIELDS if name not in kept}
+    return replace(options, **{name: value for name, value in own.items() if value != FIELDS[name].default})
+
+
+# What goes with what was saved when this is asked for.
+_INSTEAD = {"existing": ("ignore_existing",), "ignore_existing": ("existing",), "endpoint_url": ("region",),
+            "sse": ("sse_kms_key_id", "sse_c_key_file"), "sse_c_key_file": ("sse", "sse_kms_key_id")}  # fmt: skip
 
 
 def is_taken(name: str, command: str, direction: str = "") -> bool:
@@ -299,6 +352,13 @@ _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, 
             "moment": _moment}  # fmt: skip
 
 
+class Repeat(NamedTuple):
+    """The sync that a Call does again: what is said of it, and where it went."""
+
+    told: str
+    endpoint: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One command with its words, whichever face it came from.
@@ -306,14 +366,16 @@ class Call:
     Attributes:
         command: `pull`, `ls`, ...
         remote: REMOTE; empty where the command takes none.
-        local: LOCAL; empty for a pull without it (then it is `./` + the last name in REMOTE), for an undo of the
-            current directory, and where none is taken.
+        local: LOCAL; empty for a pull without it (then it is `./` + the last name in REMOTE), for an undo or the
+            status of the current directory, and where none is taken.
         file: FILE, of `apply`.
         direction: `pull` or `push`, also for `plan`; else empty.
         options: those that were given, and the defaults of the face.
         asked: names of the options that this very command was given.
         only: restricts it to these paths.
         plan: what `apply` does, where it is not read from `file`.
+        again: a pull or push that was given no REMOTE: the last one of its kind in LOCAL is meant.
+        repeats: the sync that is done again, once it is known.
     """
 
     command: str
@@ -325,3 +387,5 @@ class Call:
     asked: frozenset[str] = field(default=frozenset(), compare=False)
     only: frozenset[str] | None = None
     plan: SavedPlan | None = field(default=None, compare=False, repr=False)
+    again: bool = False
+    repeats: Repeat | None = field(default=None, compare=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas
 
     from nbsync.engine.spool import Spool
+    from nbsync.folder_status import Status
     from nbsync.listing import Listing
     from nbsync.options import Call
 
@@ -299,7 +300,7 @@ class VerifyResult(SyncResult):
         return {**super().to_dict(), "assurance": dict(self.assurance)}
 
 
-class SyncResults(list["SyncResult | Listing"]):
+class SyncResults(list["SyncResult | Listing | Status"]):
     """The results of several syncs, in order, with combined `ok` and `counts`."""
 
     @property

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from nbsync.core import planned
 from nbsync.core.filters import Filters
@@ -19,12 +18,10 @@ from nbsync.core.planfile import Header, SavedPlan
 from nbsync.engine.expected import Expected
 from nbsync.engine.run import Run
 from nbsync.errors import UsageError
-from nbsync.options import FIELDS, SAVED, Call, Options, build_options
+from nbsync.options import ELSEWHERE, SAVED, Call, over_saved
 from nbsync.result import SyncResult
 from nbsync.storage.plans import load
 from nbsync.storage.s3 import Bucket
-
-_ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
 
 
 class Apply(Run):
@@ -79,7 +76,7 @@ class Apply(Run):
             UsageError: it is not, and nobody asked for another place.
         """
         there = self._plan.header.endpoint
-        if bucket.endpoint != there and not self._given.asked & _ELSEWHERE:
+        if bucket.endpoint != there and not self._given.asked & ELSEWHERE:
             hint = "To apply it elsewhere, say where: --endpoint-url, --region or --profile"
             raise UsageError(f"the plan was made for {there}, and this would go to {bucket.endpoint}", hint)
 
@@ -106,20 +103,13 @@ def _as_planned(call: Call, header: Header) -> Call:
     """The call that was planned; what was asked of the apply itself goes before what the plan says."""
     # The region that the bucket was found to be in: another one would be another endpoint.
     known = {**header.options, "region": header.region}
-    saved = {name: value for name, value in known.items() if name not in call.asked}
-    unknown = sorted(set(saved) - set(SAVED))
+    unknown = sorted(set(known) - set(SAVED))
     if unknown:
         raise UsageError(f"{call.file}, line 1: {unknown[0]!r} is no option of a plan", "Plan again with --save")
     try:
-        as_saved = build_options(header.direction, saved)
+        options = over_saved(call, header.direction, known)
     except UsageError as error:
         raise UsageError(f"{call.file}, line 1: {error}") from None
-    own = {name: getattr(call.options, name) for name in FIELDS if _is_own(name, saved, call.options)}
     return replace(
-        call, remote=header.remote, local=header.local, direction=header.direction, options=replace(as_saved, **own),
-        only=None,
+        call, remote=header.remote, local=header.local, direction=header.direction, options=options, only=None
     )  # fmt: skip
-
-
-def _is_own(name: str, saved: dict[str, Any], options: Options) -> bool:
-    return name not in saved and bool(getattr(options, name) != FIELDS[name].default)

@@ -17,16 +17,18 @@ from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.base import BaseRun
 from nbsync.engine.execution import Execution
+from nbsync.engine.repeat import check_place
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, trash_note
 from nbsync.errors import LocalError, NbsyncError
-from nbsync.options import Call
+from nbsync.options import FILES, Call, repeated_options
 from nbsync.result import Place, SyncPlan, SyncResult
 from nbsync.storage import plans
 from nbsync.storage.local import kept_below, scan
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
+from nbsync.storage.syncs import PastSync
 from nbsync.storage.twins import without_twins
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
@@ -45,6 +47,7 @@ class Run(BaseRun):
         super().__init__(call, cancel, now_ns=now_ns)
         self.execution: Execution | None = None
         self._changing = False  # the guards have answered, and the run may change something
+        self._noted: PastSync | None = None  # what the room remembers of this run
         self._waited_for = ""  # another run's process
         common_put_headers(self.options)
         if self.options.save:
@@ -66,6 +69,7 @@ class Run(BaseRun):
     # ---- what follows runs in the run's thread ----------------------------------------------------
 
     def _run(self, bucket: Bucket) -> None:
+        check_place(self.call, bucket)
         while True:
             place = Workplace(
                 self.root, self.local, self.direction, changes=not self.dry_run, wait=self.wait,
@@ -100,7 +104,8 @@ class Run(BaseRun):
     def _sync(self, bucket: Bucket, place: Workplace) -> None:
         prefix, remote = self._remote(bucket, single=self.direction is Direction.PULL)
         self._began(bucket)
-        state = place.open_record(RemoteName(bucket.endpoint, self.location.bucket, prefix))
+        name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
+        state = place.open_record(name)
         self._waypoints.known = state.waypoints()
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
@@ -113,11 +118,15 @@ class Run(BaseRun):
         def prepare() -> None:
             tally.state = place.prepare()
             ctx.room, ctx.journal = place.room, place.open_journal()
+            if self._noted is None:
+                self._noted = self._as_past(name, bucket.region)
+                place.note_sync(self._noted)
             self._changing = True
 
         self.execution, complete = Execution(ctx, self.direction, self.board, tally, prepare), False
         try:
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
+            self._note_end(place)
             complete = True
         finally:
             self.result.notes += state.notes
@@ -133,7 +142,24 @@ class Run(BaseRun):
             place = Place(self.root, bucket.endpoint, bucket.region, bucket.profile, planned_at)
             self.result.begin(place, Spool())
 
+    def _as_past(self, name: RemoteName, region: str) -> PastSync:
+        """This run as it is remembered, once it has begun."""
+        given = repeated_options(self.options)
+        given.pop("region", None)  # the one that the bucket was found to be in is better
+        given |= {name: os.path.abspath(given[name]) for name in FILES if name in given}  # from wherever it is repeated
+        return PastSync(
+            self.call.command, self.direction.value, self.location.uri, *name, region, self._now_ns(), 0, 0, given
+        )  # fmt: skip
+
+    def _note_end(self, place: Workplace) -> None:
+        if self._noted is not None and not self._stopped:
+            counts = self.result.counts
+            problems = len(self.result.problems) or counts[Status.FAILED.value] + counts[Status.CANCELLED.value]
+            place.note_sync(self._noted._replace(ended_ns=self._now_ns(), problems=problems))
+
     def _ended(self) -> None:
+        if self.call.repeats is not None:
+            self.result.notes.insert(0, self.call.repeats.told)
         if self.options.save and self.result.error is None and isinstance(self.result, SyncPlan):
             try:
                 self.result.save(self.options.save)

@@ -20,6 +20,7 @@ from nbsync.storage.journal import Journal, no_journal
 from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
+from nbsync.storage.syncs import PastSync
 
 NO_RECORD = "protection: no record"
 _TRASH_DAYS = "NBSYNC_TRASH_DAYS"
@@ -134,6 +135,11 @@ class Workplace:
         if self._state is not None and waypoints.complete and ends != waypoints.known:
             with contextlib.suppress(LocalError):
                 self._state.note_waypoints(ends)
+
+    def note_sync(self, sync: PastSync) -> None:
+        """Remember what is done here, where there is a room to remember it in."""
+        if self.room is not None:
+            self.room.note_sync(sync)
 
     def _place(self) -> str:
         """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""

@@ -19,7 +19,7 @@ from typing import IO
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, trash, undoing
+from nbsync.storage import database, journal, journal_file, syncs, trash, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -184,6 +184,10 @@ class Room:
         """All of it is back."""
         undoing.end(self._fd)
 
+    def note_sync(self, sync: syncs.PastSync) -> None:
+        """Remember that this is, or was, done here."""
+        syncs.note(self.place, self._fd, sync)
+
     def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
         """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""
         with self.homes() as homes:
@@ -230,7 +234,28 @@ def find_place(root: str, *, elsewhere: bool) -> str:
     place = os.path.join(root, OWN_ROOM)
     if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.isdir(place) else root):
         return place
+    return place_elsewhere(root)
+
+
+def place_elsewhere(root: str) -> str:
+    """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
     return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
+
+
+def owner_now(place: str) -> str:
+    """Who is at work in the room at `place` at this moment, in words; empty for nobody. Holds no lock afterwards."""
+    try:
+        fd = os.open(os.path.join(place, _LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return one_line(file.read(200).decode("utf-8", "replace").strip()) or "unknown"
+        except OSError:
+            return ""
+    return ""
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ class State:
         after = ""
         while page := self._page(query, after):
             for row in page:
-                yield _entry(row)
+                yield recorded_row(row)
             after = page[-1][0]
 
     def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
@@ -148,7 +148,7 @@ def _storable(entry: RecordedEntry) -> RecordedEntry:
     )  # fmt: skip
 
 
-def _entry(row: tuple[Any, ...]) -> RecordedEntry:
+def recorded_row(row: tuple[Any, ...]) -> RecordedEntry:
     """A row as `_storable` made it."""
     entry = RecordedEntry._make(row)
     return entry if entry.inode >= 0 else entry._replace(inode=entry.inode + 2 * _LIMIT)
@@ -230,7 +230,8 @@ def changed_since_sync(root: str, path: str) -> bool:
             db = database.connect_reading(path)
         with contextlib.closing(db), faults(path):
             return any(
-                not any(unmoved(entry, _entry(row)) for row in db.execute(known, (entry.path,))) for entry in scan(root)
+                not any(unmoved(entry, recorded_row(row)) for row in db.execute(known, (entry.path,)))
+                for entry in scan(root)
             )
     except (Damaged, LocalError):  # nothing is known of what is there
         return any(True for _ in scan(root))

@@ -27,9 +27,10 @@ _ELSEWHERE = {
     "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
 }  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
-          "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",)}  # fmt: skip
+          "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",)}  # fmt: skip
+_AGAIN = ("pull", "push")  # that, without any words, do the last one again
 # In which order commands are named that take an option; plan, if it is the only one.
-_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls")
+_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status")
 
 
 class HelpRequested(Exception):
@@ -81,7 +82,7 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
     options = build_options(command, values, direction if command == "plan" else "")
     remote, local, file = (places.get(word, "") for word in ("remote", "local", "file"))
     call = Call(command=command, direction=direction, remote=remote, local=local, file=file, options=options,
-                asked=frozenset(given))  # fmt: skip
+                asked=frozenset(given), again=command in _AGAIN and not places)  # fmt: skip
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
     return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
 
@@ -225,6 +226,8 @@ def _only(given: Mapping[str, Any], taken: Sequence[str] | set[str], command: st
 
 def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str, str]:
     """`words` as the `remote`, `local` and `file` of a Call."""
+    if not words and command in _AGAIN:
+        return {}
     wanted = " ".join([command, *names])
     if len(words) > len(names):
         hint = f"It is: {wanted}. Quote patterns (the shell expands a bare *) and names with spaces"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.options import Call
 from nbsync.ui.args import HelpRequested, Invocation, parse
-from nbsync.ui.ports import ANSWERS, Engine, default_engine
+from nbsync.ui.ports import ANSWERS, Engine, Listing, default_engine
 from nbsync.ui.rowlog import Clock, utc_now
 
 INTERNAL_ERROR = 2
@@ -69,7 +69,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         return code
     try:
         engine = engine or default_engine()
-        return _ls(call, engine) if call.command in ANSWERS else _sync(invocation, call, engine, clock)
+        return _answer(call, engine) if call.command in ANSWERS else _sync(invocation, call, engine, clock)
     except NbsyncError as error:
         return _refused(error, call, json=call.options.json)
 
@@ -97,18 +97,29 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> i
     return result.exit_code
 
 
-def _ls(call: Call, engine: Engine) -> int:
+def _answer(call: Call, engine: Engine) -> int:
+    from nbsync.folder_status import Status
     from nbsync.ui import report
 
-    listing = engine.listing(call)
+    found = engine.answer(call)
     if call.options.json:
-        _say([report.json_document(listing)])
-        return listing.exit_code
+        _say([report.json_document(found)])
+    elif not isinstance(found, Status):
+        _list(found, quiet=call.options.quiet)
+    elif not call.options.quiet:
+        _say([report.item_text(found)])
+    elif found.exit_code:
+        _complain(report.page_line(found))
+    return found.exit_code
+
+
+def _list(listing: Listing, *, quiet: bool) -> None:
+    from nbsync.ui import report
+
     _say(report.listing_lines(listing.entries))
-    if not call.options.quiet:
+    if not quiet:
         print(report.listing_total(listing), *(f"note: {note}" for note in map(one_line, listing.notes)),
               sep="\n", file=sys.stderr)  # fmt: skip
-    return listing.exit_code
 
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:

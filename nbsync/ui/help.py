@@ -10,6 +10,8 @@ from nbsync.options import FIELDS, flag
 _WIDTH = 30  # the column at which explanations begin
 _REMOTE = ("REMOTE", "s3://bucket/prefix or bucket/prefix; a prefix is a folder")
 
+_AGAIN = ("(neither)", "in a synced folder: the last one again, with the options that it had")
+
 
 class Page(NamedTuple):
     """What is said about one command."""
@@ -24,13 +26,13 @@ PAGES: dict[str, Page] = {
     "pull": Page(
         "pull REMOTE [LOCAL]",
         "make LOCAL hold what REMOTE holds; only what differs travels",
-        (_REMOTE, ("LOCAL", "a directory; without it, ./ + the last name in REMOTE")),
+        (_REMOTE, ("LOCAL", "a directory; without it, ./ + the last name in REMOTE"), _AGAIN),
         "pull s3://bucket/raw data --exclude '*' --include '*.csv'",
     ),
     "push": Page(
         "push LOCAL REMOTE",
         "make REMOTE hold what LOCAL holds; only what differs travels",
-        (("LOCAL", "a directory"), _REMOTE),
+        (("LOCAL", "a directory"), _REMOTE, _AGAIN),
         "push results s3://bucket/results --delete --max-delete 20",
     ),
     "plan": Page(
@@ -56,6 +58,12 @@ PAGES: dict[str, Page] = {
         "put back what the last sync replaced or deleted locally",
         (("LOCAL", "the directory that was synced; without it, the current one"),),
         "undo data",
+    ),
+    "status": Page(
+        "status [LOCAL]",
+        "what this folder was synced with, and what has changed in it since (no request)",
+        (("LOCAL", "the directory that was synced; without it, the current one"),),
+        "status data",
     ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
 }

@@ -109,7 +109,7 @@ class S3Sync(Magics):
         assert call is not None  # only the shell's `demo` has none
         try:
             engine = self._engine or default_engine()
-            value = self._ls(call, engine, silent) if call.command in ANSWERS else self._sync(
+            value = self._answer(call, engine, silent) if call.command in ANSWERS else self._sync(
                 invocation, call, engine, silent)  # fmt: skip
         except NbsyncError as error:
             if call.options.json:
@@ -139,20 +139,20 @@ class S3Sync(Magics):
             rowlog.write(options.log_file, result)
         return result
 
-    def _ls(self, call: Call, engine: Engine, silent: bool) -> Any:
-        listing = engine.listing(call)
+    def _answer(self, call: Call, engine: Engine, silent: bool) -> Any:
+        found = engine.answer(call)
         if call.options.json:
-            print(report.json_document(listing))
+            print(report.json_document(found))
         elif not (silent or call.options.quiet):
-            self._show_listing(listing)
-        return listing
+            self._show(found)
+        return found
 
-    def _show_listing(self, listing: Any) -> None:
-        text = report.listing_text(listing)
+    def _show(self, found: Any) -> None:
+        text = report.item_text(found)
         if not self._in_kernel():
             print(text)
             return
-        live.ipython_display({"text/html": report.listing_html(listing), "text/plain": text}, raw=True)
+        live.ipython_display({"text/html": report.item_html(found), "text/plain": text}, raw=True)
 
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None

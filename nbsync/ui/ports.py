@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from nbsync.core.model import Snapshot
+from nbsync.folder_status import Status
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
-ANSWERS = frozenset({"ls"})  # commands that the engine answers at once; all others are jobs to follow
+ANSWERS = frozenset({"ls", "status"})  # commands that the engine answers at once; all others are jobs to follow
 
 Tick = Callable[[Snapshot], None]
 
@@ -50,12 +51,16 @@ class Listing(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
+Answer = Listing | Status
+Item = SyncResult | Answer  # what one command comes to
+
+
 class Engine(Protocol):
     """`nbsync.api`, or a fake of it."""
 
     def start(self, call: Call, /) -> Job: ...
 
-    def listing(self, call: Call, /) -> Listing: ...
+    def answer(self, call: Call, /) -> Answer: ...
 
 
 def default_engine() -> Engine:

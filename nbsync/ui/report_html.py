@@ -13,9 +13,11 @@ import html
 from collections.abc import Iterable
 
 from nbsync.core.model import Active, Row, Snapshot
+from nbsync.folder_status import Status
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
-from nbsync.ui.ports import Listed, Listing
+from nbsync.ui.pages import Page, page
+from nbsync.ui.ports import Item, Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 _PATH, _TEXT = 140, 160
@@ -49,14 +51,30 @@ def result_html(result: SyncResult, show: str = "changed") -> str:
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
-def results_html(results: Iterable[SyncResult | Listing]) -> str:
+def results_html(results: Iterable[Item]) -> str:
     """The tables of several commands, one below the other."""
     return "".join(item_html(item) for item in results) or "<div>no commands</div>"
 
 
-def item_html(item: SyncResult | Listing) -> str:
-    """The table of a result or of a listing."""
-    return result_html(item) if isinstance(item, SyncResult) else listing_html(item)
+def item_html(item: Item) -> str:
+    """The table of a result or of a listing, the page of another answer."""
+    if isinstance(item, SyncResult):
+        return result_html(item)
+    return page_html(page(item)) if isinstance(item, Status) else listing_html(item)
+
+
+def page_html(shown: Page) -> str:
+    """A page: its verdict, and a table with a row for each line."""
+    mark, tint = ("✓", words.GREEN) if shown.good else ("✗", words.RED)
+    verdict = f'<b style="color:{tint}">{mark} {_untrusted(shown.verdict, _TEXT)}</b>'
+    facts = " · ".join(_untrusted(fact, _TEXT) for fact in shown.facts)
+    parts = [f"<div>{verdict} · {_strong(_untrusted(shown.title, 400))}</div>", f'<div style="{_SOFT}">{facts}</div>']
+    rows = [_tr([_td(f'<b style="color:{line.tint}">{html.escape(line.sign)}</b> {html.escape(line.name)}',
+                     "white-space:nowrap;width:16%"), _td(_untrusted(line.text, 400))])
+            for line in shown.lines]  # fmt: skip
+    parts += [f'<table style="{_TABLE}">{"".join(rows)}</table>'] if rows else []
+    parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in shown.notes]
+    return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
 def listing_html(listing: Listing) -> str:

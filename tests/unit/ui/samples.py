@@ -135,7 +135,7 @@ class Engine:
         self.jobs.append(Job(self.end, self._snapshots, interrupts=self._interrupts))
         return self.jobs[-1]
 
-    def listing(self, call: Call) -> Listing:
+    def answer(self, call: Call) -> Any:
         self.calls.append(call)
         if self._refuse is not None:
             raise self._refuse

@@ -30,6 +30,16 @@ def test_pull_push_plan_ls() -> None:
     assert call("apply plan.jsonl") == Call(command="apply", file="plan.jsonl")
     assert call("plan pull b --save f").options.save == call("plan push d b --save f").options.save == "f"
     assert call("ls b/p") == Call(command="ls", remote="b/p")
+    assert call("status") == Call(command="status")
+    assert call("status data") == Call(command="status", local="data")
+
+
+def test_a_pull_or_push_without_words_is_the_last_one_again() -> None:
+    assert call("pull") == Call(command="pull", direction="pull", again=True)
+    assert call("push -n --json") == Call(
+        command="push", direction="push", again=True, options=Options(dry_run=True, json=True)
+    )
+    assert not call("pull b").again
 
 
 def test_what_was_asked_is_told_from_the_defaults_of_the_face() -> None:
@@ -74,15 +84,18 @@ def test_short_dry_run() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, ls, demo"),
+        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, status, ls, demo"),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
-        ("status a", "unknown command 'status'. It is one of: pull, push, plan, apply, verify, undo, ls, demo"),
+        ("statu a", "unknown command 'statu'. Did you mean status?"),
+        ("jobs", "unknown command 'jobs'. It is one of: pull, push, plan, apply, verify, undo, status, ls, demo"),
+        ("status a b", "status does not take the word 'b'"),
+        ("status --delete", "status has no option --delete. It belongs to: pull, push"),
         ("verify b/p", "verify needs REMOTE. It is: verify LOCAL REMOTE"),
         ("apply", "apply needs FILE. It is: apply FILE"),
         ("apply p.jsonl --delete", "apply has no option --delete. It belongs to: pull, push"),
         ("pull b --save f", "pull has no option --save. It belongs to: plan"),
         ("push d b --download", "push has no option --download. It belongs to: verify"),
-        ("pull", "pull needs REMOTE. It is: pull REMOTE [LOCAL]"),
+        ("plan pull", "plan pull needs REMOTE. It is: plan pull REMOTE [LOCAL]"),
         ("push data", "push needs REMOTE. It is: push LOCAL REMOTE"),
         ("ls a b", "ls does not take the word 'b'"),
         ("plan b", "plan needs to know what for"),
@@ -190,7 +203,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
         parse(["--help"])
     text = asked.value.text
     assert all(page.does in text for page in PAGES.values())
-    assert not any(f"\n  {later} " in text for later in ("status", "run", "doctor", "jobs"))
+    assert not any(f"\n  {later} " in text for later in ("run", "doctor", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)
     with pytest.raises(HelpRequested, match=r"^nbsync "):

@@ -94,7 +94,7 @@ def test_refused_while_it_ran(capsys: Captured) -> None:
     assert err == "nbsync: no more\n"
 
 
-@pytest.mark.parametrize("line", ["pull", "pull b --nope", "nope", "pull b --jobs x"])
+@pytest.mark.parametrize("line", ["ls", "pull b --nope", "nope", "pull b --jobs x"])
 def test_wrong_words_exit_2_and_start_nothing(capsys: Captured, line: str) -> None:
     engine = clean()
     assert run(line, engine) == 2

@@ -1,0 +1,95 @@
+"""`pull` and `push` without words: the last one of its kind in this folder, done again. Runs in the caller's thread.
+
+A push is never made of a pull: where nothing was pushed, nothing is, and the command that would do it is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import replace
+
+from nbsync.core.moments import format_moment
+from nbsync.errors import UsageError
+from nbsync.options import ELSEWHERE, Call, Options, Repeat, build_options, over_saved, words_of
+from nbsync.storage import survey, syncs
+from nbsync.storage.local import absolute_root
+from nbsync.storage.s3 import Bucket
+from nbsync.storage.syncs import Book, PastSync
+
+_FORMS = {"pull": "pull REMOTE [LOCAL]", "push": "push LOCAL REMOTE"}
+
+
+def resolved(call: Call) -> Call:
+    """The call; if it is to be done `again`, the last one of its kind in its LOCAL, or the current directory.
+
+    Options that it is given go before those of the last one.
+
+    Raises:
+        UsageError: there is nothing to repeat; says what to write.
+    """
+    if not call.again:
+        return call
+    local = call.local or "."
+    root = absolute_root(local)
+    books = [syncs.read(place) for place in survey.places(root)]
+    past = next((one for one in _newest(books) if one.command == call.command), None)
+    if past is None:
+        raise _nothing(call.command, root, local, books)
+    options = _options(call, past)
+    given = options if "region" in call.asked else replace(options, region="")
+    began = format_moment(past.began_ns).partition(".")[0].replace("T", " ")
+    words = shlex.join([call.command, *_places(call.command, local, past), *words_of(given)])
+    repeat = Repeat(f"repeats the {call.command} of {began} UTC: {words}", past.endpoint)
+    return replace(call, remote=past.remote, local=local, options=options, again=False, repeats=repeat)
+
+
+def _newest(books: list[Book], *, ours: bool = True) -> list[PastSync]:
+    """The past syncs in books that are `ours`, or are not, the newest first."""
+    found = [one for book in books if book.ours is ours for one in book.syncs]
+    return sorted(found, key=lambda one: -one.began_ns)
+
+
+def check_place(call: Call, bucket: Bucket) -> None:
+    """Does a repeated sync go where it went? Asked before the first request.
+
+    Raises:
+        UsageError: it does not, and nobody asked for another place.
+    """
+    if call.repeats is None or bucket.endpoint == call.repeats.endpoint or call.asked & ELSEWHERE:
+        return
+    hint = "To repeat it elsewhere, say where: --endpoint-url, --region or --profile"
+    raise UsageError(
+        f"the last {call.command} here went to {call.repeats.endpoint}, and this would go to {bucket.endpoint}", hint
+    )
+
+
+def _options(call: Call, past: PastSync) -> Options:
+    saved = {"region": past.region, **past.options}
+    if "delete" in call.asked and not call.options.delete:
+        saved.pop("max_delete", None)
+    return over_saved(call, call.command, saved)
+
+
+def _places(command: str, local: str, past: PastSync) -> tuple[str, str]:
+    return (past.remote, local) if command == "pull" else (local, past.remote)
+
+
+def _nothing(command: str, root: str, local: str, books: list[Book]) -> UsageError:
+    """Why nothing is repeated, and what to write."""
+    here = "here" if local == "." else f"in {local}"
+    ours, others = _newest(books), _newest(books, ours=False)
+    past = next(iter(ours or others), None)
+    if past is None:
+        near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
+        known = f" (folders near it that were: {', '.join(near)})" if near else ""
+        return UsageError(f"nothing was synced {here} before{known}", f"Write: {_FORMS[command]}")
+    options = build_options(past.direction, past.options)
+    region = "" if past.region == "us-east-1" else past.region
+    where = Options(endpoint_url=options.endpoint_url, profile=options.profile, region=region)
+    words = shlex.join([command, *_places(command, local, past), *words_of(where)])
+    write = f"To {command} all the same, write: {words}"
+    if not ours:
+        return UsageError("this folder is a copy, or another user synced it: what was synced is not repeated", write)
+    last = f"{past.direction} {past.remote}{' (of a plan)' if past.command == 'apply' else ''}"
+    return UsageError(f"there was no {command} {here} to repeat; the last sync was: {last}", write)

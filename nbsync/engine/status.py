@@ -1,0 +1,153 @@
+"""`status`: what is recorded of a folder, and what has changed in it since. Runs in the caller's thread.
+
+No request, no lock that is kept, nothing made. Content is read only of touched files, to tell a touch from a change,
+and only so much of it (`survey.READ_BYTES`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import shlex
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from nbsync.core.changes import Change, changes
+from nbsync.core.filters import Filters
+from nbsync.core.location import Location
+from nbsync.core.model import Problem
+from nbsync.engine.tally import printable
+from nbsync.errors import LocalError, UsageError
+from nbsync.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
+from nbsync.options import Call, build_options, words_of
+from nbsync.storage import database, survey, syncs, trash
+from nbsync.storage.local import OWN_ROOM, absolute_root, scan
+from nbsync.storage.room import homes_of, owner_now
+from nbsync.storage.state import RemoteName
+from nbsync.storage.survey import Record
+from nbsync.storage.syncs import PastSync
+
+_BELIEVED = ("pull", "push")  # what can be repeated
+
+
+def status(call: Call) -> Status:
+    """What is recorded of LOCAL and what has changed there.
+
+    Raises:
+        UsageError: LOCAL makes no sense. LocalError: it is no directory, or cannot be read.
+    """
+    if "://" in call.local:
+        raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", "It is: status [LOCAL]")
+    started = time.monotonic()
+    found = Status(call.local or ".")
+    root = absolute_root(found.local)
+    if not os.path.isdir(root):
+        what = "is not a directory" if os.path.lexists(root) else "no such directory"
+        raise LocalError(f"{found.local}: {what}", "LOCAL is the directory that was synced")
+    places = survey.places(root)
+    past = [book for place in places if (book := syncs.read(place)).syncs]
+    known = sorted((one for book in past for one in book.syncs), key=lambda one: -one.began_ns)
+    with ExitStack() as stack:
+        records = [record for place in places if (record := _opened(place, found, stack)) is not None]
+        found.syncs = _synced(known, records)
+        found.at_work = next((owner for place in places if (owner := owner_now(place))), "")
+        if records:
+            found.changes = _count(root, records, known, found)
+    _look_at_room(root, places, found)
+    ours = {one.command for book in past if book.ours for one in book.syncs}
+    found.repeats = [command for command in _BELIEVED if command in ours]
+    _note(root, found, foreign=any(not book.ours for book in past))
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def _opened(place: str, found: Status, stack: ExitStack) -> Record | None:
+    """The record in a room; None if there is none, or if it cannot be used, which is a problem then."""
+    path = os.path.join(place, database.NAME)
+    if not os.path.lexists(path):
+        return None
+    try:
+        record = Record(place)
+    except survey.Damaged as damage:
+        message = f"{database.no_record(damage)}; the next sync keeps it aside, begins anew and compares by content"
+        found.problems.append(Problem(path, "no-record", message))
+        return None
+    except LocalError as error:
+        found.problems.append(Problem(path, "no-record", str(error)))
+        return None
+    stack.callback(record.close)
+    return record
+
+
+def _synced(known: list[PastSync], records: list[Record]) -> list[Synced]:
+    """Past syncs, the latest first, and after them REMOTEs of which there is nothing but a record."""
+    files: dict[RemoteName, int] = {}
+    for record in records:
+        for name, count in record.remotes.items():
+            files[name] = max(count, files.get(name, 0))
+    told = [_told(one, files.get(RemoteName(one.endpoint, one.bucket, one.prefix), 0)) for one in known]
+    named = {RemoteName(one.endpoint, one.bucket, one.prefix) for one in known}
+    more = [Synced(Location(name.bucket, name.prefix).uri, name.endpoint, "", "", "", True, 0, count, "")
+            for name, count in sorted(files.items()) if count and name not in named]  # fmt: skip
+    return told + more
+
+
+def _told(one: PastSync, files: int) -> Synced:
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(one.began_ns // 10**9, 253_402_300_799)))
+    words = shlex.join(words_of(build_options(one.direction, one.options)))
+    return Synced(
+        one.remote, one.endpoint, one.command, one.direction, began, one.ended_ns > 0, one.problems, files, words
+    )  # fmt: skip
+
+
+def _count(root: str, records: list[Record], known: list[PastSync], found: Status) -> dict[str, int] | None:
+    """The changes by kind; the first paths go to `found`."""
+    counts = {change.value: 0 for change in Change}
+    follow = any(one.options.get("follow_symlinks") is True for one in known)
+    rows = heapq.merge(*(record.rows() for record in records), key=lambda row: row.path)
+    try:
+        for one in changes(
+            scan(root, follow_symlinks=follow), rows, admits=_scope(known), same=survey.content_reader(root)
+        ):
+            counts[one.change.value] += 1
+            if one.change in CHANGES and len(found.files) < MAX_PATHS:
+                found.files.append(one._replace(path=printable(one.path)))
+    except survey.Damaged as damage:
+        found.files.clear()
+        found.problems.append(Problem(os.path.join(root, OWN_ROOM), "no-record", database.no_record(damage)))
+        return None
+    return counts
+
+
+def _scope(known: list[PastSync]) -> Callable[[str], bool]:
+    """Would a file that was never synced take part in one of the past syncs?"""
+    scopes = [Filters(build_options(one.direction, one.options).filters) for one in known]
+    if not all(scopes):  # one without filters takes all
+        return lambda _path: True
+    return lambda path: any(scope.admits(path) for scope in scopes) or not scopes
+
+
+def _look_at_room(root: str, places: list[str], found: Status) -> None:
+    """The trash, and what the journals say."""
+    with homes_of(root) as homes:
+        files, size = trash.summary(homes)
+    if files:
+        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trash.TRASH))
+    for place in places:
+        left = survey.unfinished(place)
+        if left is None:
+            found.notes.append("whether large transfers are unfinished cannot be read now")
+            continue
+        found.unfinished["downloads"] += left.downloads
+        found.unfinished["uploads"] += left.uploads
+
+
+def _note(root: str, found: Status, *, foreign: bool) -> None:
+    if found.at_work:
+        found.notes.append(f"another nbsync run ({found.at_work}) is at work here: the numbers are on the move")
+    if foreign:
+        found.notes.append("this folder is a copy, or another user synced it: nothing is repeated here without words")
+    if not found.syncs and not found.problems:
+        near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
+        found.notes += [f"synced folders near it: {', '.join(near)}"] if near else []

@@ -1,0 +1,159 @@
+"""What is recorded in a LOCAL, to be looked at: nothing is made, moved, locked for long, or asked of a server.
+
+The caller's thread. Rows are read by the page, so that a run that is at work meanwhile is not kept from writing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from nbsync.core.identity import recorded_digest
+from nbsync.core.model import LocalEntry, RecordedEntry
+from nbsync.storage import database, journal_file, syncs
+from nbsync.storage.database import Damaged, faults
+from nbsync.storage.digest import FileChanged, digest_file
+from nbsync.storage.folders import check_files
+from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.room import place_elsewhere
+from nbsync.storage.state import PAGE_ROWS, RemoteName, recorded_row
+
+READ_BYTES = 256 << 20  # of touched files, at most, to tell a touch from a change: about half a second
+_MOST_NEAR = 5
+_MOST_LOOKED_AT = 1_000
+_COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
+
+
+def places(root: str) -> list[str]:
+    """The rooms of a LOCAL that are there: its own, and the one for when it could not be written."""
+    return [place for place in (os.path.join(root, OWN_ROOM), place_elsewhere(root)) if os.path.isdir(place)]
+
+
+class Record:
+    """The state database in one room, open to be read.
+
+    Attributes:
+        remotes: how many files are recorded, by REMOTE.
+
+    Raises:
+        Damaged: it cannot be read. LocalError: it cannot be used now, or is reached through a link.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._path = os.path.join(place, database.NAME)
+        with faults(self._path):
+            database.check(self._path)
+            self._db = database.connect_reading(self._path)
+        try:
+            with faults(self._path):
+                counts = self._db.execute("SELECT remote, count(*) FROM synced GROUP BY remote").fetchall()
+                names = self._db.execute("SELECT id, endpoint, bucket, prefix FROM remotes").fetchall()
+        except BaseException:
+            self._db.close()
+            raise
+        files: dict[int, int] = dict(counts)
+        self._numbers = list(files)
+        self.remotes = {RemoteName(*map(str, name)): files.get(number, 0) for number, *name in names}
+
+    @property
+    def files(self) -> int:
+        """How many paths are recorded, those of several REMOTEs more than once."""
+        return sum(self.remotes.values())
+
+    def rows(self) -> Iterator[RecordedEntry]:
+        """The rows of all REMOTEs, in path order.
+
+        Raises: as the constructor.
+        """
+        return heapq.merge(*(self._of(number) for number in self._numbers), key=lambda row: row.path)
+
+    def _of(self, remote: int) -> Iterator[RecordedEntry]:
+        # LOCAL may have been unpacked from anywhere: what is of another type is passed over.
+        types = "typeof(path) = 'text' AND typeof(content) = 'text' AND typeof(size) = 'integer'"
+        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? AND {types} ORDER BY path LIMIT ?"
+        after = ""
+        while page := self._page(query, remote, after):
+            yield from map(recorded_row, page)
+            after = page[-1][0]
+
+    def _page(self, query: str, remote: int, after: str) -> list[tuple[Any, ...]]:
+        with faults(self._path):
+            return self._db.execute(query, (remote, after, PAGE_ROWS)).fetchall()
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+
+class Unfinished(NamedTuple):
+    """Large transfers that were begun and not ended."""
+
+    downloads: int
+    uploads: int
+
+
+def unfinished(place: str) -> Unfinished | None:
+    """What the journal of a room says; None if it cannot be read now."""
+    path = os.path.join(place, journal_file.NAME)
+    if not os.path.lexists(path):
+        return Unfinished(0, 0)
+    try:
+        check_files(place, tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
+        db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro", uri=True)
+        with contextlib.closing(db):
+            owner = db.execute("SELECT file FROM owner").fetchone()
+            if owner is None or owner[0] != str(os.stat(path).st_ino):
+                return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
+            query = "SELECT (SELECT count(*) FROM downloads), (SELECT count(*) FROM uploads)"
+            return Unfinished(*db.execute(query).fetchone())
+    except (OSError, sqlite3.Error):
+        return None
+
+
+def content_reader(root: str, budget: int = READ_BYTES) -> Callable[[LocalEntry, RecordedEntry], bool | None]:
+    """Tells whether a file's content is as recorded, as long as the bytes that it reads are within `budget`."""
+    left = budget
+
+    def same(entry: LocalEntry, row: RecordedEntry) -> bool | None:
+        nonlocal left
+        try:
+            digest = recorded_digest(row)
+        except ValueError:  # nothing that an nbsync would write
+            return None
+        if not row.content or entry.size > left:
+            return None
+        left -= entry.size
+        try:
+            value = digest_file(os.path.join(root, entry.path), entry, [digest], cancelled=lambda: False)[digest]
+        except (OSError, FileChanged):
+            return None
+        return digest.name(value) == row.content
+
+    return same
+
+
+def synced_near(root: str) -> list[str]:
+    """Folders above `root`, and just below it, that were synced: the nearest first, a few."""
+    found = []
+    above = os.path.dirname(root)
+    while above != os.path.dirname(above):
+        found += [above] if _is_synced(above) else []
+        above = os.path.dirname(above)
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        for _, entry in zip(range(_MOST_LOOKED_AT), entries, strict=False):
+            if entry.is_dir(follow_symlinks=False) and _is_synced(entry.path):
+                found.append(entry.path)
+    return found[:_MOST_NEAR]
+
+
+def _is_synced(folder: str) -> bool:
+    room = os.path.join(folder, OWN_ROOM)
+    return any(os.path.isfile(os.path.join(room, name)) for name in (database.NAME, syncs.NAME))
+
+
+__all__ = ["Damaged", "Record", "Unfinished", "content_reader", "places", "synced_near", "unfinished"]

@@ -1,0 +1,105 @@
+"""What is shown of answers that are no tables of files: `status`. Chosen once for text and HTML. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nbsync.core.changes import Change
+from nbsync.folder_status import CHANGES, Status, Synced
+from nbsync.ui import words
+
+MAX_SYNCS = 10
+MAX_CHANGED = 20
+_SIGNS = {
+    Change.ADDED: ("+", words.GREEN), Change.MODIFIED: ("*", words.BLUE), Change.DELETED: ("-", words.AMBER),
+    Change.MAYBE: ("?", words.GREY),
+}  # fmt: skip
+_WORDS = {Change.MAYBE.value: "maybe modified"}
+
+
+class Line(NamedTuple):
+    """One line of a page: a sign with its colour, what it is about, and what is said of it (untrusted text)."""
+
+    sign: str
+    tint: str
+    name: str
+    text: str
+
+
+class Page(NamedTuple):
+    """The parts of a page, in their order. All texts may hold what others chose."""
+
+    title: str
+    good: bool
+    verdict: str
+    facts: list[str]
+    lines: list[Line]
+    notes: list[str]
+
+
+def page(found: Status) -> Page:
+    """The page of an answer."""
+    return _status(found)
+
+
+def _status(found: Status) -> Page:
+    lines = [Line("↔", words.GREY, "synced", _synced(sync)) for sync in found.syncs[:MAX_SYNCS]]
+    more = len(found.syncs) - MAX_SYNCS
+    lines += [Line("…", words.GREY, "", f"and {more:,} more: --json")] if more > 0 else []
+    lines += [Line("!", words.RED, "record", problem.message) for problem in found.problems]
+    shown = found.files[:MAX_CHANGED]
+    lines += [Line(*_SIGNS[one.change], _WORDS.get(one.change.value, one.change.value), one.path) for one in shown]
+    hidden = found.changed - len(shown)
+    lines += [Line("…", words.GREY, "", f"and {hidden:,} more: --json")] if hidden else []
+    lines += _room(found)
+    return Page(f"status {found.local}", found.ok, _verdict(found), _facts(found), lines, found.notes)
+
+
+def _verdict(found: Status) -> str:
+    if not found.ok:
+        return "what was recorded cannot be used"
+    if not found.syncs:
+        return "never synced"
+    if found.changes is None:
+        return "nothing is recorded"
+    told = [f"{found.changes[one.value]:,} {_WORDS.get(one.value, one.value)}" for one in CHANGES
+            if found.changes[one.value]]  # fmt: skip
+    return f"{', '.join(told)} here since the last sync" if told else "nothing changed here since the last sync"
+
+
+def _facts(found: Status) -> list[str]:
+    facts = []
+    if found.changes is not None:
+        facts.append(f"{words.number(found.changes[Change.NONE.value], 'file')} as last synced")
+        left_out = found.changes[Change.LEFT_OUT.value]
+        facts += [f"{left_out:,} left out by the filters"] if left_out else []
+    return [*facts, "no request made", words.duration(found.seconds)]
+
+
+def _synced(sync: Synced) -> str:
+    """One REMOTE with when and how, in words."""
+    ways = {"pull": f"pulled from {sync.remote}", "push": f"pushed to {sync.remote}"}
+    way = ways.get(sync.direction, f"with {sync.remote}, by an earlier nbsync")
+    told = [f"{way} by a plan" if sync.command == "apply" else way]
+    if sync.began:
+        told.append(f"{sync.began[:10]} {sync.began[11:19]} UTC")
+    if not sync.finished:
+        told.append("did not come to its end")
+    elif sync.problems:
+        told.append(words.number(sync.problems, "problem"))
+    told.append(f"{words.number(sync.files, 'file')} recorded")
+    return " · ".join([*told, sync.words] if sync.words else told)
+
+
+def _room(found: Status) -> list[Line]:
+    lines = []
+    if found.trash.files:
+        held = f"{words.number(found.trash.files, 'file')}, {words.size(found.trash.bytes)} in {found.trash.place}"
+        lines.append(Line("·", words.GREY, "trash", f"{held}; put back by: undo {found.local}"))
+    begun = [words.number(count, kind[:-1]) for kind, count in found.unfinished.items() if count]
+    if begun:
+        lines.append(Line("!", words.AMBER, "unfinished", f"{', '.join(begun)}; the next sync takes them up"))
+    if found.repeats:
+        text = f"{' or '.join(found.repeats)} without any words, in this folder, does the last one again"
+        lines.append(Line("→", words.GREY, "next", text))
+    return lines
