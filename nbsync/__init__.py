@@ -3,8 +3,8 @@
     %load_ext nbsync
     %s3sync pull bucket/prefix
 
-In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `ls`, and `LocalObjectCache`. Importing
-this loads nothing heavy: no S3 library, no IPython, no widgets.
+In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `run`, `doctor`, `ls`, and
+`LocalObjectCache`. Importing this loads nothing heavy: no S3 library, no IPython, no widgets.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ __version__ = "0.2.0"
 
 _PUBLIC = {
     "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
-    "status": "api",
+    "status": "api", "doctor": "api", "run": "script",
     "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
-    "Listing": "listing", "Status": "folder_status",
+    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis",
     "NbsyncError": "errors",
 }  # fmt: skip
 
 __all__ = [
+    "Diagnosis",
     "Listing",
     "LocalObjectCache",
     "NbsyncError",
@@ -36,11 +37,13 @@ __all__ = [
     "VerifyResult",
     "__version__",
     "apply",
+    "doctor",
     "load_ipython_extension",
     "ls",
     "plan",
     "pull",
     "push",
+    "run",
     "status",
     "undo",
     "unload_ipython_extension",
@@ -48,14 +51,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import apply, ls, plan, pull, push, status, undo, verify
+    from nbsync.api import apply, doctor, ls, plan, pull, push, status, undo, verify
     from nbsync.cache import LocalObjectCache
+    from nbsync.diagnosis import Diagnosis
     from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError
     from nbsync.folder_status import Status
     from nbsync.listing import Listing
     from nbsync.progress import SyncProgress
     from nbsync.result import SyncPlan, SyncResult, SyncResults, VerifyResult
+    from nbsync.script import run
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Python API: pull, push, plan, apply, verify, undo, status, ls. The faces call `start` and `answer`."""
+"""The Python API: pull, push, plan, apply, verify, undo, status, doctor, ls. The faces call `start` and `answer`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, Literal, overload
 from nbsync.core.filters import Filters
 from nbsync.core.location import Location, parse_location
 from nbsync.core.planfile import SavedPlan
+from nbsync.diagnosis import Diagnosis
+from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
 from nbsync.engine.job import SyncJob
 from nbsync.engine.repeat import resolved
@@ -180,11 +182,29 @@ def status(local: PathLike = ".", **options: Any) -> Status:
     return engine_status.status(_call("status", options, "", local))
 
 
-def answer(call: Call) -> Listing | Status:
-    """What a command comes to that is answered at once: `ls`, `status`.
+def doctor(remote: str = "", **options: Any) -> Diagnosis:
+    """Look at all that a sync depends on: credentials, endpoint, clock, bucket, versions. Nothing is written.
+
+    What is wrong is a finding, and not raised; see `Diagnosis.raise_for_problems`. No step takes longer than the
+    time-outs allow (10 seconds and one retry, unless `timeout` or `retries` say otherwise).
+
+    Args:
+        remote: `s3://bucket/prefix` or `bucket/prefix`; without it, the service alone is looked at.
+        **options: every option of `nbsync doctor`.
+
+    Raises:
+        UsageError: REMOTE or an option makes no sense.
+    """
+    return engine_doctor.doctor(_call("doctor", options, remote, None))
+
+
+def answer(call: Call) -> Listing | Status | Diagnosis:
+    """What a command comes to that is answered at once: `ls`, `status`, `doctor`.
 
     Raises: as these.
     """
+    if call.command == "doctor":
+        return engine_doctor.doctor(call)
     return engine_status.status(call) if call.command == "status" else listing(call)
 
 
@@ -279,5 +299,6 @@ def _local(value: PathLike | None) -> str:
 
 
 __all__ = [
-    "Options", "answer", "apply", "listing", "ls", "plan", "pull", "push", "start", "status", "undo", "verify",
+    "Options", "answer", "apply", "doctor", "listing", "ls", "plan", "pull", "push", "start", "status", "undo",
+    "verify",
 ]  # fmt: skip

@@ -150,7 +150,7 @@ class Status:
     def __repr__(self) -> str:
         from nbsync.ui import report
 
-        return report.page_line(self)
+        return report.item_line(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         from nbsync.ui import report

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbsync.core.moments import format_moment, parse_moment
+from nbsync.core.moments import parse_moment
 from nbsync.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SYNC = ("pull", "push", "plan")
 LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
 REMOTE_COMMANDS = (*RUNS, "ls")
-COMMANDS = (*REMOTE_COMMANDS, "undo", "status")
+COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor")
 
 
 def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
@@ -90,9 +90,9 @@ class Options:
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
                           commands=RUNS)  # fmt: skip
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
-                          parse="seconds", commands=REMOTE_COMMANDS)  # fmt: skip
+                          parse="seconds", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
     retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
-                        commands=REMOTE_COMMANDS)  # fmt: skip
+                        commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
 
     profile: str = _where("", "a profile of the AWS configuration", metavar="NAME")
     region: str = _where("", "the bucket's region", metavar="NAME")
@@ -120,80 +120,12 @@ class Options:
     json: bool = _output(False, "one JSON document on standard output")
     quiet: bool = _output(False, "no progress, no table")
     verbose: bool = _output(False, "show hits too, and more about each row")
-    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*RUNS, "undo"))
+    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*RUNS, "undo", "run"))
     strict: bool = _output(False, "raise at the end if a file failed (not in the shell); verify fails an unknown",
-                           commands=(*RUNS, "undo"))  # fmt: skip
+                           commands=(*RUNS, "undo", "run"))  # fmt: skip
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Options)}
-# What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
-SAVED = tuple(
-    name for name, f in FIELDS.items()
-    if f.metadata["group"] != "Output" and {"pull", "push"} & set(f.metadata["commands"])
-    and name not in ("dry_run", "files_from")
-)  # fmt: skip
-
-
-def saved_options(options: Options) -> dict[str, Any]:
-    """What a saved plan says of its options: those that were given, as `build_options` reads them from JSON."""
-    values = {name: getattr(options, name) for name in SAVED}
-    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
-    if options.as_of is not None:
-        given["as_of"] = format_moment(options.as_of)
-    return given
-
-
-_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
-FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
-
-
-def repeated_options(options: Options) -> dict[str, Any]:
-    """As `saved_options`, for a sync that is repeated later: without what is meant once."""
-    given = {**saved_options(options), **({"files_from": options.files_from} if options.files_from else {})}
-    return {name: value for name, value in given.items() if name not in _ONE_TIME}
-
-
-def words_of(options: Options) -> list[str]:
-    """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
-    words: list[str] = []
-    for name, value in repeated_options(options).items():
-        if name == "filters":
-            words += [word for kind, pattern in value for word in _typed(kind, pattern)]
-        elif FIELDS[name].metadata["parse"] == "pairs":
-            words += [word for key, text in value for word in _typed(name, f"{key}={text}")]
-        else:
-            words += [flag(name)] if value is True else _typed(name, str(value))
-    return words
-
-
-def _typed(name: str, value: str) -> list[str]:
-    return [f"{flag(name)}={value}"] if value.startswith("-") else [flag(name), value]
-
-
-ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
-
-
-def over_saved(call: Call, direction: str, saved: Mapping[str, Any]) -> Options:
-    """Options that were `saved`, under those that `call` was given itself.
-
-    A default of its face counts where nothing was saved.
-
-    Raises:
-        UsageError: what was saved is no option of a `direction`, or the two make no sense together.
-    """
-    asked = {"filters" if name in ("include", "exclude") else name for name in call.asked}
-    kept = {name: value for name, value in saved.items() if name not in asked}
-    for one, others in _INSTEAD.items():
-        if one in asked:
-            kept = {name: value for name, value in kept.items() if name not in others}
-    options = build_options(direction, kept)
-    own = {name: getattr(call.options, name) for name in FIELDS if name not in kept}
-    return replace(options, **{name: value for name, value in own.items() if value != FIELDS[name].default})
-
-
-# What goes with what was saved when this is asked for.
-_INSTEAD = {"existing": ("ignore_existing",), "ignore_existing": ("existing",), "endpoint_url": ("region",),
-            "sse": ("sse_kms_key_id", "sse_c_key_file"), "sse_c_key_file": ("sse", "sse_kms_key_id")}  # fmt: skip
 
 
 def is_taken(name: str, command: str, direction: str = "") -> bool:
@@ -217,11 +149,11 @@ def build_options(command: str, given: Mapping[str, Any], direction: str = "") -
         UsageError: an unknown option, one that `command` does not take, or a value that does not parse.
     """
     told = f"{command} {direction}".strip()
-    given = dict(given)
-    loose = [("exclude", p) for p in _patterns("exclude", given.pop("exclude", None))]
-    loose += [("include", p) for p in _patterns("include", given.pop("include", None))]
+    loose = loose_filters(given)
     values: dict[str, Any] = {}
     for name, value in given.items():
+        if name in ("include", "exclude"):
+            continue
         spec = FIELDS.get(name)
         if spec is None or not is_taken(name, command, direction):
             raise UsageError(f"{told} has no option {name!r}", f"See: nbsync {command} --help")
@@ -231,6 +163,15 @@ def build_options(command: str, given: Mapping[str, Any], direction: str = "") -
     options = Options(**values)
     _check_together(options)
     return options
+
+
+def loose_filters(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What `exclude=` and `include=` say, as filters: excludes before includes.
+
+    Raises:
+        UsageError: one is no pattern or list of patterns.
+    """
+    return [(name, pattern) for name in ("exclude", "include") for pattern in _patterns(name, given.get(name))]
 
 
 def _patterns(name: str, value: Any) -> list[str]:
@@ -368,7 +309,7 @@ class Call:
         remote: REMOTE; empty where the command takes none.
         local: LOCAL; empty for a pull without it (then it is `./` + the last name in REMOTE), for an undo or the
             status of the current directory, and where none is taken.
-        file: FILE, of `apply`.
+        file: FILE, of `apply` and `run`.
         direction: `pull` or `push`, also for `plan`; else empty.
         options: those that were given, and the defaults of the face.
         asked: names of the options that this very command was given.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from nbsync.errors import NbsyncError, SyncProblems, UsageError
 if TYPE_CHECKING:
     import pandas
 
+    from nbsync.diagnosis import Diagnosis
     from nbsync.engine.spool import Spool
     from nbsync.folder_status import Status
     from nbsync.listing import Listing
@@ -236,7 +237,7 @@ class SyncPlan(SyncResult):
             raise self.error
         if place is None or items is None or self.call is None:
             raise UsageError("there is no plan yet", "Wait for it to be made")
-        from nbsync.options import saved_options
+        from nbsync.saved import saved_options
 
         given = saved_options(self.call.options)
         for name in ("ca_bundle", "sse_c_key_file"):  # the plan may be applied in another folder
@@ -300,18 +301,56 @@ class VerifyResult(SyncResult):
         return {**super().to_dict(), "assurance": dict(self.assurance)}
 
 
-class SyncResults(list["SyncResult | Listing | Status"]):
-    """The results of several syncs, in order, with combined `ok` and `counts`."""
+class SyncResults(list["SyncResult | Listing | Status | Diagnosis"]):
+    """The results of several commands, in order, with combined `ok` and `counts`.
+
+    Attributes:
+        file: where the commands stood; empty for a cell.
+        not_run: how many more there were, after the one that was refused.
+
+    Args:
+        results: of the commands.
+        file: where they stood.
+    """
+
+    def __init__(self, results: Iterable[SyncResult | Listing | Status | Diagnosis] = (), *, file: str = "") -> None:
+        super().__init__(results)
+        self.file = file
+        self.not_run = 0
 
     @property
     def ok(self) -> bool:
         """True when every one is ok."""
-        return all(result.ok for result in self)
+        return not self.not_run and all(result.ok for result in self)
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of all."""
+        return max((result.exit_code for result in self), default=0)
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows by status, over all."""
         return {status.value: sum(result.counts[status.value] for result in self) for status in Status}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of `run`: what all come to, and in `results` the document of each."""
+        documents = [result.to_dict() for result in self]
+        errors = [document["error"] for document in documents if "error" in document]
+        document: dict[str, Any] = {
+            "command": "run", "remote": "", "local": "", "file": self.file, "ok": self.ok, "counts": self.counts,
+            "bytes": self._sums("bytes", ("moved", "saved"), documents),
+            "requests": self._sums("requests", ("list", "head", "get", "put", "delete", "other"), documents),
+            "seconds": round(sum(document.get("seconds", 0.0) for document in documents), 3),
+            "not_run": self.not_run, "results": documents, "problems": [], "notes": [],
+        }  # fmt: skip
+        return {**document, "error": errors[-1]} if errors else document
+
+    @staticmethod
+    def _sums(name: str, keys: tuple[str, ...], documents: list[dict[str, Any]]) -> dict[str, int]:
+        """One entry of each document, summed; `bytes` of a listing is no amount that moved."""
+        entries = [document[name] for document in documents if isinstance(document.get(name), dict)]
+        return {key: sum(entry.get(key, 0) for entry in entries) for key in keys}
 
     def __repr__(self) -> str:
         return "\n".join(repr(result) for result in self)

@@ -18,8 +18,9 @@ from nbsync.core.planfile import Header, SavedPlan
 from nbsync.engine.expected import Expected
 from nbsync.engine.run import Run
 from nbsync.errors import UsageError
-from nbsync.options import ELSEWHERE, SAVED, Call, over_saved
+from nbsync.options import Call
 from nbsync.result import SyncResult
+from nbsync.saved import ELSEWHERE, SAVED, over_saved
 from nbsync.storage.plans import load
 from nbsync.storage.s3 import Bucket
 

@@ -11,12 +11,16 @@ from dataclasses import replace
 
 from nbsync.core.moments import format_moment
 from nbsync.errors import UsageError
-from nbsync.options import ELSEWHERE, Call, Options, Repeat, build_options, over_saved, words_of
+from nbsync.options import Call, Options, Repeat, build_options
+from nbsync.saved import ELSEWHERE, over_saved, words_of
 from nbsync.storage import survey, syncs
 from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.syncs import Book, PastSync
 
+# What goes when this is asked for.
+_INSTEAD = {"existing": ("ignore_existing",), "ignore_existing": ("existing",), "endpoint_url": ("region",),
+            "sse": ("sse_kms_key_id", "sse_c_key_file"), "sse_c_key_file": ("sse", "sse_kms_key_id")}  # fmt: skip
 _FORMS = {"pull": "pull REMOTE [LOCAL]", "push": "push LOCAL REMOTE"}
 
 
@@ -65,10 +69,12 @@ def check_place(call: Call, bucket: Bucket) -> None:
 
 
 def _options(call: Call, past: PastSync) -> Options:
-    saved = {"region": past.region, **past.options}
+    """The options of the past sync, under those that are asked for, and without what goes with them."""
+    gone = {name for one, others in _INSTEAD.items() if one in call.asked for name in others}
     if "delete" in call.asked and not call.options.delete:
-        saved.pop("max_delete", None)
-    return over_saved(call, call.command, saved)
+        gone.add("max_delete")
+    saved = {"region": past.region, **past.options}
+    return over_saved(call, call.command, {name: value for name, value in saved.items() if name not in gone})
 
 
 def _places(command: str, local: str, past: PastSync) -> tuple[str, str]:

@@ -22,8 +22,9 @@ from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, trash_note
 from nbsync.errors import LocalError, NbsyncError
-from nbsync.options import FILES, Call, repeated_options
+from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
+from nbsync.saved import FILES, repeated_options
 from nbsync.storage import plans
 from nbsync.storage.local import kept_below, scan
 from nbsync.storage.s3 import Bucket

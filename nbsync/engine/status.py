@@ -20,7 +20,8 @@ from nbsync.core.model import Problem
 from nbsync.engine.tally import printable
 from nbsync.errors import LocalError, UsageError
 from nbsync.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
-from nbsync.options import Call, build_options, words_of
+from nbsync.options import Call, build_options
+from nbsync.saved import words_of
 from nbsync.storage import database, survey, syncs, trash
 from nbsync.storage.local import OWN_ROOM, absolute_root, scan
 from nbsync.storage.room import homes_of, owner_now

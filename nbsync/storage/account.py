@@ -64,6 +64,15 @@ class Account:
         """The name of the profile in use; empty for none."""
         return "" if self._is_plain else str(self._session.profile or "")
 
+    @property
+    def source(self) -> str:
+        """Where the credentials come from, as botocore calls it (`env`, `sso`, …); empty without any."""
+        if self._options.no_sign_request:
+            return ""
+        if self._is_plain and _environment_keys() is not None:
+            return "env"
+        return str(getattr(self._session.get_credentials(), "method", None) or "")
+
     def credentials(self) -> Callable[[], Credentials | None]:
         """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
         if self._options.no_sign_request:
@@ -90,7 +99,10 @@ class Account:
         return now
 
     def target(self, location: Location, region: str = "") -> Target:
-        """Where requests for the bucket go. `region` overrides what is configured (after a redirect)."""
+        """Where requests for the bucket go, or for the service where its name is empty.
+
+        `region` overrides what is configured (after a redirect).
+        """
         endpoint = self._explicit_endpoint()
         region = region or self._region or "us-east-1"
         if endpoint and not location.bucket.startswith("arn:"):
@@ -108,9 +120,9 @@ class Account:
         """A named endpoint: path style unless asked otherwise, as botocore does it."""
         url, port = _split(endpoint)
         host, base = url.hostname or "", url.path.rstrip("/")
-        if self._style() == "virtual":
+        if self._style() == "virtual" and bucket:
             host = f"{bucket}.{host}"
-        else:
+        elif bucket:
             base = f"{base}/{bucket}"
         return self._make(url.scheme, host, port, base, region=region, service="s3")
 
@@ -140,14 +152,17 @@ class Account:
                 aws_access_key_id="none", aws_secret_access_key="none",
             )  # fmt: skip
             client.meta.events.register_first("before-sign.s3", stop)
-            client.get_object(Bucket=bucket, Key="k")
+            if bucket:
+                client.get_object(Bucket=bucket, Key="k")
+            else:
+                client.list_buckets()
         except _UrlSeen:
             pass
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {error}") from None
         url, signing_name, signing_region = seen[0]
         parts, port = _split(url)
-        base = unquote(parts.path).removesuffix("/k")
+        base = unquote(parts.path).removesuffix("/k").rstrip("/")
         return self._make(parts.scheme, parts.hostname or "", port, base, region=signing_region, service=signing_name)
 
     def _make(self, scheme: str, host: str, port: int, base: str, *, region: str, service: str) -> Target:

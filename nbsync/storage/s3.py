@@ -35,6 +35,7 @@ class Bucket:
         options: the run's options.
         wait: sleeps so many seconds between tries, returns True when the run was cancelled.
         on_slow_down: told each time that the service asks for less.
+        account: that of the options, if it is known already.
 
     Raises:
         ConfigError, UsageError: the account, or the customer's key, cannot be used.
@@ -47,13 +48,14 @@ class Bucket:
         *,
         wait: Callable[[float], bool],
         on_slow_down: Callable[[], None] = lambda: None,
+        account: Account | None = None,
     ) -> None:
         self.location = location
         self.as_of_ns = options.as_of
         self.counts = RequestCounts()
         self.slow_downs = 0
         self.customer_key = read_customer_key(options.sse_c_key_file)
-        self._account = Account(options)
+        self._account = account or Account(options)
         self._credentials = self._account.credentials()
         self._wait = wait
         self._on_slow_down = on_slow_down

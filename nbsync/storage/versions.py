@@ -62,13 +62,8 @@ def check_versioned(bucket: Bucket) -> None:
     Raises:
         UsageError: it never did.
     """
-    try:
-        answer = bucket.request("GET", query=[("versioning", "")], kind="other")
-        status = _versioning_status(answer.body)
-    except ServiceError as error:
-        if error.status not in (403, 405, 501):
-            raise
-        bucket.can.versioning_untold = True
+    status = versioning_of(bucket)
+    if bucket.can.versioning_untold:
         return
     if not status:
         raise UsageError(
@@ -76,6 +71,20 @@ def check_versioned(bucket: Bucket) -> None:
             "Leave --as-of out, or enable versioning for the time from now on",
         )
     bucket.can.versioning_suspended = status != "enabled"
+
+
+def versioning_of(bucket: Bucket) -> str:
+    """`enabled`, `suspended`, or empty for a bucket that was never versioned, or whose versioning may not be asked.
+
+    Raises: ServiceError, TransientError: see wire.errors. ListingError: the answer makes no sense.
+    """
+    try:
+        return _versioning_status(bucket.request("GET", query=[("versioning", "")], kind="other").body)
+    except ServiceError as error:
+        if error.status not in (403, 405, 501):
+            raise
+        bucket.can.versioning_untold = True
+        return ""
 
 
 def _versioning_status(body: bytes) -> str:

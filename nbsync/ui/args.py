@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from nbsync import __version__
@@ -27,10 +27,11 @@ _ELSEWHERE = {
     "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
 }  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
-          "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",)}  # fmt: skip
+          "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",),
+          "run": ("FILE",), "doctor": ("[REMOTE]",)}  # fmt: skip
 _AGAIN = ("pull", "push")  # that, without any words, do the last one again
 # In which order commands are named that take an option; plan, if it is the only one.
-_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status")
+_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status", "run", "doctor")
 
 
 class HelpRequested(Exception):
@@ -49,9 +50,13 @@ class Invocation(NamedTuple):
     show: str = "changed"
     output_name: str = ""
     lab: bool = False
+    given: Mapping[str, Any] = {}  # of `run`: what its lines are given
 
 
-def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str, Any] | None = None) -> Invocation:
+def parse(
+    words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str, Any] | None = None,
+    asked: Collection[str] = (),
+) -> Invocation:  # fmt: skip
     """The Invocation that `words` mean.
 
     Args:
@@ -59,6 +64,7 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
         notebook: take `-o` and `--show`, and not `demo`.
         defaults: option values by field name (and `show`), used where the command takes them and the words
             do not give them; those that may be given again stand before the given ones.
+        asked: those of the defaults that the user has asked for, on a line before.
 
     Raises:
         UsageError: the words are not in the grammar.
@@ -73,6 +79,8 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
         return Invocation(command, None, lab=bool(given.get("lab")))
     if given.pop("lab", False):
         raise UsageError(f"{command} has no option --lab", "It belongs to: nbsync demo")
+    if command == "run":
+        return _run(given, positional[1:], defaults or {})
     direction, rest = _direction(command, positional[1:])
     taken = _taken_by(command, direction)
     values, face = _with_defaults(given, defaults or {}, taken)
@@ -82,9 +90,20 @@ def parse(words: Sequence[str], *, notebook: bool = False, defaults: Mapping[str
     options = build_options(command, values, direction if command == "plan" else "")
     remote, local, file = (places.get(word, "") for word in ("remote", "local", "file"))
     call = Call(command=command, direction=direction, remote=remote, local=local, file=file, options=options,
-                asked=frozenset(given), again=command in _AGAIN and not places)  # fmt: skip
+                asked=frozenset(given) | (taken & set(asked)), again=command in _AGAIN and not places)  # fmt: skip
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
     return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
+
+
+def _run(given: dict[str, Any], words: Sequence[str], defaults: Mapping[str, Any]) -> Invocation:
+    """`run`: an option is its own, or is given to its lines, or both. One document holds them all: not `json`."""
+    values, face = _with_defaults(given, defaults, _taken_by("run", ""))
+    own = {name: value for name, value in values.items() if is_taken(name, "run")}
+    call = Call(command="run", file=_take("run", _WORDS["run"], words)["file"], options=build_options("run", own))
+    shown = face.get("show") or ("all" if call.options.verbose else "changed")
+    mine = ("json", "output_name")
+    return Invocation("run", call, show=shown, output_name=face.get("output_name", ""),
+                      given={name: value for name, value in given.items() if name not in mine})  # fmt: skip
 
 
 def parse_defaults(words: Sequence[str]) -> dict[str, Any]:

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.options import Call
+from nbsync.result import SyncResult
 from nbsync.ui.args import HelpRequested, Invocation, parse
-from nbsync.ui.ports import ANSWERS, Engine, Listing, default_engine
+from nbsync.ui.ports import ANSWERS, Engine, Item, Listing, default_engine
 from nbsync.ui.rowlog import Clock, utc_now
+from nbsync.ui.script import Given, Step, not_here, steps_of
 
 INTERNAL_ERROR = 2
+REFUSED = 2  # and above: the lines of a file after it are not done
 INTERRUPTED = 130
 
 
@@ -69,12 +72,50 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         return code
     try:
         engine = engine or default_engine()
-        return _answer(call, engine) if call.command in ANSWERS else _sync(invocation, call, engine, clock)
+        if call.command == "run":
+            return _run_file(invocation, call, engine, clock)
+        return _value(Step(invocation, False), engine, clock).exit_code
     except NbsyncError as error:
         return _refused(error, call, json=call.options.json)
 
 
-def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
+def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
+    """The lines of a file, one after the other, until one is refused; its exit code is the worst."""
+    from nbsync.result import SyncResults
+    from nbsync.ui import report
+
+    options = call.options
+    todo = steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False)
+    results = SyncResults(file=call.file)
+    for step in todo:
+        try:
+            results.append(_value(step, engine, clock))
+        except NbsyncError as error:
+            assert step.invocation.call is not None  # no step is a `demo`
+            results.append(report.refusal(step.invocation.call, error))
+            _complain(str(error))
+        if results[-1].exit_code >= REFUSED:
+            break
+        if not (step.silent or options.quiet):
+            _say([""])
+    results.not_run = len(todo) - len(results)
+    if options.json:
+        _say([report.json_document(results)])
+    elif not options.quiet:
+        _say([report.together_text(results)])
+    return results.exit_code
+
+
+def _value(step: Step, engine: Engine, clock: Clock) -> Item:
+    """What one command comes to; its table and its errors are printed."""
+    call = step.invocation.call
+    assert call is not None  # a `demo` is run elsewhere
+    if call.command in ANSWERS:
+        return _answer(call, engine, silent=step.silent)
+    return _sync(step.invocation, call, engine, clock, silent=step.silent)
+
+
+def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, silent: bool) -> SyncResult:
     from nbsync.ui import live, report, rowlog
     from nbsync.ui.terminal import TerminalFace
 
@@ -83,34 +124,37 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> i
         rowlog.check(options.log_file)
     face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
     result = live.follow(engine.start(call), face)
-    if options.json:
+    if options.json and not silent:
         _say([report.json_document(result)])
     elif options.quiet:
         if not result.ok and result.error is None:
             _complain(report.one_line_summary(result))
-    elif result.files or result.error is None:
+    elif not silent and (result.files or result.error is None):
         _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False)])
     if result.error is not None:
         _complain(str(result.error))
     if options.log_file:
         rowlog.write(options.log_file, result, clock)
-    return result.exit_code
+    return result
 
 
-def _answer(call: Call, engine: Engine) -> int:
+def _answer(call: Call, engine: Engine, *, silent: bool) -> Item:
+    from nbsync.diagnosis import Diagnosis
     from nbsync.folder_status import Status
     from nbsync.ui import report
 
     found = engine.answer(call)
+    if silent:
+        return found
     if call.options.json:
         _say([report.json_document(found)])
-    elif not isinstance(found, Status):
+    elif not isinstance(found, Status | Diagnosis):
         _list(found, quiet=call.options.quiet)
     elif not call.options.quiet:
         _say([report.item_text(found)])
     elif found.exit_code:
-        _complain(report.page_line(found))
-    return found.exit_code
+        _complain(report.item_line(found))
+    return found
 
 
 def _list(listing: Listing, *, quiet: bool) -> None:

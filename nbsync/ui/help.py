@@ -65,6 +65,18 @@ PAGES: dict[str, Page] = {
         (("LOCAL", "the directory that was synced; without it, the current one"),),
         "status data",
     ),
+    "run": Page(
+        "run FILE",
+        "do the lines of a %%s3sync cell, from a file",
+        (("FILE", "one command a line, # comments, \\ continues a line; any option given here is for all lines"),),
+        "run nightly.txt --jobs 8",
+    ),
+    "doctor": Page(
+        "doctor [REMOTE]",
+        "what stands in the way: credentials, endpoint, clock, bucket, versions (no secret in it)",
+        (("REMOTE", "s3://bucket/prefix or bucket/prefix; without it, the service alone"),),
+        "doctor s3://bucket/raw",
+    ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
 }
 _DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")

@@ -19,7 +19,8 @@ from nbsync.options import Call
 from nbsync.ui import live, report, rowlog
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
 from nbsync.ui.ports import ANSWERS, Engine, default_engine
-from nbsync.ui.split import Expand, commands, expander, split
+from nbsync.ui.script import Given, Step, steps, steps_of
+from nbsync.ui.split import Expand, expander, split
 
 NAME = "s3sync"
 _HIDE = "_ipython_display_"
@@ -51,27 +52,23 @@ class S3Sync(Magics):
 
         %s3sync pull REMOTE [LOCAL]    %s3sync push LOCAL REMOTE    %s3sync plan pull|push ...
         %s3sync verify LOCAL REMOTE    %s3sync apply FILE             %s3sync ls REMOTE
+        %s3sync status [LOCAL]         %s3sync undo [LOCAL]           %s3sync run FILE
 
         %s3sync --help tells more. %%s3sync runs one command a line.
         """
         expand = expander({**self._ip.user_ns, **(local_ns or {})})
+        run: Invocation | None = None
         try:
             todo = [self._parsed(line, expand)] if cell is None else self._parsed_cell(line, cell, expand)
+            if todo[0].invocation.command == "run":
+                run, todo = todo[0].invocation, self._steps_of(todo[0], expand)
         except HelpRequested as asked:
             print(asked.text)
             return None
         except UsageError as error:
             # This very class: the shell shows it in one line, and a subclass with a traceback.
             raise IPythonUsageError(str(error)) from None
-        if cell is None:
-            return self._run(*todo[0])
-        from nbsync.result import SyncResults
-
-        results = SyncResults()
-        for invocation, silent in todo:
-            results.append(self._run(invocation, silent))
-        self._shows_nothing_more(results)
-        return results
+        return self._run(*todo[0]) if cell is None and run is None else self._run_all(todo, run)
 
     def end_of_cell(self) -> None:
         """Let the values of the cell that ended be shown from now on."""
@@ -79,24 +76,22 @@ class S3Sync(Magics):
             vars(value).pop(_HIDE, None)
         self._shown.clear()
 
-    def _parsed(self, line: str, expand: Expand) -> tuple[Invocation, bool]:
+    def _parsed(self, line: str, expand: Expand) -> Step:
         words, silent = split(line, expand)
-        return parse(words, notebook=True, defaults=self._defaults()), silent
+        return Step(parse(words, notebook=True, defaults=self._defaults()), silent)
 
-    def _parsed_cell(self, line: str, cell: str, expand: Expand) -> list[tuple[Invocation, bool]]:
+    def _parsed_cell(self, line: str, cell: str, expand: Expand) -> list[Step]:
         """Every command of the cell, before any of them runs."""
         head = split(line, expand)
-        defaults = {**self._defaults(), **parse_defaults(head.words)}
-        todo = []
-        for number, text in commands(cell):  # the first line of the body is the cell's second
-            try:
-                words, silent = split(text, expand)
-                todo.append((parse(words, notebook=True, defaults=defaults), silent or head.silent))
-            except UsageError as error:
-                raise UsageError(f"line {number + 1}: {error.message}", error.hint) from None
-        if not todo:
-            raise UsageError("%%s3sync has no command", "Write one a line below it.")
-        return todo
+        given = Given(self._defaults(), parse_defaults(head.words), head.silent)
+        return steps(cell, expand, given, notebook=True, first=2)  # the body begins on the cell's second line
+
+    def _steps_of(self, run: Step, expand: Expand) -> list[Step]:
+        """The commands in the file of a `run`; one document holds all that they come to."""
+        invocation, silent = run
+        call = _call(invocation)
+        given = Given(self._defaults(), invocation.given, silent or call.options.json)
+        return steps_of(call.file, expand, given, notebook=True)
 
     def _defaults(self) -> dict[str, Any]:
         names = ("jobs", "endpoint_url", "profile", "region", "bandwidth", "strict")
@@ -105,8 +100,43 @@ class S3Sync(Magics):
 
     def _run(self, invocation: Invocation, silent: bool) -> Any:
         """One command: shown, bound to its name, and raised if that is how it ended."""
-        call = invocation.call
-        assert call is not None  # only the shell's `demo` has none
+        value = self._value(invocation, silent)
+        failure = _failure(invocation, value)
+        if failure is not None:
+            raise failure
+        return value
+
+    def _run_all(self, todo: list[Step], run: Invocation | None) -> Any:
+        """The commands of a cell or of a file one after the other, until one is refused; then what they came to."""
+        from nbsync.result import SyncResults
+
+        call = run.call if run is not None else None
+        results = SyncResults(file=call.file if call is not None else "")
+        failure: NbsyncError | None = None
+        for invocation, silent in todo:
+            try:
+                results.append(self._value(invocation, silent))
+                failure = _failure(invocation, results[-1])
+            except NbsyncError as error:
+                results.append(report.refusal(_call(invocation), error))
+                failure = error
+            if failure is not None:
+                break
+        results.not_run = len(todo) - len(results)
+        self._shows_nothing_more(results)
+        if run is not None and run.output_name:
+            self._ip.user_ns[run.output_name] = results
+        if call is not None and call.options.json:
+            print(report.json_document(results))
+        elif sum(not (silent or _call(one).options.quiet or _call(one).options.json) for one, silent in todo) > 1:
+            self._show(report.together_html(results), report.together_text(results))
+        if failure is not None:
+            raise failure
+        return results
+
+    def _value(self, invocation: Invocation, silent: bool) -> Any:
+        """What one command comes to: shown, and bound to its name."""
+        call = _call(invocation)
         try:
             engine = self._engine or default_engine()
             value = self._answer(call, engine, silent) if call.command in ANSWERS else self._sync(
@@ -118,11 +148,6 @@ class S3Sync(Magics):
         self._shows_nothing_more(value)
         if invocation.output_name:
             self._ip.user_ns[invocation.output_name] = value
-        if call.command not in ANSWERS:
-            if value.error is not None:
-                raise value.error
-            if call.options.strict:
-                value.raise_for_problems()
         return value
 
     def _sync(self, invocation: Invocation, call: Call, engine: Engine, silent: bool) -> Any:
@@ -144,15 +169,14 @@ class S3Sync(Magics):
         if call.options.json:
             print(report.json_document(found))
         elif not (silent or call.options.quiet):
-            self._show(found)
+            self._show(report.item_html(found), report.item_text(found))
         return found
 
-    def _show(self, found: Any) -> None:
-        text = report.item_text(found)
+    def _show(self, html: str, text: str) -> None:
         if not self._in_kernel():
             print(text)
             return
-        live.ipython_display({"text/html": report.item_html(found), "text/plain": text}, raw=True)
+        live.ipython_display({"text/html": html, "text/plain": text}, raw=True)
 
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None
@@ -163,6 +187,23 @@ class S3Sync(Magics):
 
         vars(value)[_HIDE] = nothing_once
         self._shown.append(value)
+
+
+def _call(invocation: Invocation) -> Call:
+    assert invocation.call is not None  # only the shell's `demo` has none
+    return invocation.call
+
+
+def _failure(invocation: Invocation, value: Any) -> NbsyncError | None:
+    """What is raised of a command that has ended so: what stopped it, and its problems if it is to be strict."""
+    error: NbsyncError | None = value.error
+    call = _call(invocation)
+    if error is None and call.options.strict and call.command not in ANSWERS:
+        try:
+            value.raise_for_problems()
+        except NbsyncError as problems:
+            return problems
+    return error
 
 
 class _TerminalHook:

@@ -1,10 +1,11 @@
-"""What is shown of answers that are no tables of files: `status`. Chosen once for text and HTML. Pure."""
+"""What is shown of answers that are no tables of files: `status`, `doctor`. Chosen once for text and HTML. Pure."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from nbsync.core.changes import Change
+from nbsync.diagnosis import OK, PROBLEM, WARNING, Diagnosis
 from nbsync.folder_status import CHANGES, Status, Synced
 from nbsync.ui import words
 
@@ -14,6 +15,7 @@ _SIGNS = {
     Change.ADDED: ("+", words.GREEN), Change.MODIFIED: ("*", words.BLUE), Change.DELETED: ("-", words.AMBER),
     Change.MAYBE: ("?", words.GREY),
 }  # fmt: skip
+_MARKS = {OK: ("✓", words.GREEN), WARNING: ("!", words.AMBER), PROBLEM: ("✗", words.RED)}
 _WORDS = {Change.MAYBE.value: "maybe modified"}
 
 
@@ -37,9 +39,20 @@ class Page(NamedTuple):
     notes: list[str]
 
 
-def page(found: Status) -> Page:
+def page(found: Status | Diagnosis) -> Page:
     """The page of an answer."""
-    return _status(found)
+    return _doctor(found) if isinstance(found, Diagnosis) else _status(found)
+
+
+def _doctor(found: Diagnosis) -> Page:
+    lines = [Line(*_MARKS[one.status], one.name, f"{one.found}. {one.advice}" if one.advice else one.found)
+             for one in found.findings]  # fmt: skip
+    bad = [words.number(len(found.problems), "problem")] if found.problems else []
+    bad += [words.number(len(found.warnings), "warning")] if found.warnings else []
+    sent = [f"{count:,} {kind.upper()}" for kind, count in found.requests.items() if count]
+    facts = [" ".join(sent) or "no request made", words.duration(found.seconds)]
+    title = f"doctor {found.remote}".rstrip()
+    return Page(title, found.ok, ", ".join(bad) or "nothing stands in the way", facts, lines, found.notes)
 
 
 def _status(found: Status) -> Page:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from nbsync.core.model import Snapshot
+from nbsync.diagnosis import Diagnosis
 from nbsync.folder_status import Status
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
-ANSWERS = frozenset({"ls", "status"})  # commands that the engine answers at once; all others are jobs to follow
+ANSWERS = frozenset(
+    {"ls", "status", "doctor"}
+)  # commands that the engine answers at once; all others are jobs to follow
 
 Tick = Callable[[Snapshot], None]
 
@@ -46,12 +49,16 @@ class Listing(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...
     @property
+    def counts(self) -> dict[str, int]: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
     def exit_code(self) -> int: ...
 
     def to_dict(self) -> dict[str, Any]: ...
 
 
-Answer = Listing | Status
+Answer = Listing | Status | Diagnosis
 Item = SyncResult | Answer  # what one command comes to
 
 

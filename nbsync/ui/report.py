@@ -9,16 +9,22 @@ from nbsync.core.location import parse_location
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
-from nbsync.ui.report_html import item_html, listing_html, result_html, results_html, snapshot_html
-from nbsync.ui.report_text import (
+from nbsync.ui.report_html import listing_html, result_html, snapshot_html
+from nbsync.ui.report_page import (
+    item_html,
+    item_line,
     item_text,
+    results_html,
+    results_text,
+    together_html,
+    together_text,
+)
+from nbsync.ui.report_text import (
     listing_lines,
     listing_text,
     listing_total,
     one_line_summary,
-    page_line,
     result_text,
-    results_text,
     snapshot_text,
 )
 
@@ -45,6 +51,7 @@ def refusal(call: Call, error: NbsyncError) -> SyncResult:
 
 __all__ = [
     "item_html",
+    "item_line",
     "item_text",
     "json_document",
     "listing_html",
@@ -52,7 +59,6 @@ __all__ = [
     "listing_text",
     "listing_total",
     "one_line_summary",
-    "page_line",
     "refusal",
     "result_html",
     "result_text",
@@ -60,4 +66,6 @@ __all__ = [
     "results_text",
     "snapshot_html",
     "snapshot_text",
+    "together_html",
+    "together_text",
 ]

@@ -13,11 +13,10 @@ import html
 from collections.abc import Iterable
 
 from nbsync.core.model import Active, Row, Snapshot
-from nbsync.folder_status import Status
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
-from nbsync.ui.pages import Page, page
-from nbsync.ui.ports import Item, Listed, Listing
+from nbsync.ui.pages import Page
+from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 _PATH, _TEXT = 140, 160
@@ -49,18 +48,6 @@ def result_html(result: SyncResult, show: str = "changed") -> str:
     if seen.error:
         parts.append(_remark(seen.verdict, words.RED, _untrusted(seen.error, 400)))
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
-
-
-def results_html(results: Iterable[Item]) -> str:
-    """The tables of several commands, one below the other."""
-    return "".join(item_html(item) for item in results) or "<div>no commands</div>"
-
-
-def item_html(item: Item) -> str:
-    """The table of a result or of a listing, the page of another answer."""
-    if isinstance(item, SyncResult):
-        return result_html(item)
-    return page_html(page(item)) if isinstance(item, Status) else listing_html(item)
 
 
 def page_html(shown: Page) -> str:

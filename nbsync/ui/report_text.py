@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nbsync.core.model import Row, Snapshot
-from nbsync.folder_status import Status
 from nbsync.result import SyncResult
 from nbsync.ui import words
-from nbsync.ui.pages import Page, page
-from nbsync.ui.ports import Item, Listed, Listing
+from nbsync.ui.pages import Page
+from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 MAX_LISTED = 200
@@ -45,26 +44,14 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     return "\n".join(lines)
 
 
-def one_line_summary(result: SyncResult) -> str:
-    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`."""
+def one_line_summary(result: SyncResult, *, marked: bool = True) -> str:
+    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`; the ✓ or ✗ only if it is to be `marked`."""
     seen = view(result, "summary")
     told = [f"{count:,} {status}" for status, count in seen.counts] or ["no files"]
     told += [fact for fact in seen.facts[1:] if fact.endswith(("moved", "saved", "move"))] + seen.facts[:1]
-    mark = "✓" if seen.good else f"✗ {seen.verdict}:"
+    mark = "✓ " * marked if seen.good else f"{'✗ ' * marked}{seen.verdict}: "
     why = f"; {words.clean(seen.error, _TEXT)}" if seen.error else ""
-    return f"{words.clean(seen.title, _PATH)}: {mark} {', '.join(told)}{why}"
-
-
-def results_text(results: Iterable[Item]) -> str:
-    """The tables of several commands, one after the other."""
-    return "\n\n".join(item_text(item) for item in results) or "no commands"
-
-
-def item_text(item: Item) -> str:
-    """The table of a result or of a listing, the page of another answer."""
-    if isinstance(item, SyncResult):
-        return result_text(item)
-    return page_text(page(item)) if isinstance(item, Status) else listing_text(item)
+    return f"{words.clean(seen.title, _PATH)}: {mark}{', '.join(told)}{why}"
 
 
 def page_text(shown: Page) -> str:
@@ -72,14 +59,9 @@ def page_text(shown: Page) -> str:
     lines = [words.clean(shown.title, _PATH),
              f"  {'✓' if shown.good else '✗'} {' · '.join([shown.verdict, *shown.facts])}"]  # fmt: skip
     wide = max((len(line.name) for line in shown.lines), default=0)
-    lines += [f"  {line.sign} {line.name:<{wide}}  {words.clean(line.text, _PATH)}".rstrip() for line in shown.lines]
+    gap = "  " if wide else ""
+    lines += [f"  {line.sign} {line.name:<{wide}}{gap}{words.clean(line.text, _PATH)}".rstrip() for line in shown.lines]
     return "\n".join([*lines, *(f"  note: {words.clean(note, _TEXT)}" for note in shown.notes)])
-
-
-def page_line(item: Status) -> str:
-    """`status data: ✓ 3 added here since the last sync`."""
-    shown = page(item)
-    return f"{words.clean(shown.title, _PATH)}: {'✓' if shown.good else '✗'} {shown.verdict}"
 
 
 def listing_text(listing: Listing) -> str:

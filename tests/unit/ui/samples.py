@@ -86,6 +86,9 @@ class Listing:
     remote: str = "s3://bucket/raw/"
     notes: list[str] = field(default_factory=list)
     exit_code: int = 0
+    ok: bool = True
+    error: None = None
+    counts: dict[str, int] = field(default_factory=lambda: {status.value: 0 for status in Status})
     displayed_in: object | None = None
 
     def to_dict(self) -> dict[str, Any]:

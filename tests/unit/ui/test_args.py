@@ -84,10 +84,13 @@ def test_short_dry_run() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, status, ls, demo"),
+        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, status, run, doctor, ls, demo"),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
         ("statu a", "unknown command 'statu'. Did you mean status?"),
-        ("jobs", "unknown command 'jobs'. It is one of: pull, push, plan, apply, verify, undo, status, ls, demo"),
+        (
+            "jobs",
+            "unknown command 'jobs'. It is one of: pull, push, plan, apply, verify, undo, status, run, doctor",
+        ),
         ("status a b", "status does not take the word 'b'"),
         ("status --delete", "status has no option --delete. It belongs to: pull, push"),
         ("verify b/p", "verify needs REMOTE. It is: verify LOCAL REMOTE"),
@@ -203,7 +206,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
         parse(["--help"])
     text = asked.value.text
     assert all(page.does in text for page in PAGES.values())
-    assert not any(f"\n  {later} " in text for later in ("run", "doctor", "jobs"))
+    assert not any(f"\n  {later} " in text for later in ("link", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)
     with pytest.raises(HelpRequested, match=r"^nbsync "):

@@ -231,7 +231,9 @@ def test_a_cell_runs_one_command_a_line(shell: Shell) -> None:
     assert cell.value.counts["miss"] == 4
     assert cell.displays == [table()]  # the second line hides its own
     assert shell.user_ns["p"] is engine.end
-    assert Cell(shell, "_").displays[0]["text/plain"].count("pull s3://") == 2
+    shown = Cell(shell, "_").displays[0]
+    assert shown["text/plain"].count("pull s3://") == 2
+    assert shown["text/html"] == report.results_html(cell.value)
 
 
 def test_a_bad_line_stops_before_any_line_runs(shell: Shell) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nbsync.core.model import Active, Problem, Verb
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted
 from nbsync.options import Call
+from nbsync.result import SyncResults
 from nbsync.ui import report, words
 from tests.unit.ui.samples import HOSTILE, Listing, Object, mixed, result, row, snapshot
 
@@ -158,7 +159,7 @@ def hostile_reports() -> dict[str, str]:
         "live html": report.snapshot_html(live), "live text": report.snapshot_text(live),
         "listing html": report.listing_html(listed), "listing text": report.listing_text(listed),
         "summary": report.one_line_summary(bad), "coloured": report.result_text(bad, "all", colour=True),
-        "several": report.results_html([bad, listed]),
+        "several": report.results_html(SyncResults([bad, listed])),
     }  # fmt: skip
 
 
@@ -257,7 +258,17 @@ def test_json_is_the_contracts_document_in_plain_ascii() -> None:
 
 
 def test_several_results_stand_below_each_other() -> None:
-    both = [mixed(), Listing()]
-    assert report.results_text(both) == report.result_text(both[0]) + "\n\n" + report.listing_text(both[1])
-    assert report.results_html(both) == report.result_html(both[0]) + report.listing_html(both[1])
-    assert report.results_text([]) == "no commands"
+    one, other = mixed(), Listing()
+    both = SyncResults([one, other], file="f.txt")
+    tables = f"\n\n{report.result_text(one)}\n\n{report.listing_text(other)}"
+    assert report.results_text(both) == report.together_text(both) + tables
+    assert report.together_text(both).splitlines() == [
+        "run f.txt",
+        "  ✗ 1 of 2 with problems · 1 failed · 1 conflict · 1 skipped · 1 deleted · 2 miss · 40 hit",
+        "  ✗ pull s3://bucket/raw/ → data: 4 problems: " + report.one_line_summary(one).partition("problems: ")[2],
+        "  ✓ ls s3://bucket/raw/: 1 object, 4.1 kB",
+    ]
+    tables = report.result_html(one) + report.listing_html(other)
+    assert report.results_html(both) == report.together_html(both) + tables
+    assert report.results_text(SyncResults([other])) == report.listing_text(other)
+    assert "no commands" in report.results_text(SyncResults())

@@ -1,0 +1,67 @@
+"""Options that are kept for later: in a saved plan, in the book of past syncs. Pure: no disk, no environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nbsync.core.moments import format_moment
+from nbsync.options import FIELDS, Call, Options, build_options, flag
+
+# What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
+SAVED = tuple(
+    name for name, f in FIELDS.items()
+    if f.metadata["group"] != "Output" and {"pull", "push"} & set(f.metadata["commands"])
+    and name not in ("dry_run", "files_from")
+)  # fmt: skip
+ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
+_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
+FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
+
+
+def saved_options(options: Options) -> dict[str, Any]:
+    """What a saved plan says of its options: those that were given, as `build_options` reads them from JSON."""
+    values = {name: getattr(options, name) for name in SAVED}
+    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
+    if options.as_of is not None:
+        given["as_of"] = format_moment(options.as_of)
+    return given
+
+
+def repeated_options(options: Options) -> dict[str, Any]:
+    """As `saved_options`, for a sync that is repeated later: without what is meant once."""
+    given = {**saved_options(options), **({"files_from": options.files_from} if options.files_from else {})}
+    return {name: value for name, value in given.items() if name not in _ONE_TIME}
+
+
+def words_of(options: Options) -> list[str]:
+    """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
+    words: list[str] = []
+    for name, value in repeated_options(options).items():
+        if name == "filters":
+            words += [word for kind, pattern in value for word in _typed(kind, pattern)]
+        elif FIELDS[name].metadata["parse"] == "pairs":
+            words += [word for key, text in value for word in _typed(name, f"{key}={text}")]
+        else:
+            words += [flag(name)] if value is True else _typed(name, str(value))
+    return words
+
+
+def _typed(name: str, value: str) -> list[str]:
+    return [f"{flag(name)}={value}"] if value.startswith("-") else [flag(name), value]
+
+
+def over_saved(call: Call, direction: str, saved: Mapping[str, Any]) -> Options:
+    """Options that were `saved`, under those that `call` was given itself.
+
+    A default of its face counts where nothing was saved.
+
+    Raises:
+        UsageError: what was saved is no option of a `direction`, or the two make no sense together.
+    """
+    asked = {"filters" if name in ("include", "exclude") else name for name in call.asked}
+    kept = {name: value for name, value in saved.items() if name not in asked}
+    options = build_options(direction, kept)
+    own = {name: getattr(call.options, name) for name in FIELDS if name not in kept}
+    return replace(options, **{name: value for name, value in own.items() if value != FIELDS[name].default})

@@ -1,0 +1,78 @@
+"""What a command came to, whichever it was, and what several came to: as text and as HTML. Pure."""
+
+from __future__ import annotations
+
+from nbsync.diagnosis import Diagnosis
+from nbsync.folder_status import Status
+from nbsync.result import SyncResult, SyncResults
+from nbsync.ui import words
+from nbsync.ui.pages import Line, Page, page
+from nbsync.ui.ports import Item
+from nbsync.ui.report_html import listing_html, page_html, result_html
+from nbsync.ui.report_text import listing_text, listing_total, one_line_summary, page_text, result_text
+
+_PATH = 400
+
+
+def item_text(item: Item) -> str:
+    """The table of a result or of a listing, the page of another answer."""
+    if isinstance(item, SyncResult):
+        return result_text(item)
+    return page_text(page(item)) if isinstance(item, Status | Diagnosis) else listing_text(item)
+
+
+def item_html(item: Item) -> str:
+    """As `item_text`."""
+    if isinstance(item, SyncResult):
+        return result_html(item)
+    return page_html(page(item)) if isinstance(item, Status | Diagnosis) else listing_html(item)
+
+
+def item_line(item: Item, *, marked: bool = True) -> str:
+    """What one command came to, in one line: `status data: ✓ nothing changed here since the last sync`."""
+    if isinstance(item, SyncResult):
+        return one_line_summary(item, marked=marked)
+    mark = ("✓ " if item.ok else "✗ ") * marked
+    if not isinstance(item, Status | Diagnosis):
+        return f"ls {words.clean(item.remote, _PATH)}: {mark}{listing_total(item).partition(';')[0]}"
+    shown = page(item)
+    return f"{words.clean(shown.title, _PATH)}: {mark}{shown.verdict}"
+
+
+def results_text(results: SyncResults) -> str:
+    """What several commands came to, and the table of each."""
+    tables = [item_text(item) for item in results]
+    return "\n\n".join([together_text(results), *tables] if len(tables) != 1 else tables)
+
+
+def results_html(results: SyncResults) -> str:
+    """As `results_text`."""
+    tables = [item_html(item) for item in results]
+    return "".join([together_html(results), *tables] if len(tables) != 1 else tables)
+
+
+def together_text(results: SyncResults) -> str:
+    """What several commands came to: a line for each."""
+    return page_text(_together(results))
+
+
+def together_html(results: SyncResults) -> str:
+    """As `together_text`."""
+    return page_html(_together(results))
+
+
+def _together(results: SyncResults) -> Page:
+    lines = []
+    for item in results:
+        mark, tint = ("✓", words.GREEN) if item.ok else ("✗", words.RED)
+        lines.append(Line(mark, tint, "", item_line(item, marked=False)))
+    if results.not_run:
+        left = f"{words.number(results.not_run, 'more command')}, because the one above was refused"
+        lines.append(Line("!", words.AMBER, "", f"not done: {left}"))
+    count = len(results) + results.not_run
+    bad = sum(not item.ok for item in results) + results.not_run
+    verdict = f"{bad:,} of {count:,} with problems" if bad else "all done" if count else "no commands"
+    told = results.counts
+    facts = [f"{told[status]:,} {status}" for status in words.IMPORTANCE if told[status]]
+    title = f"run {results.file}" if results.file else words.number(count, "command")
+    return Page(title, not bad, verdict, facts, lines, [])
