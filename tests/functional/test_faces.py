@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -112,3 +113,54 @@ def test_a_default_of_the_notebook_does_not_lead_a_plan_elsewhere(shell: Any, wo
     assert not world.local.exists()
     line = f"apply {file} --endpoint-url {world.server.endpoint_url} --region us-east-1;"
     assert shell.run_line_magic("s3sync", line).counts["miss"] == 1
+
+
+def test_status_and_the_last_sync_again(face: Face, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("a", b"1")
+    world.put("b.tmp", b"2")
+    assert face("pull", world.remote, str(world.local), exclude="*.tmp")["counts"]["miss"] == 1
+    world.write("mine", b"3")
+    found = face("status", str(world.local))
+    assert (found["command"], found["remote"], found["ok"]) == ("status", world.remote, True)
+    assert [(one["path"], one["change"]) for one in found["files"]] == [("mine", "added")]
+    assert found["syncs"][0]["words"] == "--exclude '*.tmp'"
+
+    monkeypatch.chdir(world.local)
+    world.put("c", b"4")
+    again = face("pull")
+    assert rows(again) == {"a": ("none", "hit"), "c": ("download", "miss")}
+    assert again["notes"][0].endswith(f"pull {world.remote} . --exclude '*.tmp'")
+    refused = face("push")
+    assert refused["code"] == 2
+    assert f"To push all the same, write: push . {world.remote}" in refused["error"]
+    assert face("status")["repeats"] == ["pull"]
+
+
+def test_a_file_of_commands(face: Face, world: World, tmp_path: Path) -> None:
+    world.put("a", b"1")
+    here, file = world.local, tmp_path / "jobs.txt"
+    copy = f"{world.bucket}/copy"
+    file.write_text(f"# all of it\npull {world.remote} {here}\n\npush {here} \\\n  {copy}\nls {world.remote}\n")
+    done = face("run", str(file), jobs=2)
+    assert (done["command"], done["ok"], [one["command"] for one in done["results"]]) == (
+        "run", True, ["pull", "push", "ls"])  # fmt: skip
+    assert (done["counts"]["miss"], done["bytes"]["moved"], done["requests"]["put"]) == (2, 2, 1)
+    file.write_text(f"push {here} {world.bucket}/other\npull {{nothing}}\n")
+    assert "line 2: " in refusal(face, "run", str(file))
+    assert world.server.s3.list_objects_v2(Bucket=world.bucket, Prefix="other/")["KeyCount"] == 0
+
+
+def test_doctor(face: Face, world: World) -> None:
+    found = face("doctor", world.remote)
+    assert {one["name"]: one["status"] for one in found["findings"]}["bucket"] == "ok"
+    assert "no such bucket" in refusal(face, "doctor", "no-such-bucket-here")
+
+
+def refusal(face: Face, *words: str) -> str:
+    """What a refused command says, whichever way the face tells it."""
+    try:
+        document = face(*words)
+    except IPythonUsageError as error:
+        return str(error)
+    assert document.get("code", 2) == 2
+    return str(document["error"])
