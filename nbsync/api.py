@@ -14,7 +14,6 @@ from nbsync.diagnosis import Diagnosis
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
 from nbsync.engine.job import SyncJob
-from nbsync.engine.repeat import resolved
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.folder_status import Status
 from nbsync.listing import ListedObject, Listing
@@ -214,7 +213,7 @@ def start(call: Call) -> SyncJob:
     Raises:
         UsageError: the call makes no sense.
     """
-    return SyncJob(resolved(call))
+    return SyncJob(call)
 
 
 def run(call: Call) -> SyncResult:

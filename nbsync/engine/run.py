@@ -17,7 +17,7 @@ from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.base import BaseRun
 from nbsync.engine.execution import Execution
-from nbsync.engine.repeat import check_place
+from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, trash_note
@@ -45,7 +45,7 @@ class Run(BaseRun):
 
     def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.direction = Direction(call.direction)
-        super().__init__(call, cancel, now_ns=now_ns)
+        super().__init__(resolved(call), cancel, now_ns=now_ns)
         self.execution: Execution | None = None
         self._changing = False  # the guards have answered, and the run may change something
         self._noted: PastSync | None = None  # what the room remembers of this run

@@ -108,12 +108,20 @@ def note(place: str, room: int, sync: PastSync) -> None:
     book = read(place)
     syncs = [sync, *(one for one in book.syncs if book.ours and _kind(one) != _kind(sync))][:_MOST]
     with contextlib.suppress(OSError):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_NEW, dir_fd=room)
+        _drop_new(room)  # a killed run's
         fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=room)
-        with open(fd, "wb") as file:
-            file.write(_text(syncs, os.fstat(fd).st_ino))
-        os.replace(_NEW, NAME, src_dir_fd=room, dst_dir_fd=room)
+        try:
+            with open(fd, "wb") as file:
+                file.write(_text(syncs, os.fstat(fd).st_ino))
+            os.replace(_NEW, NAME, src_dir_fd=room, dst_dir_fd=room)
+        except BaseException:
+            _drop_new(room)
+            raise
+
+
+def _drop_new(room: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_NEW, dir_fd=room)
 
 
 def _kind(sync: PastSync) -> tuple[str, ...]:

@@ -74,7 +74,10 @@ PAGES: dict[str, Page] = {
     "doctor": Page(
         "doctor [REMOTE]",
         "what stands in the way: credentials, endpoint, clock, bucket, versions (no secret in it)",
-        (("REMOTE", "s3://bucket/prefix or bucket/prefix; without it, the service alone"),),
+        (
+            ("REMOTE", "s3://bucket/prefix or bucket/prefix; without it, the service alone"),
+            ("(it never hangs)", "10 seconds and one retry, unless --timeout or --retries say otherwise"),
+        ),
         "doctor s3://bucket/raw",
     ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),

@@ -110,6 +110,7 @@ def test_what_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / syncs.NAME / "x").touch()
     note(tmp_path, past())
     assert syncs.read(str(tmp_path)) == Book([], False)
+    assert os.listdir(tmp_path) == [syncs.NAME]
 
 
 def test_only_so_many_are_remembered(tmp_path: Path) -> None:
