@@ -16,11 +16,9 @@ from nbsync.errors import NbsyncError, SyncProblems, UsageError
 if TYPE_CHECKING:
     import pandas
 
-    from nbsync.diagnosis import Diagnosis
     from nbsync.engine.spool import Spool
-    from nbsync.folder_status import Status
-    from nbsync.listing import Listing
     from nbsync.options import Call
+    from nbsync.ui.ports import Item
 
 MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a million of them is 200 MB
 
@@ -301,7 +299,7 @@ class VerifyResult(SyncResult):
         return {**super().to_dict(), "assurance": dict(self.assurance)}
 
 
-class SyncResults(list["SyncResult | Listing | Status | Diagnosis"]):
+class SyncResults(list["Item"]):
     """The results of several commands, in order, with combined `ok` and `counts`.
 
     Attributes:
@@ -313,7 +311,7 @@ class SyncResults(list["SyncResult | Listing | Status | Diagnosis"]):
         file: where they stood.
     """
 
-    def __init__(self, results: Iterable[SyncResult | Listing | Status | Diagnosis] = (), *, file: str = "") -> None:
+    def __init__(self, results: Iterable[Item] = (), *, file: str = "") -> None:
         super().__init__(results)
         self.file = file
         self.not_run = 0

@@ -239,9 +239,9 @@ class _Doctor:
             self._add("buckets", OK, f"{count:,} can be seen; doctor REMOTE looks at one")
             return
         refusal = found.error or ServiceError(0, "none")
-        error = translate(refusal, self._place)
-        if isinstance(error, ConfigError) or refusal.status not in (403, 404, 405, 501):
-            self._problem("buckets", error)
+        told = translate(refusal, self._place)
+        if isinstance(told, ConfigError) or refusal.status not in (403, 404, 405, 501):
+            self._problem("buckets", told)
         else:
             self._add("buckets", OK, "may not be listed, which no sync needs; doctor REMOTE looks at one")
 

@@ -57,6 +57,7 @@ class Book(NamedTuple):
     ours: bool
 
 
+_NUMBERS = ("began_ns", "ended_ns", "problems")
 _TEXTS = ("command", "direction", "remote", "endpoint", "bucket", "prefix", "region")
 
 
@@ -87,7 +88,7 @@ def _sync(item: Any) -> PastSync | None:
     """An entry of the file; None if it is none."""
     if not isinstance(item, Mapping) or not all(isinstance(item.get(name), str) for name in _TEXTS):
         return None
-    numbers = [item.get(name) for name in ("began_ns", "ended_ns", "problems")]
+    numbers = [item.get(name) for name in _NUMBERS]
     options = item.get("options")
     if not all(type(one) is int and 0 <= one < 1 << 63 for one in numbers) or not isinstance(options, dict):
         return None
@@ -97,7 +98,8 @@ def _sync(item: Any) -> PastSync | None:
         build_options(item["direction"], options)
     except UsageError:
         return None
-    return PastSync(*(item[name] for name in _TEXTS), *numbers, options)
+    values = {name: item[name] for name in (*_TEXTS, *_NUMBERS)}
+    return PastSync(**values, options=options)
 
 
 def note(place: str, room: int, sync: PastSync) -> None:
