@@ -45,6 +45,7 @@ class Lab:
     url: str
     root: Path
     settings: Path
+    page: str = "lab/tree"
 
     def theme(self, name: str) -> None:
         """The theme of the pages that are opened from now on: `JupyterLab Light` or `JupyterLab Dark`."""
@@ -52,7 +53,7 @@ class Lab:
 
     def open(self, page: Page, name: str) -> None:
         """Show the notebook `name` in `page`, its kernel ready."""
-        page.goto(f"{self.url}/lab/tree/{name}?token={TOKEN}&reset")
+        page.goto(f"{self.url}/{self.page}/{name}?token={TOKEN}&reset")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         # Before that, running a cell opens a dialog that asks for a kernel.
         page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
@@ -82,8 +83,13 @@ def run_all(page: Page) -> None:
 
 
 @contextmanager
-def running_lab(folder: Path, env: Mapping[str, str]) -> Iterator[Lab]:
-    """JupyterLab in `folder`, with settings of its own; `env` is what its kernels see too."""
+def running_lab(
+    folder: Path, env: Mapping[str, str], *, app: str = "jupyterlab", page: str = "lab/tree"
+) -> Iterator[Lab]:
+    """JupyterLab in `folder`, or another `app` that shows notebooks under `page`, with settings of its own.
+
+    `env` is what its kernels see too.
+    """
     root = folder / "root"
     root.mkdir()
     rooms = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
@@ -91,15 +97,15 @@ def running_lab(folder: Path, env: Mapping[str, str]) -> Iterator[Lab]:
              "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}  # fmt: skip
     _write_settings(folder / "settings", SETTINGS)
     port = free_port()
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
+    command = [sys.executable, "-m", app, "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
                "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
                f"--IdentityProvider.token={TOKEN}", "--LabApp.extension_manager=readonly"]  # fmt: skip
     variables = environment({**env, **{name: str(folder / room) for name, room in rooms.items()}})
-    lab = Lab(f"http://127.0.0.1:{port}", root, folder / "settings")
+    lab = Lab(f"http://127.0.0.1:{port}", root, folder / "settings", page)
     with (folder / "log").open("w") as log, process(
         command, cwd=root, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
     ) as running:  # fmt: skip
-        wait_until("JupyterLab answers", lambda: _answers(lab, running, folder / "log"), seconds=60)
+        wait_until(f"{app} answers", lambda: _answers(lab, running, folder / "log"), seconds=60)
         yield lab
         lab.shut_down_kernels()
         running.terminate()
