@@ -56,7 +56,10 @@ class Lab:
         page.goto(f"{self.url}/{self.page}/{name}?token={TOKEN}&reset")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         # Before that, running a cell opens a dialog that asks for a kernel.
-        page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        if self.page == "lab/tree":
+            page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        else:
+            page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(timeout=60_000)
 
     def shut_down_kernels(self) -> None:
         """End every kernel, so that the next test has only its own."""
