@@ -7,6 +7,7 @@ a length) is given back as it came, for somebody who may wait to do again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import selectors
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nbsync.wire.dial import Route
+from nbsync.wire.dial import Route, why
 from nbsync.wire.errors import ConnectionLost
 from nbsync.wire.reader import Response, ResponseReader
 
@@ -78,7 +79,7 @@ class Swarm:
             if member is None:
                 member = self._new()
             member.begin(tag, head + body if body else head, self._now())
-            self._go_on(member)
+            self._go_on(member, readable=False)
         except (ConnectionLost, OSError) as error:
             return self._lost(member, tag, error)
         return None
@@ -90,14 +91,14 @@ class Swarm:
         now = self._now()
         self.waited += now - before
         found = []
-        for key, _ in ready:
+        for key, events in ready:
             member: _Member = key.data
             if member.tag is None:  # an idle connection that was closed, or speaks unasked
                 self._drop(member)
                 continue
             member.moved_at = now
             try:
-                answer = self._go_on(member)
+                answer = self._go_on(member, readable=bool(events & _READ))
             except (ConnectionLost, OSError) as error:
                 found.append(self._lost(member, member.tag, error))
                 continue
@@ -139,8 +140,8 @@ class Swarm:
         self._selector.register(sock, member.events, member)
         return member
 
-    def _go_on(self, member: _Member) -> Response | None:
-        """Do what can be done without waiting; the answer, once it is whole.
+    def _go_on(self, member: _Member, *, readable: bool) -> Response | None:
+        """Do what can be done without waiting; the answer, once it is whole. `readable`: something has come.
 
         Raises:
             ConnectionLost, OSError: the connection is of no use any more.
@@ -151,7 +152,7 @@ class Swarm:
             if self._route.tls is not None:
                 self._encrypt(member, self._route.tls)
         was_sending = bool(member.out)
-        answer = member.step()
+        answer = member.step(readable)
         if was_sending and not member.out:
             self._on_sent()
         if member.watched != member.events:
@@ -162,39 +163,45 @@ class Swarm:
     def _encrypt(self, member: _Member, tls: ssl.SSLContext) -> None:
         """TLS on a connection that has been made. (Its handshake is done step by step.)"""
         self._selector.unregister(member.sock)
-        try:
-            member.encrypt(tls, self._route.host)
-        finally:
-            self._selector.register(member.sock, member.events, member)
-            member.watched = member.events
+        member.encrypt(tls, self._route.host)
+        self._selector.register(member.sock, member.events, member)
+        member.watched = member.events
 
     def _rest(self, member: _Member) -> None:
         member.tag = None
-        if member.reader.keep_alive:
+        if member.reader.keep_alive and not member.out:
             member.reader.reset()
             self._idle.append(member)
         else:
             self._drop(member)
 
     def _lost(self, member: _Member | None, tag: Any, error: Exception) -> Done:
+        stale = member is not None and member.is_stale and not isinstance(error, TimeoutError)
         if member is not None:
             self._drop(member)
         if not isinstance(error, ConnectionLost):
-            error = ConnectionLost(f"connection to {self._route.peer} lost: {error}")
+            error = ConnectionLost(f"connection to {self._route.peer} lost: {why(error)}", unanswered=stale)
         return Done(tag, None, error)
 
     def _drop(self, member: _Member) -> None:
         self._all.discard(member)
         if member in self._idle:
             self._idle.remove(member)
-        self._selector.unregister(member.sock)
+        with contextlib.suppress(KeyError, ValueError):  # nobody watches it while TLS is put on it
+            self._selector.unregister(member.sock)
         member.sock.close()
 
     def _silent(self, now: float) -> list[Done]:
-        late = now - self._route.idle_timeout
-        silent = [member for member in self._all if member.tag is not None and member.moved_at < late]
-        error = ConnectionLost(f"{self._route.peer} sent nothing for {self._route.idle_timeout:g} seconds")
-        return [self._lost(member, member.tag, error) for member in silent]
+        """Give up what takes too long: connections that are not made, answers of which nothing comes."""
+        route, found = self._route, []
+        for member in [member for member in self._all if member.tag is not None]:
+            if member.connecting:
+                seconds, message = route.connect_timeout, f"no connection to {route.peer}: timed out"
+            else:
+                seconds, message = route.idle_timeout, f"{route.peer} sent nothing for {route.idle_timeout:g} seconds"
+            if member.moved_at < now - seconds:
+                found.append(self._lost(member, member.tag, ConnectionLost(message)))
+        return found
 
 
 class _Member:
@@ -219,6 +226,11 @@ class _Member:
         self.events = self.watched = _BOTH
         self._shaking = False
         self._used = False  # it has carried an answer
+
+    @property
+    def is_stale(self) -> bool:
+        """It has carried an answer, and nothing has come since: if it is broken, then it was when it was taken."""
+        return self._used and not self.reader.started
 
     def begin(self, tag: Any, out: bytes, now: float) -> None:
         """The next request."""
@@ -247,8 +259,8 @@ class _Member:
         self.sock = tls.wrap_socket(self.sock, server_hostname=host, do_handshake_on_connect=False)
         self._shaking = True
 
-    def step(self) -> Response | None:
-        """Go on as far as that needs no waiting; the answer, once it is whole.
+    def step(self, readable: bool) -> Response | None:
+        """Go on as far as that needs no waiting; the answer, once it is whole. `readable`: something has come.
 
         Raises:
             ConnectionLost, OSError: the connection is of no use any more.
@@ -268,7 +280,23 @@ class _Member:
             self.events = _BOTH if self.out else _READ
         else:
             self.events = _BOTH if self.out else _READ
-        return None
+            return None
+        return self._early() if readable and self.out and not self._shaking else None
+
+    def _early(self) -> Response | None:
+        """The answer that came although the other side takes no more of the request; None if it is none yet.
+
+        Raises: as step.
+        """
+        events = self.events
+        try:
+            answer = self._receive()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
+            answer = None
+        self.events = events
+        if answer is not None and answer.status < 300:
+            raise ConnectionLost(f"{self.reader.peer} answered {answer.status} before it had the whole body")
+        return answer
 
     def _receive(self) -> Response | None:
         reader, sock = self.reader, self.sock
@@ -276,9 +304,7 @@ class _Member:
         while True:
             count = sock.recv_into(reader.offer())
             if not count:
-                raise ConnectionLost(
-                    f"{reader.peer} closed the connection", unanswered=self._used and not reader.started
-                )
+                raise ConnectionLost(f"{reader.peer} closed the connection", unanswered=self.is_stale)
             if reader.grew(count):
                 answer = reader.whole()
                 if answer is not None:

@@ -21,6 +21,7 @@ class Peer:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.requests: list[bytes] = []
+        self.go_on = threading.Event()  # for scripts that wait for the test
 
     def head(self) -> bytes:
         """The next request's head, byte by byte so that nothing of its body is taken."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -148,6 +150,62 @@ def test_what_is_no_plain_answer_is_given_back(serve: Serve, script: Callable[[P
     swarm.close()
 
 
+def refuses_early(status: str) -> Callable[[Peer], None]:
+    """Answers without the body, and reads on never."""
+
+    def script(peer: Peer) -> None:
+        peer.head()
+        peer.send(answer(status=status))
+        peer.go_on.wait(20)
+
+    return script
+
+
+def test_an_answer_before_the_body_is_through(serve: Serve) -> None:
+    """It waited for the other side to take the rest, busily and for ever: what came kept its time-out away."""
+    server = serve(refuses_early("503 Slow Down"), refuses_early("200 OK"))
+    swarm, body = swarm_of(server), bytes(32 * 1024 * 1024)
+    done = ask(swarm, "refused", b"PUT /k HTTP/1.1\r\n\r\n", body)
+    assert done.answer is not None
+    assert (done.answer.status, swarm.size) == (503, 0)
+    done = ask(swarm, "stored?", b"PUT /k HTTP/1.1\r\n\r\n", body)
+    assert "answered 200 before it had the whole body" in str(done.error)
+    assert swarm.size == 0
+    for peer in server.peers:
+        peer.go_on.set()
+    swarm.close()
+
+
+@pytest.mark.parametrize("end", [closes, resets])
+def test_a_kept_connection_that_was_stale_is_nobody_s_failure(serve: Serve, end: Callable[[Peer], None]) -> None:
+    def once(peer: Peer) -> None:
+        peer.head()
+        peer.send(answer())
+        end(peer)
+
+    swarm = swarm_of(serve(once, end))
+    assert ask(swarm).answer is not None
+    for unanswered in (True, False):  # the second is a new connection
+        done = ask(swarm)
+        assert done.error is not None
+        assert done.error.unanswered is unanswered
+    swarm.close()
+
+
+def test_a_connection_that_ends_as_tls_begins(serve: Serve) -> None:
+    class Ending:
+        """As ssl does where the other side has gone: the file descriptor is closed under us."""
+
+        def wrap_socket(self, sock: socket.socket, **_more: Any) -> ssl.SSLSocket:
+            os.close(sock.detach())
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    swarm = swarm_of(serve(echoing(1)), tls=cast(ssl.SSLContext, Ending()))
+    assert "Connection reset by peer" in str(ask(swarm).error)
+    assert swarm.size == 0
+    swarm.close()
+
+
 def test_a_connection_that_the_server_closes_is_not_used_again(serve: Serve) -> None:
     def once(peer: Peer) -> None:
         peer.head()
@@ -190,9 +248,22 @@ def test_silence_is_given_up(serve: Serve) -> None:
     while swarm.poll(0.01):
         pass
     clock[0] = 61.0
-    done = finish(swarm, 1)[0]
+    (done,) = swarm.poll(0)
     assert "sent nothing for 60 seconds" in str(done.error)
     swarm.close()
+
+
+def test_a_connection_that_is_not_made_is_given_up_sooner() -> None:
+    clock = [0.0]
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with socket.create_connection(address):  # nobody accepts it, and there is room for no other
+            swarm = Swarm(Route(*address), (socket.AF_INET, address), on_sent=lambda: None, now=lambda: clock[0])
+            assert swarm.start("k", GET) is None
+            clock[0] = 11.0
+            (done,) = swarm.poll(0)
+            assert "no connection to 127.0.0.1" in str(done.error)
+            swarm.close()
 
 
 def test_what_is_under_way_at_the_end_is_told(serve: Serve) -> None:
