@@ -240,7 +240,7 @@ class _Front:
     """Digests the file from its first byte as far as it is there without a gap; one thread at a time.
 
     Args:
-        there: the numbers of the parts that are there already.
+        there: the numbers of the parts that are there already, which an earlier run has brought.
         check: called now and then; what it raises ends it.
     """
 
@@ -248,7 +248,7 @@ class _Front:
         self, fd: int, parts: Sequence[Part], digest: Digest, there: set[int], check: Callable[[], None]
     ) -> None:
         self._fd, self._parts, self._check = fd, parts, check
-        self._there = set(there)
+        self._earlier, self._there = frozenset(there), set(there)
         self._hasher = Hasher(digest)
         self._next = 0  # how many parts are digested
         self._busy = False
@@ -256,7 +256,8 @@ class _Front:
 
     def wait_for(self) -> None:
         """Return when few parts wait to be digested. Who fetches more meanwhile takes the processor from the digest,
-        which is what the whole waits for in the end.
+        which is what the whole waits for in the end. What an earlier run has brought holds nobody up: it may be much,
+        and the line idle meanwhile.
 
         Raises: what `check` raises.
         """
@@ -266,9 +267,12 @@ class _Front:
                 self._check()
 
     def _backlog(self) -> int:
-        """Parts that are there and could be digested now."""
+        """Parts that this run has brought, and that could be digested now."""
         ready = self._parts[self._next : self._next + _BACKLOG]
-        return sum(1 for _ in itertools.takewhile(lambda part: part.number in self._there, ready))
+        return sum(1 for _ in itertools.takewhile(self._came, ready))
+
+    def _came(self, part: Part) -> bool:
+        return part.number in self._there and part.number not in self._earlier
 
     def arrived(self, number: int) -> None:
         """A part is there. Digests what now can be, unless another thread is at it, which then will.
