@@ -11,8 +11,8 @@ import base64
 import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -182,47 +182,63 @@ class _Md5OfAll:
     """The MD5 of the whole open file, which is needed only where the ETag of an object made of parts is one.
 
     rclone's is, and it reads the object for it: it is computed here meanwhile, and given up once it is not wanted.
+    The thread is a daemon of ours: an executor's would be joined at exit.
     """
 
     def __init__(self, ctx: Context, fd: int, size: int) -> None:
         self._ctx, self._fd, self._size = ctx, fd, size
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nbsync-md5")
-        self._begun: Future[str] | None = None
+        self._thread = threading.Thread(target=self._compute, name="nbsync-md5", daemon=True)
         self._unwanted = False
+        self._value = ""
+        self._error: BaseException | None = None
 
     def begin(self) -> None:
         """Compute it in a thread of its own."""
-        self._begun = self._pool.submit(self._compute)
+        self._thread.start()
 
     def value(self) -> str:
         """In hexadecimal digits. Raises: InterruptedError: cancelled. OSError."""
-        return self._begun.result() if self._begun is not None else self._compute()
+        if self._thread.ident is None:
+            self._compute()
+        else:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value
 
-    def _compute(self) -> str:
-        digest = _md5_of(self._fd, 0, self._size, lambda: self._unwanted or self._ctx.cancelled())
-        return str(digest.hexdigest())
+    def _compute(self) -> None:
+        try:
+            digest = _md5_of(self._fd, 0, self._size, lambda: self._unwanted or self._ctx.cancelled())
+            self._value = str(digest.hexdigest())
+        except BaseException as error:  # for whoever asks for it
+            self._error = error
 
     def __enter__(self) -> _Md5OfAll:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._unwanted = True
-        self._pool.shutdown()
+        if self._thread.ident is not None:
+            self._thread.join()
 
 
 def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5_of_all: _Md5OfAll) -> Stored:
     """The object, if its ETag (where it means anything) is that of what was sent.
 
+    Its content is named by what was sent unless its ETag is the MD5 of the file: that may have changed since.
+
     Raises:
         NotStored: it is not.
     """
-    meaningless = opaque(done.headers)
-    if looks_like_md5(done.etag) and not meaningless:  # of the whole content, as rclone has it
-        digest, sent = MD5, md5_of_all.value()
-    elif parse_multipart_etag(done.etag) is None:
-        meaningless = True
     stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
-    if meaningless or done.etag.lower() == sent or is_what_was_sent(ctx, key, done.etag, digest, sent):
+    like_md5 = looks_like_md5(done.etag)  # of the whole content, as rclone has it
+    if opaque(done.headers) or not (like_md5 or parse_multipart_etag(done.etag)):
+        return stored
+    if like_md5 and ctx.bucket.can.etag_is_md5 is not False:
+        digest, sent = MD5, md5_of_all.value()
+    if done.etag.lower() == sent:
+        return stored._replace(content=digest.name(sent))
+    if is_what_was_sent(ctx, key, done.etag, digest, sent):
         return stored
     raise NotStored(stored._replace(content=""))
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbsync.core.parts import MiB
+from nbsync.storage.capabilities import Capabilities
 from nbsync.transfer import download, multipart, ranged, upload
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost, ServiceError
 from nbsync.wire.reader import Response
+from tests.functional.opaque import OpaqueEtags
 from tests.functional.test_odd_servers import Send, changing, parameters
 from tests.functional.world import World
 
@@ -284,3 +290,51 @@ def test_a_server_that_is_gone_ends_the_run_and_what_came_of_all_is_kept(
     assert again.requests["get"] == 6 * RANGES - 3
     assert world.files() == dict.fromkeys("abcdef", body)
     nothing_left(world)
+
+
+# ---- the digest of a whole file that was sent in parts ------------------------------------------------
+
+
+class LikeMd5(OpaqueEtags):
+    """Every ETag has the form of an MD5, that of an object made of parts, too."""
+
+    def etag(self, real: str) -> str:
+        shown = hashlib.md5(real.encode(), usedforsecurity=False).hexdigest()
+        self._real[shown] = real
+        return shown
+
+
+def test_what_the_file_holds_later_is_not_taken_for_what_was_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """An edit after the completion, and no second try: the next push must know that it is not stored."""
+    LikeMd5(monkeypatch)
+    monkeypatch.setattr(Capabilities, "etag_is_md5", False)
+    monkeypatch.setattr(multipart._Md5OfAll, "begin", lambda _self: None)
+    world.write("big", body)
+    edited = body[::-1]
+
+    def change(send: Send, method: str, key: str, **more: Any) -> Response:
+        if method == "POST" and parameters(more) == ["uploads"] and world.read("big") == edited:
+            raise ServiceError(403, "AccessDenied")
+        if method == "HEAD":
+            world.write("big", edited)
+        return send(method, key, **more)
+
+    with monkeypatch.context() as patch:
+        changing(patch, change)
+        assert world.run("push")["big"].status == "failed"
+    assert world.get("big") == body
+    assert world.run("push")["big"].status == "miss"
+    assert world.get("big") == edited
+
+
+def test_nobody_waits_for_a_digest_at_exit(tmp_path: Path) -> None:
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 2**42)
+    script = (
+        "import os, sys, types; from nbsync.transfer.multipart import _Md5OfAll\n"
+        "ctx = types.SimpleNamespace(cancelled=lambda: False)\n"
+        "_Md5OfAll(ctx, os.open(sys.argv[1], os.O_RDONLY), 2**42).begin()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "huge")], check=True, timeout=20)
