@@ -24,7 +24,7 @@ from nbsync.storage.listing import Waypoints, list_objects, single_object
 from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
-from nbsync.transfer.control import Controller
+from nbsync.transfer.control import Controller, files_left
 from nbsync.transfer.runner import Runner
 from nbsync.wire.errors import Aborted, WireError
 
@@ -62,7 +62,7 @@ class BaseRun(ABC):
         self._bucket: Bucket | None = None
         self._listing: Iterator[RemoteEntry] | None = None
         self._waypoints = Waypoints()
-        self._controller = Controller(self.options.jobs)
+        self._controller = Controller(self.options.jobs, files=files_left())
         self._listed = _read_list(self.options.files_from) if call.only is None else call.only
         self._admits = _make_filter(self.options, self._listed)
         self._unseen = set(self._listed or ())  # of the paths in --files-from

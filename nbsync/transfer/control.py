@@ -7,6 +7,8 @@ files share what there is, and nobody who holds a slot waits for another.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from collections.abc import Callable
 START_WORKERS = 4
 MAX_WORKERS = 128
 WIDTH = 256  # requests for small files that one thread carries at once
+_FILES_EACH = 4  # that a worker may have open: its connection, what it reads or stages, its folder
+_NO_LIMIT = 1 << 20
 
 
 class Gate:
@@ -83,6 +87,7 @@ class Controller:
 
     Args:
         jobs: never more than so many at once, and so many from the start; 0: found out while running.
+        files: how many files and connections this process may still open: never more at once than these allow.
         now: monotonic seconds. cpu: CPU seconds of this process.
     """
 
@@ -97,11 +102,14 @@ class Controller:
         self,
         jobs: int = 0,
         *,
+        files: int = _NO_LIMIT,
         now: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
-        self.gate = Gate(jobs or START_WORKERS)
-        self.most = jobs or MAX_WORKERS
+        # Without --jobs, a quarter is for connections of small files, half for workers, and a quarter for all else.
+        allowed = max(1, files // _FILES_EACH)
+        self.most = min(jobs, allowed) if jobs else min(MAX_WORKERS, max(1, allowed // 2))
+        self.gate = Gate(min(jobs or START_WORKERS, self.most))
         self.is_bound = bool(jobs)  # the sum of all requests, those for small files too, takes the gate's slots
         self._searching = not jobs
         self._now, self._cpu = now, cpu
@@ -111,7 +119,7 @@ class Controller:
         self._goal = 0  # where the limit was when the service asked for less; 0: it does not
         self._slowed_at = self._grown_at = now() - self.SLOW_SECONDS
         self._lock = threading.Lock()
-        self.width = jobs or WIDTH  # requests for small files at once, beside those of the gate
+        self.width = self.most if jobs else min(WIDTH, allowed)  # small files at once, beside those of the gate
         self._widest = self.width
         self.done = 0  # files, roughly: workers count without a lock
 
@@ -174,6 +182,21 @@ class Controller:
             self._goal = self.gate.limit if self.gate.limit > 1 else max(self._goal, 2)
             self.gate.set(max(1, self.gate.limit // 2))
             self.width = max(1, self.width // 2)
+
+
+def files_left() -> int:
+    """How many more files and connections this process may open: macOS allows a shell's 256 in all."""
+    if sys.platform == "win32":
+        return _NO_LIMIT
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if not 0 <= most < _NO_LIMIT:  # RLIM_INFINITY is negative on Linux
+        return _NO_LIMIT
+    try:
+        return max(0, most - len(os.listdir("/dev/fd")))
+    except OSError:
+        return most // 2
 
 
 def _never() -> bool:

@@ -6,8 +6,11 @@ Faults are put between the lane and its connections: no worker's request meets t
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost
 from nbsync.wire.reader import Response
 from nbsync.wire.swarm import Done, Swarm
+from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import World
 
 COUNT = 30
@@ -264,3 +268,23 @@ def test_a_full_disk_fails_the_file(many: World, monkeypatch: pytest.MonkeyPatch
     assert {row.error for row in result} == {"No space left on device"}
     many.no_staging_left()
     assert many.pull().counts["miss"] == COUNT
+
+
+def test_a_process_that_may_open_few_files(store: PlainStore, tmp_path: Path) -> None:
+    """As in a shell of macOS; answers that take their time, so that as many are under way as may be."""
+    store.objects = {f"p/{number:03}": b"%d" % number for number in range(400)}
+    never = threading.Event()
+
+    def take_time(_key: str) -> None:
+        never.wait(0.05)
+
+    store.on_get = take_time
+    script = (
+        "import resource, runpy\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))\n"
+        "runpy.run_module('nbsync', run_name='__main__')\n"
+    )
+    words = [sys.executable, "-c", script, "pull", f"{BUCKET}/p", str(tmp_path / "local"), "--quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "local").glob("[0-9]*"))) == 400

@@ -46,6 +46,14 @@ def test_it_has_a_ceiling() -> None:
     assert max(fakes.interval(100 * 2**n) for n in range(20)) == MAX_WORKERS
 
 
+@pytest.mark.parametrize(("jobs", "files", "most", "width"), [(0, 10_000, 128, 256), (0, 200, 25, 50), (0, 3, 1, 1),
+                                                              (9, 10_000, 9, 9), (100, 200, 50, 50)])  # fmt: skip
+def test_it_opens_no_more_than_the_process_may(jobs: int, files: int, most: int, width: int) -> None:
+    controller = Controller(jobs, files=files)
+    assert (controller.most, controller.width) == (most, width)
+    assert controller.gate.limit == min(jobs or START_WORKERS, most)
+
+
 @pytest.mark.parametrize("why", [{"busy": 0.9}, {"waiting": 0}])
 def test_it_does_not_grow_without_idle_processors_and_work(why: dict[str, float]) -> None:
     fakes = Fakes()
