@@ -5,6 +5,7 @@ What to ask, and in which order pages are given out, is for core.spans to say; h
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -168,6 +169,7 @@ class _Crew:
             self._bucket.can.starts_listings_after = False
         if self._spans.wide and self._threads == 1 and not self._stopped:
             self._spans.recorded = self._waypoints.known
-            for _ in range(AT_ONCE - 1):
-                self.hire()
+            with contextlib.suppress(RuntimeError):  # the system starts no more: those that there are do it
+                for _ in range(AT_ONCE - 1):
+                    self.hire()
         self._changed.notify_all()

@@ -193,8 +193,9 @@ class _Md5OfAll:
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Compute it in a thread of its own."""
-        self._thread.start()
+        """Compute it in a thread of its own, if the system starts one."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
     def value(self) -> str:
         """In hexadecimal digits. Raises: InterruptedError: cancelled. OSError."""

@@ -101,14 +101,20 @@ class Runner(Generic[T]):
         """As many as the gate lets through, while there is something to do."""
         while len(self._threads) < self._gate.limit and self._todo.qsize():
             before = len(self._threads)
-            self._start_thread()
-            if before >= self._todo.qsize():
+            if not self._start_thread() or before >= self._todo.qsize():
                 break
 
-    def _start_thread(self) -> None:
+    def _start_thread(self) -> bool:
+        """One more; False if the system starts no more, and there are some."""
         thread = threading.Thread(target=self._work, name=f"nbsync-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            return False
         self._threads.append(thread)
-        thread.start()
+        return True
 
     def drain(self) -> Iterator[T]:
         """What has ended since the last call; waits only while the runner is full."""

@@ -57,8 +57,12 @@ class Team(Generic[T]):
         most = min(HELPERS, self._controller.most - 1, len(self._helpers) + len(self._todo) - 1)
         while len(self._helpers) < most and _helpers.acquire(blocking=False):
             helper = threading.Thread(target=self._help, name="nbsync-part", daemon=True)
+            try:
+                helper.start()
+            except RuntimeError:  # the system starts no more: those that there are do it
+                _helpers.release()
+                return
             self._helpers.append(helper)
-            helper.start()
 
     def _help(self) -> None:
         try:

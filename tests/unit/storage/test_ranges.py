@@ -48,6 +48,21 @@ class World:
         return got, waypoints
 
 
+def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(started) == 3:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    world = World()
+    assert world.list()[0] == KEYS
+    assert world.most <= 3
+
+
 def test_every_key_once_in_order_and_the_next_time_without_a_page_too_many() -> None:
     cold = World()
     got, waypoints = cold.list()

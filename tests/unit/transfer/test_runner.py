@@ -57,6 +57,22 @@ def test_everything_is_done_once(jobs: int) -> None:
     assert len(made) <= (jobs or MAX_WORKERS)
 
 
+def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def refuse(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    here = runner(lambda _hands, one: one.path, jobs=8)
+    for number in range(50):
+        here.submit(action(f"{number}"))
+    assert len(list(here.finish())) == 50
+
+
 def test_never_more_at_once_than_jobs() -> None:
     lock, state = threading.Lock(), {"now": 0, "most": 0}
     both = threading.Barrier(2, timeout=20)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nbsync.transfer.control import Controller
-from nbsync.transfer.team import Stopped, Team
+from nbsync.transfer.team import ALL_HELPERS, Stopped, Team, _helpers
 
 
 def run(controller: Controller, team: Team[int]) -> None:
@@ -38,6 +38,19 @@ def test_helpers_do_help() -> None:
     together = threading.Barrier(4, timeout=20)
     controller = Controller(4)
     run(controller, Team(controller, lambda _part: together.wait(), range(4)))
+
+
+def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    controller, done = Controller(4), []
+    run(controller, Team(controller, done.append, range(10)))
+    assert done == list(range(10))
+    free = sum(_helpers.acquire(blocking=False) for _ in range(ALL_HELPERS))
+    _helpers.release(free)
+    assert free == ALL_HELPERS
 
 
 def test_a_file_gets_on_where_no_slot_is_free() -> None:
