@@ -60,6 +60,17 @@ def put_headers(common: Mapping[str, str], options: Options, path: str, mtime_ns
     return headers
 
 
+def is_made_of(headers: Mapping[str, str], size: int, mtime_ns: int) -> bool | None:
+    """Was the object that a HEAD tells of made of a file of this size and time? None where it does not tell."""
+    told = parse_mtime(headers.get(MTIME, ""))
+    if headers.get("content-length", str(size)) != str(size):
+        return False
+    if told == mtime_ns:
+        return True
+    rounded = told is not None and told // 10**9 == mtime_ns // 10**9
+    return None if told is None or rounded else False
+
+
 def base64_md5(digest: str) -> str:
     """A hexadecimal MD5 as Content-MD5 and our metadata have it."""
     return base64.b64encode(bytes.fromhex(digest)).decode()

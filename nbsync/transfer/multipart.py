@@ -24,6 +24,7 @@ from nbsync.storage.journal import Upload
 from nbsync.storage.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.headers import is_made_of
 from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
 from nbsync.transfer.team import Stopped, Team
 from nbsync.wire.errors import ServiceError, SourceChanged, WireError, error_in_body
@@ -58,7 +59,19 @@ def upload_parts(
         if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
             md5_of_all.begin()
             done = _Done.by(ctx.bucket.request("HEAD", key))
-        return _checked(ctx, key, done, Digest(sending.part_size), combined, md5_of_all)
+            if is_made_of(done.headers, local.size, local.mtime_ns) is False:
+                raise _replaced()
+        try:
+            return _checked(ctx, key, done, Digest(sending.part_size), combined, md5_of_all)
+        except NotStored:
+            if ctx.bucket.can.complete_tells_etag or is_made_of(done.headers, local.size, local.mtime_ns):
+                raise
+            raise _replaced() from None
+
+
+def _replaced() -> ServiceError:
+    """What a HEAD shows after the completion is somebody else's."""
+    return ServiceError(412, "PreconditionFailed", "the object was replaced as soon as it was made")
 
 
 class _Sending:

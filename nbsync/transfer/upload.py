@@ -17,10 +17,9 @@ from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
     MD5_OF_WHOLE,
-    MTIME,
     base64_md5,
     common_put_headers,
-    format_mtime,
+    is_made_of,
     put_headers,
     recorded_md5,
 )
@@ -202,5 +201,4 @@ def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost
     if given is not None:
         return stored if checksums.of_file(fd, given.algorithm, ctx.cancelled) == given.value else None
     tells = looks_like_md5(etag) and not compare.opaque(there) and ctx.bucket.can.etag_is_md5 is not False
-    alike = there.get("content-length") == str(local.size) and there.get(MTIME) == format_mtime(local.mtime_ns)
-    return stored if lost and alike and not tells else None
+    return stored if lost and not tells and is_made_of(there, local.size, local.mtime_ns) else None

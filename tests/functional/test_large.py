@@ -22,7 +22,7 @@ from nbsync.transfer import download, multipart, ranged, upload
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost, ServiceError
 from nbsync.wire.reader import Response
-from tests.functional.opaque import OpaqueEtags
+from tests.functional.opaque import KMS, OpaqueEtags
 from tests.functional.test_odd_servers import Send, changing, parameters
 from tests.functional.world import World
 
@@ -327,6 +327,27 @@ def test_what_the_file_holds_later_is_not_taken_for_what_was_sent(
     assert world.get("big") == body
     assert world.run("push")["big"].status == "miss"
     assert world.get("big") == edited
+
+
+@pytest.mark.parametrize("theirs", [b"a colleague's", b"\xff" * SIZE])
+@pytest.mark.parametrize("headers", [{}, KMS])
+def test_what_a_colleague_stores_just_after_the_completion_is_not_taken_for_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch, body: bytes, theirs: bytes, headers: dict[str, str]
+) -> None:
+    """Where the answer tells no ETag, the object is asked for it, and may be another by then."""
+    world.fill_both("big")
+    world.write("big", body)
+
+    def change(send: Send, method: str, key: str, **more: Any) -> Response:
+        if method == "HEAD" and world.objects().get("big") == body:
+            world.put("big", theirs, Metadata={"mtime": "1.5"})
+        answer = send(method, key, **more)
+        return answer._replace(headers={**answer.headers, **headers})
+
+    changing(monkeypatch, change)
+    assert world.run("push")["big"].status == "conflict"
+    assert world.get("big") == theirs
+    assert world.run("push")["big"].status == "conflict"
 
 
 def test_nobody_waits_for_a_digest_at_exit(tmp_path: Path) -> None:
