@@ -144,7 +144,7 @@ class Lane:
     def _begin_some(self, swarm: Swarm) -> bool:
         """Send as many requests as may be under way; False when there will be no more."""
         width = min(self._ctx.controller.width, _FIRST + 2 * self._answers if self._answers else _TRIAL)
-        while self._under_way < width:
+        while self._under_way < width and not self._ctx.cancelled():
             action = self._held or self._next()
             if not isinstance(action, Action):
                 return action is _EMPTY
@@ -250,6 +250,9 @@ class Lane:
         """The Outcome of a download; None if a worker has to see to it."""
         remote: RemoteEntry | None = action.remote
         assert remote is not None  # see takes
+        if self._ctx.cancelled():  # hundreds may have come, and the disk be slow
+            self._over(action)
+            return None
         before = time.perf_counter()
         try:
             staged = receive(self._ctx, remote, answer)

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.core.model import Outcome
 from nbsync.errors import Interrupted
-from nbsync.transfer import lane
+from nbsync.transfer import lane, pulling
+from nbsync.transfer.context import Context
 from nbsync.transfer.lane import Lane
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost
@@ -243,6 +245,42 @@ def test_a_cancel_ends_it_and_keeps_what_was_done(many: World, monkeypatch: pyte
     assert isinstance(result.error, Interrupted)
     assert {row.path for row in result if row.status == "miss"} == set(many.files())
     assert result.counts["miss"] + result.counts["cancelled"] <= COUNT
+    many.no_staging_left()
+
+
+def test_nothing_is_begun_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = Lane._begin, []
+
+    def cancelled(self: Lane, swarm: Swarm, action: Any) -> None:
+        begun.append(action.path)
+        self._ctx.cancel.set()
+        begin(self, swarm, action)
+
+    monkeypatch.setattr(Lane, "_begin", cancelled)
+    result = many.run("pull")
+    assert len(begun) == 1
+    assert {row.status for row in result} <= {"cancelled"}
+    assert many.files() == {}
+
+
+def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that have come together may be hundreds, and the disk slow."""
+    poll, install = Swarm.poll, pulling.install
+
+    def together(swarm: Swarm, seconds: float) -> list[Done]:
+        found: list[Done] = []
+        while len(found) < lane._TRIAL:
+            found += poll(swarm, seconds)
+        return found
+
+    def cancelled(ctx: Context, *words: Any) -> Outcome:
+        ctx.cancel.set()
+        return install(ctx, *words)
+
+    monkeypatch.setattr(Swarm, "poll", together)
+    monkeypatch.setattr(pulling, "install", cancelled)
+    result = many.run("pull")
+    assert result.counts["miss"] == len(many.files()) == 1
     many.no_staging_left()
 
 

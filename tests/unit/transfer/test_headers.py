@@ -13,6 +13,7 @@ from nbsync.transfer.headers import (
     common_put_headers,
     format_mtime,
     guess_content_type,
+    is_made_of,
     parse_mtime,
     put_headers,
 )
@@ -39,6 +40,16 @@ def test_parse_mtime(text: str, mtime_ns: int | None) -> None:
 def test_format_mtime() -> None:
     assert [format_mtime(ns) for ns in (0, 1, -1, -1_500_000_000, 1_672_628_645_000_000_001)] == [
         "0.000000000", "0.000000001", "-0.000000001", "-1.500000000", "1672628645.000000001"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "ours"), [
+    ({"content-length": "7", MTIME: "1.500000000"}, True), ({MTIME: "1.5"}, True), ({}, None),
+    ({"content-length": "7", MTIME: "1"}, None), ({MTIME: "noon"}, None), ({"content-length": "7"}, None),
+    ({"content-length": "8", MTIME: "1.5"}, False), ({"content-length": "7", MTIME: "2.5"}, False),
+])  # fmt: skip
+def test_whose_object_it_is(told: dict[str, str], ours: bool | None) -> None:
+    """Servers may forget the time, or round it."""
+    assert is_made_of(told, 7, 1_500_000_000) is ours
 
 
 def test_common_headers() -> None:
