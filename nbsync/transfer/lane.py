@@ -32,6 +32,7 @@ from nbsync.wire.swarm import Done, Swarm
 Task = Callable[[Worker], Outcome]
 
 _TRIAL = 4  # requests at once until one has gone well: on an odd server, each is done again by a worker
+_LOST = 8  # without one that has gone well: then all is left to workers, lest everything be asked for twice
 _FIRST = 64  # then so many; each further answer allows two more
 _LOOK_SECONDS = 0.05  # how often it is asked whether the run was cancelled
 _SLOW_SECONDS = 0.002  # for the disk's part of a small file: then many threads help
@@ -66,7 +67,7 @@ class Lane:
         self.slot = self._worker.slot
         self._held: Action | None = None  # waits for a slot
         self._under_way = 0
-        self._answers = 0
+        self._answers = self._lost = 0
         self._disk: list[float] = []  # seconds, the last samples
         self._slow_disk = False
         self._thread: threading.Thread | None = None
@@ -74,11 +75,16 @@ class Lane:
 
     # ---- the run's thread ---------------------------------------------------------------------------
 
+    @property
+    def _gave_up(self) -> bool:
+        """Do workers do better here? The disk is slow, or the server's answers are none that are taken here."""
+        return self._slow_disk or (self._lost >= _LOST and not self._answers)
+
     def takes(self, action: Action) -> bool:
         """Is this a small file whose way is plain?"""
         ctx = self._ctx
         bucket = ctx.bucket
-        if action.check or action.in_the_way or self._slow_disk or bucket.client.address is None or bucket.customer_key:
+        if action.check or action.in_the_way or self._gave_up or bucket.client.address is None or bucket.customer_key:
             return False
         if action.verb is Verb.DOWNLOAD:
             remote = action.remote
@@ -148,10 +154,13 @@ class Lane:
             action = self._held or self._next()
             if not isinstance(action, Action):
                 return action is _EMPTY
-            self._held = action
-            if not self._has_slot():
-                return True
             self._held = None
+            if self._gave_up:
+                self._over(action)
+                continue
+            if not self._has_slot():
+                self._held = action
+                return True
             self._begin(swarm, action)
         return True
 
@@ -232,6 +241,7 @@ class Lane:
         """It was the first of the tries that --retries allows, unless its connection was stale."""
         answer, error = done.answer, done.error
         if answer is None:  # an upload may have been stored all the same
+            self._lost += 1
             self._over(small.action, Earlier(None if error is None or error.unanswered else error, lost=True))
             return
         refused = service_error(answer.status, answer.headers, answer.body)

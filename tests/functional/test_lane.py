@@ -134,6 +134,16 @@ def test_downloads_that_go_wrong_are_done_by_workers(
     assert result.requests["get"] == COUNT + 5
 
 
+def test_a_server_whose_answers_are_not_taken_is_not_asked_twice_for_everything(
+    many: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that sends every body in chunks."""
+    spoil(monkeypatch, lost)
+    result = many.pull()
+    assert result.counts["miss"] == COUNT
+    assert result.requests["get"] < COUNT + lane._LOST + lane._TRIAL
+
+
 @pytest.mark.parametrize("change", [answered(503), answered(500), answered(412), answered(409), answered(200), lost])
 def test_uploads_that_go_wrong_are_done_by_workers(
     world: World, monkeypatch: pytest.MonkeyPatch, change: Callable[[Done], Done]
