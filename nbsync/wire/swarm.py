@@ -288,12 +288,11 @@ class _Member:
 
         Raises: as step.
         """
-        events = self.events
         try:
             answer = self._receive()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError):
             answer = None
-        self.events = events
+        self.events = _BOTH  # what was read may be what TLS waited for to write on
         if answer is not None and answer.status < 300:
             raise ConnectionLost(f"{self.reader.peer} answered {answer.status} before it had the whole body")
         return answer
