@@ -96,7 +96,6 @@ class Swarm:
             if member.tag is None:  # an idle connection that was closed, or speaks unasked
                 self._drop(member)
                 continue
-            member.moved_at = now
             try:
                 answer = self._go_on(member, readable=bool(events & _READ))
             except (ConnectionLost, OSError) as error:
@@ -151,6 +150,7 @@ class Swarm:
                 return None
             if self._route.tls is not None:
                 self._encrypt(member, self._route.tls)
+        member.moved_at = self._now()
         was_sending = bool(member.out)
         answer = member.step(readable)
         if was_sending and not member.out:

@@ -266,6 +266,19 @@ def test_a_connection_that_is_not_made_is_given_up_sooner() -> None:
             swarm.close()
 
 
+def test_a_connection_of_which_nothing_can_be_told_is_given_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither made nor failed, and ready all the time: that is no sign of life."""
+    monkeypatch.setattr("nbsync.wire.swarm._Member.connected", lambda _member: False)
+    clock = [0.0]
+    swarm = swarm_of(serve(Peer.wait_for_close), now=lambda: clock[0])
+    swarm.start("k", GET)
+    assert swarm.poll(5) == []
+    clock[0] = 11.0
+    (done,) = swarm.poll(5)
+    assert "timed out" in str(done.error)
+    swarm.close()
+
+
 def test_what_is_under_way_at_the_end_is_told(serve: Serve) -> None:
     swarm = swarm_of(serve(Peer.wait_for_close))
     swarm.start("k", GET)
