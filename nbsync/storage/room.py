@@ -1,6 +1,6 @@
 """nbsync's own room, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers stage and install.
 
-Layout: `state.sqlite3`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a
+Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a
 `.gitignore` that hides all of it.
 """
 

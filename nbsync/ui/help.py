@@ -61,7 +61,7 @@ PAGES: dict[str, Page] = {
     ),
     "status": Page(
         "status [LOCAL]",
-        "what this folder was synced with, and what has changed in it since (no request)",
+        "what a folder was synced with, and what has changed since; no request",
         (("LOCAL", "the directory that was synced; without it, the current one"),),
         "status data",
     ),
@@ -73,7 +73,7 @@ PAGES: dict[str, Page] = {
     ),
     "doctor": Page(
         "doctor [REMOTE]",
-        "what stands in the way: credentials, endpoint, clock, bucket, versions (no secret in it)",
+        "what stands in the way of a sync; no secret is shown",
         (
             ("REMOTE", "s3://bucket/prefix or bucket/prefix; without it, the service alone"),
             ("(it never hangs)", "10 seconds and one retry, unless --timeout or --retries say otherwise"),

@@ -358,7 +358,7 @@ def test_room(world: World) -> None:
     room = world.local / ".nbsync"
 
     assert (room / ".gitignore").read_text() == "*\n"
-    assert sorted(os.listdir(room)) == [".gitignore", "lock", "stage", "state.sqlite3"]
+    assert sorted(os.listdir(room)) == [".gitignore", "lock", "stage", "state.sqlite3", "syncs.json"]
 
 
 def test_recorded_content_names(world: World) -> None:

@@ -136,7 +136,7 @@ def push(local: Path, **options: object) -> SyncResult:
 def only_ours(local: Path) -> None:
     """The room holds what nbsync puts there, and no more."""
     room = local / ".nbsync"
-    assert set(os.listdir(room)) <= {".gitignore", "lock", "stage", "state.sqlite3", "trash"}
+    assert set(os.listdir(room)) <= {".gitignore", "lock", "stage", "state.sqlite3", "syncs.json", "trash"}
     assert not os.listdir(room / "stage")
     assert (room / "state.sqlite3").read_bytes()[:6] == b"SQLite"
 
