@@ -128,7 +128,7 @@ class S3Sync(Magics):
             self._ip.user_ns[run.output_name] = results
         if call is not None and call.options.json:
             print(report.json_document(results))
-        elif sum(not (silent or _call(one).options.quiet or _call(one).options.json) for one, silent in todo) > 1:
+        elif run is not None and sum(not (silent or _call(one).options.quiet) for one, silent in todo) > 1:
             self._show(report.together_html(results), report.together_text(results))
         if failure is not None:
             raise failure

@@ -246,14 +246,6 @@ def test_notebook_refuses_a_wrong_line_before_any_runs(shell: Any, file: Path) -
     assert engine.calls == []
 
 
-def test_a_cell_ends_with_what_its_commands_came_to(shell: Any) -> None:
-    give(shell, Ends(good(), mixed()))
-    value, error, _out, shown = cell(shell, "%%s3sync\npull b\npush d b\n")
-    assert error is None
-    assert shown[-1]["text/plain"] == report.together_text(value)
-    assert "1 of 2 with problems" in shown[-1]["text/plain"]
-
-
 def test_options_of_a_cells_first_line_are_asked_for(shell: Any) -> None:
     engine = give(shell, Ends(good()))
     shell.run_line_magic("config", "S3Sync.region = 'r'")
