@@ -82,7 +82,7 @@ def parse(
     if command == "run":
         return _run(given, positional[1:], defaults or {})
     direction, rest = _direction(command, positional[1:])
-    taken = _taken_by(command, direction)
+    taken = taken_by(command, direction)
     values, face = _with_defaults(given, defaults or {}, taken)
     name = f"plan {direction}" if command == "plan" else command
     _only(values, taken, name)
@@ -97,13 +97,52 @@ def parse(
 
 def _run(given: dict[str, Any], words: Sequence[str], defaults: Mapping[str, Any]) -> Invocation:
     """`run`: an option is its own, or is given to its lines, or both. One document holds them all: not `json`."""
-    values, face = _with_defaults(given, defaults, _taken_by("run", ""))
+    values, face = _with_defaults(given, defaults, taken_by("run", ""))
     own = {name: value for name, value in values.items() if is_taken(name, "run")}
     call = Call(command="run", file=_take("run", _WORDS["run"], words)["file"], options=build_options("run", own))
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
     mine = ("json", "output_name")
     return Invocation("run", call, show=shown, output_name=face.get("output_name", ""),
                       given={name: value for name, value in given.items() if name not in mine})  # fmt: skip
+
+
+class Known(NamedTuple):
+    """An option as the parser knows it.
+
+    Attributes:
+        flags: how it is written, e.g. `-n` and `--dry-run`.
+        name: its field of `Options`, or what the face calls it.
+        takes_value: a word follows.
+        repeats: it may be given again.
+        choices: its values, where they are few.
+        metavar: what its value is called in the help.
+    """
+
+    flags: tuple[str, ...]
+    name: str
+    takes_value: bool
+    repeats: bool
+    choices: tuple[str, ...]
+    metavar: str
+
+
+def known_options(*, notebook: bool) -> list[Known]:
+    """Every option of the grammar, in the order of the help."""
+    found = []
+    for action in _parser(notebook)._actions:
+        if not action.option_strings:
+            continue
+        name = "filters" if isinstance(action, _AddFilter) else action.dest
+        meta: Mapping[str, Any] = FIELDS[name].metadata if name in FIELDS else {"choices": (), "metavar": ""}
+        choices = SHOW if name == "show" else meta["choices"]
+        found.append(Known(tuple(action.option_strings), name, action.nargs != 0, name in _COLLECTED, choices,
+                           meta["metavar"]))  # fmt: skip
+    return found
+
+
+def places_of(command: str, direction: str = "") -> tuple[str, ...]:
+    """What the words after a command are: `REMOTE`, `LOCAL`, `FILE`, ...; optional ones too."""
+    return tuple(word.strip("[]") for word in _WORDS.get(direction or command, ()))
 
 
 def parse_defaults(words: Sequence[str]) -> dict[str, Any]:
@@ -212,7 +251,7 @@ def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
     return words[0], words[1:]
 
 
-def _taken_by(command: str, direction: str) -> set[str]:
+def taken_by(command: str, direction: str = "") -> set[str]:
     """Names of the options that this command takes, those of its face included."""
     taken = {name for name in FIELDS if is_taken(name, command, direction)}
     return taken | {"output_name", "show"}

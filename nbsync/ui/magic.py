@@ -16,7 +16,7 @@ from traitlets import Bool, Enum, Int, Unicode
 
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
-from nbsync.ui import live, report, rowlog
+from nbsync.ui import live, report, rowlog, tab
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
 from nbsync.ui.ports import ANSWERS, Engine, default_engine
 from nbsync.ui.script import Given, Step, steps, steps_of
@@ -233,7 +233,9 @@ def load_ipython_extension(ip: Any) -> None:
     ip.register_magics(S3Sync)
     if getattr(ip, "kernel", None) is None:
         ip.display_trap.hook = _TerminalHook(ip.display_trap.hook)
-    ip.events.register("post_execute", ip.magics_manager.registry["S3Sync"].end_of_cell)
+    magic = ip.magics_manager.registry["S3Sync"]
+    ip.events.register("post_execute", magic.end_of_cell)
+    tab.install(ip, magic._defaults)
 
 
 def unload_ipython_extension(ip: Any) -> None:
@@ -242,6 +244,7 @@ def unload_ipython_extension(ip: Any) -> None:
     if magic is None:
         return
     magic.end_of_cell()
+    tab.uninstall(ip)
     if isinstance(ip.display_trap.hook, _TerminalHook):
         ip.display_trap.hook = ip.display_trap.hook.displayhook
     ip.events.unregister("post_execute", magic.end_of_cell)

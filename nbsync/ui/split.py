@@ -15,6 +15,7 @@ the magic turns it off and does its own, argument by argument:
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from types import CodeType
@@ -41,9 +42,71 @@ def split(line: str, expand: Expand) -> Line:
     return _Splitter(line, expand).run()
 
 
+class Unfinished(NamedTuple):
+    """A command that is being typed, up to the cursor.
+
+    Attributes:
+        words: those before the word at the cursor; what `name` did not know is None.
+        raw: the word at the cursor as it is written; empty between words.
+        value: what it means; None if it holds something unknown.
+        quote: the quotation mark that is open at the cursor, or empty.
+    """
+
+    words: list[str | None]
+    raw: str
+    value: str | None
+    quote: str
+
+
+def split_unfinished(line: str, name: Callable[[str], str | None]) -> Unfinished | None:
+    """What has been typed of a command, by the rules of `split`; None inside an expression or behind a `;`.
+
+    No expression is evaluated: `name(source)` says what a plain name means, if it knows.
+    """
+    return _UnfinishedSplitter(line, name).so_far()
+
+
+def completed(typed: Unfinished, value: str, follows: str) -> str:
+    """`value`, which begins as what was typed means, as the word that takes its place; quoted as the user began.
+
+    Args:
+        typed: whose value is known.
+        value: what the word is to mean.
+        follows: what stands behind the cursor: a closing quotation mark there is not written twice.
+    """
+    raw, before = typed.raw, typed.value or ""
+    if raw == before:
+        return _quoted(value)
+    if typed.quote:
+        closing = "" if follows.startswith(typed.quote) else typed.quote
+        return raw + _within(typed.quote, value[len(before) :]) + closing
+    for mark in ("'", '"'):
+        if raw == mark + _within(mark, before) + mark:
+            return mark + _within(mark, value) + mark
+    return raw + _quoted(value[len(before) :])
+
+
+_SPECIAL = re.compile(r"""[\s'"\\{}$;?]""")
+
+
+def _quoted(text: str) -> str:
+    """`text` as it is if it needs no quotation marks, else between those that leave it most readable."""
+    if not _SPECIAL.search(text):
+        return text
+    mark = '"' if "'" in text else "'"
+    return mark + _within(mark, text) + mark
+
+
+def _within(mark: str, text: str) -> str:
+    """`text` as it is written between two of the quotation mark."""
+    if mark == "'":
+        return text.replace("'", "'\\''")
+    return re.sub(r'["\\${}]', lambda found: "\\" + found[0], text)
+
+
 def quote(word: str) -> str:
     """`word` written so that `split` gives it back as it is."""
-    return "'" + word.replace("'", "'\\''") + "'"
+    return "'" + _within("'", word) + "'"
 
 
 def commands(cell: str) -> list[tuple[int, str]]:
@@ -98,14 +161,21 @@ class _Splitter:
         self._at = 0
         self._words: list[str] = []
         self._word: list[str] | None = None  # None between words; an empty list is the word ""
+        self._began = 0  # where the word begins
 
     def run(self) -> Line:
-        silent = False
+        silent = self._scan()
+        self._end_word()
+        return Line(self._words, silent)
+
+    def _scan(self) -> bool:
+        """Read all of the line; the last word is still open. Returns whether a `;` ends it."""
         while self._at < len(self._line):
             char = self._line[self._at]
+            if self._word is None:
+                self._began = self._at
             if char == ";" and not self._line[self._at + 1 :].strip():
-                silent = True
-                break
+                return True
             if char.isspace():
                 self._at += 1
                 self._end_word()
@@ -117,8 +187,7 @@ class _Splitter:
                 self._escape()
             else:
                 self._plain()
-        self._end_word()
-        return Line(self._words, silent)
+        return False
 
     def _add(self, text: str) -> None:
         if self._word is None:
@@ -133,7 +202,7 @@ class _Splitter:
     def _single(self) -> None:
         end = self._line.find("'", self._at + 1)
         if end < 0:
-            raise UsageError("a ' is not closed", self._where())
+            end = self._left_open("'", self._at)
         self._add(self._line[self._at + 1 : end])
         self._at = end + 1
 
@@ -150,8 +219,12 @@ class _Splitter:
                 self._escape()
             else:
                 self._plain()
+        self._left_open('"', start)
+
+    def _left_open(self, mark: str, start: int) -> int:
+        """Where a quotation ends that begins at `start` and is not closed."""
         self._at = start
-        raise UsageError('a " is not closed', self._where())
+        raise UsageError(f"a {mark} is not closed", self._where())
 
     def _escape(self) -> None:
         if self._at + 1 >= len(self._line):
@@ -193,6 +266,36 @@ class _Splitter:
 
     def _where(self) -> str:
         return f"It opens at: {self._line[self._at : self._at + 30]}"
+
+
+class _UnfinishedSplitter(_Splitter):
+    """One pass over a line that may end anywhere."""
+
+    def __init__(self, line: str, name: Callable[[str], str | None]) -> None:
+        super().__init__(line, lambda source, _code: _UNKNOWN if (known := name(source)) is None else known)
+        self._quote = ""
+
+    def so_far(self) -> Unfinished | None:
+        try:
+            silent = self._scan()
+        except UsageError:
+            return None
+        raw = "" if self._word is None else self._line[self._began :]
+        if silent or (self._quote != "'" and _AT_A_NAME.search(raw)):
+            return None
+        words = [None if _UNKNOWN in word else word for word in self._words]
+        if self._word is None:
+            return Unfinished(words, "", "", "")
+        value = "".join(self._word)
+        return Unfinished(words, raw, None if _UNKNOWN in value else value, self._quote)
+
+    def _left_open(self, mark: str, start: int) -> int:
+        self._quote = mark
+        return len(self._line)
+
+
+_AT_A_NAME = re.compile(r"\$\w*\Z|\\\Z")  # more letters would be another name; after a \, another character
+_UNKNOWN = "\0"  # stands for a value that is not known; no word of a command holds it
 
 
 def _name(line: str, start: int) -> str:

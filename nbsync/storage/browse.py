@@ -1,0 +1,60 @@
+"""What there is to choose from: buckets, and one folder of keys at a time; for completion. Any thread.
+
+One request each, tried once: whoever asks waits for the answer at a keyboard, and asks again.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from nbsync.core.location import Location, parse_location
+from nbsync.options import Options
+from nbsync.storage.listing import one_level
+from nbsync.storage.listing_xml import read_document
+from nbsync.storage.s3 import Bucket
+
+_NO_BUCKET = ""
+
+
+class Level(NamedTuple):
+    """Keys, and folders that end in `/`, that begin with a prefix and have no further `/`."""
+
+    names: list[str]
+    complete: bool  # all of them; else the first page
+
+
+class Browser:
+    """One account's buckets and keys.
+
+    Args:
+        options: the Where options of a run, and its timeout.
+
+    Raises (from every method): NbsyncError, WireError, OSError.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._known: dict[str, Bucket] = {}
+
+    def buckets(self) -> list[str]:
+        """The names of the account's buckets, in the service's order.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
+        """
+        body = self._bucket(_NO_BUCKET).request("GET", kind="list").body
+        document = read_document(body, "ListAllMyBucketsResult")
+        names = (node.findtext(f"{document.space}Name", "") for node in document.root.iter(f"{document.space}Bucket"))
+        return [name for name in names if name]
+
+    def level(self, bucket: str, prefix: str) -> Level:
+        """What lies one step below `prefix`, a folder or the beginning of a name; one LIST."""
+        names, complete = one_level(self._bucket(parse_location(f"s3://{bucket}").bucket), prefix)
+        return Level(names, complete)
+
+    def _bucket(self, name: str) -> Bucket:
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = Bucket(Location(name, ""), self._options, wait=lambda _seconds: True)
+            return self._known[name]
