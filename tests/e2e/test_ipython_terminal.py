@@ -192,3 +192,23 @@ def test_a_cell_of_commands(store: str, moto_server: Server, shell: InteractiveS
     done = shell.run_cell(f"%%s3sync\npull {store}/raw three\npull {store}/raw four --wrong\n")
     assert "line 3" in str(done.error_in_exec)
     assert not (tmp_path / "three").exists()
+
+
+def test_tab_in_the_terminal(tmp_path: Path) -> None:
+    """The real prompt, which `--simple-prompt` above is not."""
+    words = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--no-confirm-exit"]
+    child = pexpect.spawn(sys.executable, words, cwd=tmp_path, env=environment({"PROMPT_TOOLKIT_NO_CPR": "1"}),
+                          encoding="utf-8", timeout=40, dimensions=(50, 160))  # fmt: skip
+    try:
+        child.expect_exact("In [1]:")
+        child.send("%load_ext nbsync\r")
+        child.expect_exact("In [2]:")
+        for typed, completed in (("%s3sync pul", "l"), (" --hel", "p")):
+            child.send(typed)
+            child.expect(r"[^a-z]*".join(typed.split()[-1]))
+            child.send("\t")
+            child.expect_exact(completed)
+        child.send("\r")
+        child.expect_exact("usage: %s3sync pull REMOTE")
+    finally:
+        child.close(force=True)

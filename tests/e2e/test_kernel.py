@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from tests.e2e.helpers import environment, fill
+from tests.e2e.helpers import environment, fill, wait_until
 from tests.e2e.valve import Valve
 from tests.servers import Server
 
@@ -41,6 +41,12 @@ class Kernel:
             if message["msg_type"] not in ("status", "execute_input"):
                 messages.append({**message, "arrived": time.monotonic()})
                 seen(messages)
+
+    def complete(self, source: str) -> list[str]:
+        """What the cell becomes with each of the matches when Tab is pressed at its end."""
+        answer = self._client.complete(source, len(source), reply=True, timeout=40)["content"]
+        start, end = answer["cursor_start"], answer["cursor_end"]
+        return [source[:start] + match + source[end:] for match in answer["matches"]]
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +130,20 @@ def test_the_value_is_the_table_in_a_later_cell(
     assert shown["msg_type"] == "execute_result"
     assert set(shown["content"]["data"]) == {"text/html", "text/plain"}
     assert "1 miss" in text(shown)
+
+
+def test_tab_is_answered(kernel: Kernel, moto_server: Server, store: str) -> None:
+    fill(moto_server, store, {"raw/my data.csv": b"a", "raw/a-b:c=d.csv": b"b"})
+    assert kernel.complete("r = %s3sync pul") == ["r = %s3sync pull"]
+    assert kernel.complete("%%s3sync --jobs 3\nls b --addressing-style=p") == [
+        "%%s3sync --jobs 3\nls b --addressing-style=path"
+    ]
+    start = f"%s3sync pull s3://{store}/raw/"
+    assert wait_until("the keys are offered", lambda: kernel.complete(start)) == [
+        f"{start}a-b:c=d.csv", f"%s3sync pull 's3://{store}/raw/my data.csv'"
+    ]  # fmt: skip
+    assert kernel.complete(f"{start}a-b:c=") == [f"{start}a-b:c=d.csv"]
+    assert kernel.complete(f"%s3sync pull {store[:9]}") != []
+    offline = f"%s3sync --endpoint-url http://127.0.0.1:9 pull {store}/"
+    assert kernel.complete(offline) == []
+    assert kernel.run("pass") == []

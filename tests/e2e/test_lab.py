@@ -226,3 +226,37 @@ def test_the_stop_button_leaves_the_part_that_was_done(half_done: Locator, lab: 
     snap(page, "interrupted")
     data = lab.root / "data"
     assert (tree(data), staged(data)) == ({HOSTILE: b"boo"}, [])
+
+
+def test_tab_completes_commands_buckets_and_keys(moto_server: Server, store: str, lab: Lab, page: Page) -> None:
+    fill(moto_server, store, {"raw/2024/my data.csv": b"a", "raw/2025/b.csv": b"b"})
+    write_notebook(lab.root / "tab.ipynb", "%load_ext nbsync", "")
+    lab.open(page, "tab.ipynb")
+    run_all(page)
+    expect(page.locator(".jp-InputPrompt").first).to_have_text("[1]:")
+    cell, offers = page.locator(".jp-CodeCell .cm-content").nth(1), page.locator(".jp-Completer")
+    cell.click()
+
+    page.keyboard.type("r = %s3sync pu")
+    page.keyboard.press("Tab")
+    expect(offers).to_contain_text("push")
+    snap(page, "tab-commands")
+    page.keyboard.press("Enter")
+    expect(cell).to_have_text("r = %s3sync pull")
+
+    def tab_until(text: str) -> None:
+        def there() -> bool:
+            page.keyboard.press("Tab")
+            return cell.inner_text().strip() == text or offers.is_visible()
+
+        wait_until(f"Tab offers {text}", there)
+
+    page.keyboard.type(f" s3://{store[:-2]}")
+    tab_until(f"r = %s3sync pull s3://{store}/")
+    page.keyboard.type("raw/")
+    tab_until("")
+    expect(offers).to_contain_text("2024")
+    snap(page, "tab-keys")
+    page.keyboard.press("Enter")
+    expect(cell).to_have_text(f"r = %s3sync pull s3://{store}/raw/2024/")
+    tab_until(f"r = %s3sync pull 's3://{store}/raw/2024/my data.csv'")

@@ -70,7 +70,8 @@ def words_of(line: str) -> list[str]:
         ("pu", ["pull", "push"]), ("ver", ["verify"]), ("nothing", []),
         ("plan ", ["pull", "push"]), ("plan pul", ["pull"]), ("--profile dev pul", ["pull"]),
         ("pull --comp", ["--compare"]), ("pull --compare ", ["content", "size-mtime", "size"]),
-        ("pull --compare si", ["size-mtime", "size"]), ("pull --compare=si", ["--compare=size-mtime", "--compare=size"]),
+        ("pull --compare si", ["size-mtime", "size"]),
+        ("pull --compare=si", ["--compare=size-mtime", "--compare=size"]),
         ("pull --show ", ["summary", "changed", "all"]), ("ls --addressing-style v", ["virtual"]),
         ("push d b/p --sse aws", ["aws:kms", "aws:kms:dsse"]), ("pull --sse", ["--sse-c-key-file"]),
         ("pull --compare size --comp", []), ("pull --exclude x --excl", ["--exclude"]),
@@ -153,8 +154,9 @@ def test_every_command_is_offered_exactly_the_options_that_it_takes(command: str
 
 def test_what_is_typed_before_and_behind_and_above_says_where() -> None:
     world = World()
-    found("--profile dev pull d", " data --endpoint-url http://x --region r --jobs 3", world,
-          head=["--region", "above", "--no-sign-request"], defaults={"profile": "p", "ca_bundle": "c", "jobs": 4})  # fmt: skip
+    head, defaults = ["--region", "above", "--no-sign-request"], {"profile": "p", "ca_bundle": "c", "jobs": 4}
+    behind = " data --endpoint-url http://x --region r --jobs 3"
+    found("--profile dev pull d", behind, world, head=head, defaults=defaults)
     where = {"profile": "dev", "endpoint_url": "http://x", "region": "r", "no_sign_request": True, "ca_bundle": "c"}
     assert world.asked == [(where,)]
 
