@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from nbsync.core.model import Active, Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
+from nbsync.ui.folders import Share, Shares, by_folder
 from nbsync.ui.pages import Page
 from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
@@ -39,7 +40,7 @@ ACTIVE_SHOWN = 6
 def result_html(result: SyncResult, show: str = "changed") -> str:
     """The finished table of `result`."""
     seen = view(result, show)
-    parts = [_header(seen), _counts(seen.counts), _table(seen)]
+    parts = [_header(seen), _counts(seen.counts), _picture(result), _table(seen)]
     parts += [_remark("!", words.RED, f"{_untrusted(p.path, _PATH)}: {_untrusted(p.message, _TEXT)}")
               for p in seen.problems]  # fmt: skip
     if seen.more_problems:
@@ -121,6 +122,35 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
              f'border:1px solid {words.colour(status)}">{count:,} {html.escape(status)}</span>'
              for status, count in counts]  # fmt: skip
     return f"<div>{' '.join(chips)}</div>" if chips else ""
+
+
+def _picture(result: SyncResult) -> str:
+    """What moved, by folder: a bar for each, with its numbers in words; empty where it would say nothing."""
+    shares = by_folder(result)
+    if shares is None:
+        return ""
+    planned = result.dry_run or result.command == "plan"
+    head = [_th("folder", "34%"), _th("to move" if planned else "moved", "11%", _RIGHT), _th("", "30%"),
+            _th("files", "25%")]  # fmt: skip
+    rows = [_folder(_untrusted(share.name, 80) if share.name else "beside the folders", share, shares, planned)
+            for share in shares.shown]  # fmt: skip
+    if shares.others:
+        name = f"… {words.number(shares.number_of_others, 'more folder')}"
+        rows.append(_folder(name, shares.others, shares, planned))
+    return f'<table style="{_TABLE}">{_tr(head)}{"".join(rows)}</table>'
+
+
+def _folder(escaped: str, share: Share, shares: Shares, planned: bool) -> str:
+    """A bar as long as its bytes against the largest; below the files a thin one: those that moved against all."""
+    tint = words.BLUE if planned else words.GREEN
+    told = [f"{share.moved:,} {'to move' if planned else 'moved'}"] if share.moved else []
+    told += [f"{share.kept:,} up to date"] if share.kept and shares.kept_is_known else []
+    bar = _bar(min(share.moved_bytes / shares.shown[0].moved_bytes, 1.0), 8, tint)
+    files = html.escape(", ".join(told))
+    if share.kept and shares.kept_is_known:
+        files += _bar(share.moved / (share.moved + share.kept), 3, tint)
+    return _tr([_td(escaped, _MONO), f'<td style="{_RIGHT}">{words.size(share.moved_bytes)}</td>',
+                _td(bar, "vertical-align:middle"), _td(files)])  # fmt: skip
 
 
 def _table(seen: View) -> str:
