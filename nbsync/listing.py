@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync.core.model import RemoteEntry, Status
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class ListedObject(NamedTuple):
@@ -63,6 +66,16 @@ class Listing:
             "files": [entry._asdict() for entry in self.entries],
             "notes": list(self.notes),
         }
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row an object: key, path, size (int64), last_modified (UTC), etag, storage_class (a category).
+
+        Raises:
+            NbsyncError: pandas is not installed.
+        """
+        from nbsync.frames import listing_frame
+
+        return listing_frame(self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -153,13 +153,14 @@ class SyncResult:
         return document
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a file, columns as in `--json`. Needs pandas."""
-        try:
-            import pandas
-        except ImportError:
-            raise NbsyncError("to_pandas needs pandas, which is not installed", "pip install pandas") from None
-        width = len(self.columns)
-        return pandas.DataFrame([row[:width] for row in self.files], columns=list(self.columns))
+        """One row a file, columns as in `--json`; words as categories, bytes as int64.
+
+        Raises:
+            NbsyncError: pandas is not installed.
+        """
+        from nbsync.frames import result_frame
+
+        return result_frame(self)
 
     def __getitem__(self, path: str) -> Row:
         for row in self.files:
@@ -349,6 +350,15 @@ class SyncResults(list["Item"]):
         """One entry of each document, summed; `bytes` of a listing is no amount that moved."""
         entries = [document[name] for document in documents if isinstance(document.get(name), dict)]
         return {key: sum(entry.get(key, 0) for entry in entries) for key in keys}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows of all results, each with its command, remote and local; listings are left out.
+
+        Raises: as `SyncResult.to_pandas`.
+        """
+        from nbsync.frames import results_frame
+
+        return results_frame(result for result in self if isinstance(result, SyncResult))
 
     def __repr__(self) -> str:
         return "\n".join(repr(result) for result in self)

@@ -1,4 +1,4 @@
-"""SyncResult as a value: counts, views, exit codes, JSON, pandas."""
+"""SyncResult as a value: counts, views, exit codes, JSON."""
 
 from __future__ import annotations
 
@@ -108,13 +108,6 @@ def test_records_are_written_in_batches_and_what_is_gone_is_forgotten() -> None:
 
     assert state.calls == [(2_000, []), (500, ["b"])]
     assert tally.youngest_ctime_ns == 2
-
-
-def test_pandas_has_a_row_a_file() -> None:
-    frame = made(HIT, MISS).to_pandas()
-
-    assert list(frame["path"]) == ["a", "b"]
-    assert list(frame["status"]) == ["hit", "miss"]
 
 
 def test_several_results_combine() -> None:
