@@ -87,6 +87,13 @@ NOTEBOOK_OPTIONS = (
     ("-o NAME", "bind the result to NAME"),
     ("--show summary|changed|all", "which rows the table shows (default: changed)"),
 )
+_FIRST = ("ls", "pull", "push", "plan", "verify", "undo")  # whose examples a beginner sees
+_IN_A_NOTEBOOK = (
+    ("r = %s3sync pull ...;", "r is the result; a ; at the end hides the table"),
+    ("%s3sync pull {url} $folder", "values from Python: {expression}, $name; none within '...'"),
+    ("%%s3sync --jobs 8", "one command a line below it; these options are for all"),
+    ("%config S3Sync.profile='dev'", "a default from now on; %config S3Sync lists them"),
+)
 
 
 def pages(*, notebook: bool) -> dict[str, Page]:
@@ -106,18 +113,14 @@ def overview(*, notebook: bool) -> str:
         "Commands:",
         *(_pair(page.usage, page.does) for page in known.values()),
         "",
-        f"{prog} COMMAND --help shows a command's options.",
+        "REMOTE is s3://bucket/prefix or bucket/prefix. LOCAL is a folder on this machine.",
+        f"{prog} COMMAND --help shows a command's options{'; Tab completes' if notebook else ''}.",
         "",
         "Examples:",
-        *(f"  {prog} {page.example}" for page in known.values()),
+        *(f"  {prog} {known[name].example}" for name in _FIRST),
     ]
     if notebook:
-        lines += [
-            "  r = %s3sync pull {bucket}/raw data --include '*.csv';",
-            "",
-            "{expr} and $name take values from the notebook; inside single quotes nothing is expanded.",
-            "A trailing ; hides the table. %%s3sync runs one command a line.",
-        ]
+        lines += ["", "In a notebook:", *(_pair(left, right) for left, right in _IN_A_NOTEBOOK)]
     lines += ["", "Credentials come from your AWS profile, environment or role; never from an option."]
     return "\n".join(lines)
 
@@ -126,7 +129,7 @@ def page(command: str, *, notebook: bool) -> str:
     """What `nbsync COMMAND --help` prints: the options in their groups."""
     found = pages(notebook=notebook)[command]
     prog = program(notebook)
-    lines = [f"usage: {prog} {found.usage} [options]", "", f"{found.does}", ""]
+    lines = [f"usage: {prog} {found.usage} [options]", "", f"{found.does[0].upper()}{found.does[1:]}.", ""]
     lines += [_pair(word, text) for word, text in found.words]
     if command == "demo":
         return "\n".join(
@@ -154,8 +157,8 @@ def program(notebook: bool) -> str:
 def _option(spec: Field[Any]) -> list[tuple[str, str]]:
     meta = spec.metadata
     if spec.name == "filters":
-        return [("--include GLOB", "in order; the last match wins; all included at first;"),
-                ("--exclude GLOB", "matched on the relative path, * crosses /")]  # fmt: skip
+        return [("--exclude GLOB", "leave out the paths that match; quote it; * crosses /"),
+                ("--include GLOB", "take them after all: in the order given, the last match wins")]  # fmt: skip
     words = f"{'-n, ' if spec.name == 'dry_run' else ''}{flag(spec.name)}"
     value = "|".join(meta["choices"]) or meta["metavar"]
     text = meta["help"].replace(" (-n)", "")

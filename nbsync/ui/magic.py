@@ -18,6 +18,7 @@ from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.ui import live, report, rowlog, tab
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
+from nbsync.ui.help import overview
 from nbsync.ui.ports import ANSWERS, Engine, default_engine
 from nbsync.ui.script import Given, Step, steps, steps_of
 from nbsync.ui.split import Expand, expander, split
@@ -48,14 +49,7 @@ class S3Sync(Magics):
     @needs_local_scope
     @line_cell_magic
     def s3sync(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        """Sync S3 and local folders by content.
-
-        %s3sync pull REMOTE [LOCAL]    %s3sync push LOCAL REMOTE    %s3sync plan pull|push ...
-        %s3sync verify LOCAL REMOTE    %s3sync apply FILE             %s3sync ls REMOTE
-        %s3sync status [LOCAL]         %s3sync undo [LOCAL]           %s3sync run FILE
-
-        %s3sync --help tells more. %%s3sync runs one command a line.
-        """
+        """What the line or the cell comes to. (Its help is what `%s3sync` alone prints.)"""
         expand = expander({**self._ip.user_ns, **(local_ns or {})})
         run: Invocation | None = None
         try:
@@ -69,6 +63,8 @@ class S3Sync(Magics):
             # This very class: the shell shows it in one line, and a subclass with a traceback.
             raise IPythonUsageError(str(error)) from None
         return self._run(*todo[0]) if cell is None and run is None else self._run_all(todo, run)
+
+    s3sync.__doc__ = overview(notebook=True)  # what `%s3sync?` shows
 
     def end_of_cell(self) -> None:
         """Let the values of the cell that ended be shown from now on."""

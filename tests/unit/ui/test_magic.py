@@ -212,6 +212,8 @@ def test_ls(shell: Shell) -> None:
 
 
 def test_help(shell: Shell) -> None:
+    shown = shell.inspector.info(shell.find_magic("s3sync"))["docstring"]
+    assert shown == Cell(shell, "%s3sync").out.rstrip()
     for line in ("", "--help", "-h"):
         assert "usage: %s3sync COMMAND" in Cell(shell, f"%s3sync {line}").out
     assert "usage: %s3sync pull REMOTE" in Cell(shell, "%s3sync pull --help").out
