@@ -101,7 +101,7 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
     clear_all(page)
     expect(outputs(page)).to_have_count(0)
     run_all(page)
-    tables = page.locator(".jp-OutputArea-output table")
+    tables = outputs(page).filter(has=page.locator("table"))
     expect(tables).to_have_count(8, timeout=60_000)
     first = outputs(page).filter(has_text="24 miss")
     expect(first).to_contain_text("stations/2024/forest.csv")
