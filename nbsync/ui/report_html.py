@@ -3,8 +3,8 @@
 It must stay readable where a notebook is not trusted: JupyterLab, GitHub and nbconvert then strip
 `<style>`, `<svg>`, roles and scripts. So all meaning is in the text, bars are blocks with a width, and
 colours are mid-tones and transparent tints that read on a white page and on a dark one. Everything that
-comes from a bucket, a disk or a server is cleaned, escaped and put into `<code>` (`_untrusted`): JupyterLab
-reads `$…$` in other text of an output as a formula.
+comes from a bucket, a disk or a server is cleaned, escaped and, where it could be a formula, put into `<code>`
+(`_untrusted`): JupyterLab reads `$…$` in other text of an output as one.
 """
 
 from __future__ import annotations
@@ -101,9 +101,11 @@ def _untrusted(text: str, limit: int) -> str:
     """The only way in for text that others chose: never markup, never a formula.
 
     MathJax passes over `<code>` (its option `skipHtmlTags`,
-    https://docs.mathjax.org/en/latest/options/document.html), and so does KaTeX.
+    https://docs.mathjax.org/en/latest/options/document.html), and so does KaTeX. A formula begins with `$` or a
+    backslash: what holds neither needs no `<code>`, which would be a third of a large table.
     """
-    return f'<code style="{_CODE}">{html.escape(words.clean(text, limit))}</code>'
+    escaped = html.escape(words.clean(text, limit))
+    return f'<code style="{_CODE}">{escaped}</code>' if "$" in escaped or "\\" in escaped else escaped
 
 
 def _strong(escaped: str) -> str:

@@ -52,7 +52,7 @@ RULES = [
          r"nbsync/(?!storage/|transfer/|demo_server\.py)", never=S3_LIBRARIES),
     Rule("moto: the demo server", r"nbsync/(?!demo_server\.py)", never=("moto",)),
     Rule("what a shell uses never imports a notebook library",
-         r"nbsync/(__main__|ui/(cli|args|words|help|split|view|report|terminal))\.py", never=NOTEBOOK),
+         r"nbsync/(__main__|ui/(cli|args|words|help|split|view|report\w*|terminal|complete|lookup|folders))\.py", never=NOTEBOOK),
     Rule("server: no IPython, no widget", r"nbsync/server/", never=NOTEBOOK),
     Rule("only faces and the progress state know traitlets",
          r"nbsync/(core|wire|storage|transfer)/", never=("traitlets", "rich", *NOTEBOOK)),

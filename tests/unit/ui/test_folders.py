@@ -109,4 +109,4 @@ def test_it_is_small() -> None:
     assert len(shown) - len(plain) < 15_000
     short = result(*(one for n in range(40) for one in several(f"folder-{n}/", 10)))
     assert len(report.result_html(short, "summary")) < 7000
-    assert len(report.result_html(short)) < 180_000
+    assert len(report.result_html(short)) < 125_000

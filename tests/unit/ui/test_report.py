@@ -213,7 +213,7 @@ def test_many_changes_are_cut_and_the_rest_counted() -> None:
         assert "f00199" in text
         assert "f00200" not in text
     assert "f01433" in report.result_text(many, unlimited=True)
-    assert len(report.result_html(many)) < 170_000
+    assert len(report.result_html(many)) < 115_000
 
 
 def test_live_html_has_one_height_and_six_files() -> None:
