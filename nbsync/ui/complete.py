@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from nbsync.core.names import is_own
-from nbsync.options import COMMANDS, FIELDS
+from nbsync.options import FIELDS
 from nbsync.ui import help as texts
 from nbsync.ui.args import Known, known_options, places_of, taken_by
 
@@ -147,13 +147,10 @@ class _Line:
 
     def _fitting(self) -> set[str]:
         """Names of the options that the command takes; before there is one, those of any."""
-        if self._typed.only_options:
-            return set().union(*map(taken_by, COMMANDS)) - {"output_name"}
-        if not self._command:
-            return set().union(*map(taken_by, COMMANDS))
-        if self._command not in texts.pages(notebook=True):
-            return set()
-        return taken_by(self._command, self._direction)
+        commands = texts.pages(notebook=True)
+        if self._typed.only_options or not self._command:
+            return set().union(*map(taken_by, commands)) - ({"output_name"} if self._typed.only_options else set())
+        return taken_by(self._command, self._direction) if self._command in commands else set()
 
     def _values(self, known: Known, word: str) -> list[Candidate]:
         if known.choices:

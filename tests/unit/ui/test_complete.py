@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from nbsync.options import FIELDS, flag
 from nbsync.ui import help as texts
@@ -185,3 +187,21 @@ def test_what_cannot_be_printed_is_not_offered() -> None:
             return ["good", "b\x1b[2Jad", "b\u202ead", "b\udc80ad", "b\nad"]
 
     assert candidates(Typed(["pull"], "s3://"), Hostile()) == [Candidate("s3://good/", "bucket")]
+
+
+AFTER = ["", "'", '"', " x", "' y"]
+
+
+@given(st.text(" ab'\"\\{}$;/.-=é\t#", max_size=12), st.text(" ab'\"\\{}$;?#/é", max_size=6), st.sampled_from(AFTER))
+def test_whatever_is_typed_a_candidate_is_read_as_it_is_meant(line: str, rest: str, after: str) -> None:
+    typed = split_unfinished(line, {"a": "known", "b": "two words"}.get)
+    if typed is None or typed.value is None:
+        return
+    assert line.endswith(typed.raw)
+    value = typed.value + rest
+    assume(value)
+    written = completed(typed, value, after)
+    closes = typed.quote and after.startswith(typed.quote)
+    whole = line[: len(line) - len(typed.raw)] + written + (after if closes else "")
+    words = split(whole, lambda source, _code: {"a": "known", "b": "two words"}.get(source, "?")).words
+    assert words[len(typed.words)] == value
