@@ -49,8 +49,12 @@ def by_folder(result: SyncResult) -> Shares | None:
     if len(shares) < 2 or not shares[0].moved_bytes:
         return None
     rest = shares[SHOWN:]
-    others = Share("", *(sum(one[at] for one in rest) for at in (1, 2, 3))) if rest else None
-    return Shares(shares[:SHOWN], others, len(rest), not result.hits_omitted)
+    return Shares(shares[:SHOWN], _together(rest) if rest else None, len(rest), not result.hits_omitted)
+
+
+def _together(shares: list[Share]) -> Share:
+    return Share("", sum(one.moved_bytes for one in shares), sum(one.moved for one in shares),
+                 sum(one.kept for one in shares))  # fmt: skip
 
 
 def _moves(row: Row) -> bool:

@@ -76,8 +76,7 @@ class Completer:
         self._defaults = defaults
         self._around = around or Surroundings()
 
-    @context_matcher(identifier=IDENTIFIER, priority=1000)
-    def match(self, context: CompletionContext) -> dict[str, Any]:
+    def _match(self, context: CompletionContext) -> dict[str, Any]:
         """The completions at the cursor; IPython's own beside ours would be names of Python, and of wrong files."""
         lines = context.full_text.split("\n")
         line = lines[context.cursor_line]
@@ -91,6 +90,8 @@ class Completer:
             return {"completions": []}
         raw, shown = found
         return {"completions": shown or _Nothing(), "matched_fragment": raw, "suppress": True, "ordered": True}
+
+    match = context_matcher(identifier=IDENTIFIER, priority=1000)(_match)
 
     def complete(self, before: str, after: str) -> tuple[str, list[SimpleCompletion]] | None:
         """The text that is replaced, which ends at the cursor, and what by.
