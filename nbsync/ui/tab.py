@@ -107,8 +107,7 @@ class Completer:
             return typed.raw, []
         line = Typed(typed.words, typed.value, behind, head, self._defaults(), at.only_options)
         found = candidates(line, self._around.within(LIMIT_SECONDS))
-        shown = [SimpleCompletion(completed(typed, one.text, after), type=one.kind) for one in found]
-        return typed.raw, [one for one in shown if one.text != typed.raw]
+        return _last_segment(typed.raw, [(completed(typed, one.text, after), one.kind) for one in found])
 
     def _words_behind(self, typed: Unfinished, after: str) -> list[str | None] | None:
         """The words behind the one at the cursor; None if they cannot be read."""
@@ -129,6 +128,18 @@ class Completer:
         if type(value) in (str, int):
             return str(value)
         return str(value) if isinstance(value, PurePath) else None
+
+
+def _last_segment(raw: str, found: list[tuple[str, str]]) -> tuple[str, list[SimpleCompletion]]:
+    """What is replaced and what by: only what stands behind the last `/`, where no candidate has to change the rest.
+
+    It is shorter to read, and JupyterLab, which offers words of the cell as well, would rank `//` above what begins
+    with `s3://`.
+    """
+    cut = raw.rfind("/") + 1
+    if not all(text.startswith(raw[:cut]) for text, _ in found):
+        cut = 0
+    return raw[cut:], [SimpleCompletion(text[cut:], type=kind) for text, kind in found if text != raw]
 
 
 class _Nothing(list[SimpleCompletion]):

@@ -35,7 +35,9 @@ def tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tab:
         defaults.update(settings)
         found = completer.complete(f"%s3sync {line}", "")
         assert found is not None
-        return [one.text for one in found[1]]
+        replaced, offered = found
+        kept = line[line.rindex(" ") + 1 : len(line) - len(replaced)]
+        return [kept + one.text for one in offered]
 
     return press
 

@@ -131,6 +131,20 @@ def test_elsewhere_ipython_is_left_alone(shell: Shell, source: str) -> None:
     assert ours.complete(before, after) is None
 
 
+@pytest.mark.parametrize(
+    ("source", "offered"),
+    [
+        ("%s3sync pull my-bucket/raw/", ["2024/", "a-b:c=d.csv"]), ("%s3sync pull s3://my-b", ["my-bucket/"]),
+        ("%s3sync pull my-bucket/", ["my-bucket/raw/", "'my-bucket/read me'"]),
+        ("%s3sync pull 'my-bucket/", ["raw/'", "read me'"]), ("%s3sync pu", ["pull", "push"]),
+    ],
+)  # fmt: skip
+def test_only_the_last_segment_is_replaced_where_that_is_enough(shell: Shell, source: str, offered: list[str]) -> None:
+    with pytest.warns(PendingDeprecationWarning):
+        _, matches = shell.complete("", source, len(source))
+    assert matches == offered
+
+
 def test_the_magics_defaults_and_the_lines_own_options_say_where(shell: Shell, browser: Browser) -> None:
     shell.run_cell("%config S3Sync.profile = 'p'\n%config S3Sync.endpoint_url = 'http://x'")
     pressed(shell, '%s3sync pull "my| --profile q --region other')
