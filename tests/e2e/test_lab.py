@@ -257,8 +257,9 @@ def test_tab_completes_commands_buckets_and_keys(moto_server: Server, store: str
     choose("r = %s3sync pu", "push", "r = %s3sync pull")
     choose(f" s3://{store[:-2]}", f"{store}/", start)
     choose("raw/", "2025/", f"{start}raw/2024/")
-    choose("m", "my data.csv", f"r = %s3sync pull 's3://{store}/raw/2024/my data.csv'")
-    choose(" --compare size-", "size-mtime", f"r = %s3sync pull 's3://{store}/raw/2024/my data.csv' --compare size-mtime")
+    whole = f"r = %s3sync pull 's3://{store}/raw/2024/my data.csv'"
+    choose("m", "my data.csv", whole)
+    choose(" --compare size-", "size-mtime", f"{whole} --compare size-mtime")
     page.keyboard.type(" --")
     page.keyboard.press("Tab")
     expect(offers).to_contain_text("--delete")
