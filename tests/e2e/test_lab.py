@@ -102,7 +102,7 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
     expect(outputs(page)).to_have_count(0)
     run_all(page)
     tables = outputs(page).filter(has=page.locator("table"))
-    expect(tables).to_have_count(9, timeout=60_000)  # with the one over both commands of the last cell
+    expect(tables).to_have_count(8, timeout=60_000)
     first = outputs(page).filter(has_text="24 miss")
     expect(first).to_contain_text("stations/2024/forest.csv")
     expect(first).to_contain_text("missing locally")
@@ -118,7 +118,7 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
 
     lab.theme("JupyterLab Dark")
     lab.open(page, QUICKSTART.name)
-    expect(tables).to_have_count(9)
+    expect(tables).to_have_count(8)
     expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
     legible(page)
     outputs(page).filter(has_text="24 miss").scroll_into_view_if_needed()
