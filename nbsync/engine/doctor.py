@@ -98,8 +98,12 @@ class _Doctor:
         self._add("software", OK, f"{shown} · not here: {missing}" if missing else shown)
 
     def _folder(self) -> None:
-        here = os.getcwd()
-        free = shutil.disk_usage(here).free
+        try:
+            here = os.getcwd()
+            free = shutil.disk_usage(here).free
+        except OSError as error:
+            self._add("folder", WARNING, f"the current directory: {error.strerror}", "Change to another one")
+            return
         text = f"{here}: {free / 1e9:,.1f} GB free"
         if not os.access(here, os.W_OK | os.X_OK):
             self._add("folder", WARNING, f"{text}, cannot be written", "A pull needs a LOCAL that can be written")

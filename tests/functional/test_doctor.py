@@ -242,6 +242,14 @@ def test_no_secret_is_ever_shown(
     assert [one for one in told if one in shown] == []
 
 
+def test_a_current_directory_that_is_gone(moto: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    found = nbsync.doctor()
+    assert (found["folder"].status, found.ok) == ("warning", True)
+
+
 def test_hostile_words_are_only_text(moto: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = "<img src=x onerror=alert(1)>\x1b[31m"
     monkeypatch.setenv("AWS_PROFILE", hostile)

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import LocalError, SyncProblems, UsageError
 from nbsync.storage import room, survey
+from nbsync.storage.journal import Journal
+from nbsync.storage.state import RemoteName
+from nbsync.storage.syncs import read
 from nbsync.ui import cli
 from nbsync.wire.client import Client
 from tests.functional.world import World, opened_below, snapshot
@@ -120,6 +124,24 @@ def test_a_run_that_was_stopped_is_told(world: World) -> None:
     found = nbsync.status(world.local)
     assert (found.syncs[0].finished, found.at_work) == (False, "")
     assert "did not come to its end" in found._repr_mimebundle_()["text/plain"]
+
+
+def test_unfinished_transfers_are_told_where_they_were_begun(world: World, tmp_path: Path) -> None:
+    world.fill_both("f")
+    place = world.local / ".nbsync"
+    sync = read(str(place)).syncs[0]
+    journal = Journal(str(place), RemoteName(sync.endpoint, sync.bucket, sync.prefix))
+    journal.begin_download(RemoteEntry("big", "p/big", 100, "e", 1), "1-1-0123456789abcdef", 10)
+    journal.intend_upload(LocalEntry("up", Kind.FILE, 1, 1, 1, 1), "p/up", "h", 10)
+    journal.close()
+    before = snapshot(world.sandbox)
+    found = nbsync.status(world.local)
+    assert snapshot(world.sandbox) == before
+    assert found.unfinished == {"downloads": 1, "uploads": 1}
+    shutil.copytree(world.local, tmp_path / "copy")
+    assert nbsync.status(tmp_path / "copy").unfinished == {"downloads": 0, "uploads": 0}
+    (place / "unfinished.sqlite3").write_bytes(b"no database at all" * 100)
+    assert nbsync.status(world.local).notes == ["whether large transfers are unfinished cannot be read now"]
 
 
 def test_the_trash_is_told(world: World) -> None:
