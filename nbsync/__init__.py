@@ -19,7 +19,7 @@ _PUBLIC = {
     "status": "api", "doctor": "api", "run": "script",
     "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
-    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis",
+    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis", "SyncPanel": "panel.widget",
     "NbsyncError": "errors",
 }  # fmt: skip
 
@@ -30,6 +30,7 @@ __all__ = [
     "NbsyncError",
     "Status",
     "SyncJob",
+    "SyncPanel",
     "SyncPlan",
     "SyncProgress",
     "SyncResult",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from nbsync.errors import NbsyncError
     from nbsync.folder_status import Status
     from nbsync.listing import Listing
+    from nbsync.panel.widget import SyncPanel
     from nbsync.progress import SyncProgress
     from nbsync.result import SyncPlan, SyncResult, SyncResults, VerifyResult
     from nbsync.script import run

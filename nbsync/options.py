@@ -23,6 +23,7 @@ LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
 REMOTE_COMMANDS = (*RUNS, "ls")
 COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor")
+PANEL = "panel"  # it plans, and applies what is ticked: it takes what plans take, but shows in a way of its own
 
 
 def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
@@ -130,6 +131,8 @@ FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fiel
 
 def is_taken(name: str, command: str, direction: str = "") -> bool:
     """Does `command` take the option? The plan of a pull takes what plans take, unless it is for pushes alone."""
+    if command == PANEL:
+        return FIELDS[name].metadata["group"] != "Output" and name != "dry_run" and is_taken(name, "plan")
     commands = FIELDS[name].metadata["commands"]
     one_way = direction and {"pull", "push"} & set(commands)
     return command in commands and (not one_way or direction in commands)
@@ -156,7 +159,8 @@ def build_options(command: str, given: Mapping[str, Any], direction: str = "") -
             continue
         spec = FIELDS.get(name)
         if spec is None or not is_taken(name, command, direction):
-            raise UsageError(f"{told} has no option {name!r}", f"See: nbsync {command} --help")
+            program = "%s3sync" if command == PANEL else "nbsync"
+            raise UsageError(f"{told} has no option {name!r}", f"See: {program} {command} --help")
         values[name] = _parse(spec, value)
     if loose:
         values["filters"] = (*values.get("filters", ()), *loose)

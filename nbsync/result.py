@@ -230,6 +230,16 @@ class SyncPlan(SyncResult):
 
         return api.apply_plan(self._as_saved(), options)
 
+    def call_for(self, only: frozenset[str]) -> Call:
+        """The call that does what the plan says of these paths, and nothing else.
+
+        Raises:
+            NbsyncError: the plan was refused or stopped.
+        """
+        from nbsync.options import Call
+
+        return Call(command="apply", plan=self._as_saved(), only=only)
+
     def _as_saved(self) -> SavedPlan:
         place, items = self._place, self._items
         if self.error is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from nbsync.core.model import Snapshot
+from nbsync.core.model import Row, Snapshot
 from nbsync.engine.apply import Apply
 from nbsync.engine.base import BaseRun
 from nbsync.engine.run import Run
@@ -73,9 +73,14 @@ class SyncJob:
 
     def poll(self) -> bool:
         """Take in what happened since the last time; True when the run has ended."""
+        self._abandon_if_stuck()
         ended = self._ended.is_set()
         self.progress.apply(self._snapshot())
         return ended
+
+    def rows(self, start: int) -> Sequence[Row]:
+        """The rows from number `start`, as they came, while the run goes on; all of them are in its result."""
+        return () if self.done else self._run.result.files[start:]
 
     def wait(
         self, timeout: float | None = None, *, tick: Callable[[Snapshot], None] | None = None, interval: float = 0.2
@@ -94,7 +99,6 @@ class SyncJob:
         while True:
             left = interval if deadline is None else min(interval, max(0.0, deadline - self._now()))
             self._ended.wait(left)
-            self._abandon_if_stuck()
             ended = self.poll()
             if tick is not None:
                 tick(self.progress.snapshot())

@@ -28,7 +28,7 @@ _ELSEWHERE = {
 }  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
           "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",),
-          "run": ("FILE",), "doctor": ("[REMOTE]",)}  # fmt: skip
+          "run": ("FILE",), "doctor": ("[REMOTE]",), "panel": ("[REMOTE]", "[LOCAL]")}  # fmt: skip
 _AGAIN = ("pull", "push")  # that, without any words, do the last one again
 # In which order commands are named that take an option; plan, if it is the only one.
 _BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status", "run", "doctor")
@@ -231,6 +231,8 @@ def _check_command(command: str, notebook: bool) -> None:
         raise UsageError("no command", f"It is one of: {', '.join(known)}")
     if command == "demo" and notebook:
         raise UsageError("demo runs in a shell", "There: nbsync demo")
+    if command == "panel" and not notebook:
+        raise UsageError("panel is for notebooks", "There: %s3sync panel")
     if command not in known:
         hint = _nearest(command, known) or f"It is one of: {', '.join(known)}"
         raise UsageError(f"unknown command {command!r}", hint)
@@ -254,7 +256,7 @@ def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
 def taken_by(command: str, direction: str = "") -> set[str]:
     """Names of the options that this command takes, those of its face included."""
     taken = {name for name in FIELDS if is_taken(name, command, direction)}
-    return taken | {"output_name", "show"}
+    return taken | ({"output_name"} if command == "panel" else {"output_name", "show"})
 
 
 def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import Any, NamedTuple
 
-from nbsync.options import FIELDS, flag
+from nbsync.options import FIELDS, flag, is_taken
 
 _WIDTH = 30  # the column at which explanations begin
 _REMOTE = ("REMOTE", "s3://bucket/prefix or bucket/prefix; a prefix is a folder")
@@ -82,6 +82,12 @@ PAGES: dict[str, Page] = {
     ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
 }
+_PANEL = Page(
+    "panel [REMOTE [LOCAL]]",
+    "choose, plan, look, untick and apply by clicks; options as of plan",
+    (_REMOTE, ("LOCAL", "a directory; both can be filled in later")),
+    "panel s3://bucket/raw data",
+)
 _DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")
 NOTEBOOK_OPTIONS = (
     ("-o NAME", "bind the result to NAME"),
@@ -98,7 +104,7 @@ _IN_A_NOTEBOOK = (
 
 def pages(*, notebook: bool) -> dict[str, Page]:
     """The commands of one face."""
-    return PAGES if notebook else {**PAGES, "demo": _DEMO}
+    return {**PAGES, "panel": _PANEL} if notebook else {**PAGES, "demo": _DEMO}
 
 
 def overview(*, notebook: bool) -> str:
@@ -137,14 +143,15 @@ def page(command: str, *, notebook: bool) -> str:
         )
     group = ""
     for spec in FIELDS.values():
-        if command not in spec.metadata["commands"]:
+        if not is_taken(spec.name, command):
             continue
         if spec.metadata["group"] != group:
             group = spec.metadata["group"]
             lines += ["", f"{group}:"]
         lines += [_pair(*line) for line in _option(spec)]
     if notebook:
-        lines += ["", "Notebook:", *(_pair(*line) for line in NOTEBOOK_OPTIONS)]
+        own = NOTEBOOK_OPTIONS[:1] if command == "panel" else NOTEBOOK_OPTIONS
+        lines += ["", "Notebook:", *(_pair(*line) for line in own)]
     lines += ["", f"Example: {prog} {found.example}"]
     return "\n".join(lines)
 

@@ -15,7 +15,8 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from traitlets import Bool, Enum, Int, Unicode
 
 from nbsync.errors import NbsyncError, UsageError
-from nbsync.options import Call
+from nbsync.options import PANEL, Call
+from nbsync.saved import saved_options
 from nbsync.ui import live, report, rowlog, tab
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
 from nbsync.ui.help import overview
@@ -62,6 +63,8 @@ class S3Sync(Magics):
         except UsageError as error:
             # This very class: the shell shows it in one line, and a subclass with a traceback.
             raise IPythonUsageError(str(error)) from None
+        if todo[0].invocation.command == PANEL:
+            return self._panel(todo[0].invocation)
         return self._run(*todo[0]) if cell is None and run is None else self._run_all(todo, run)
 
     s3sync.__doc__ = overview(notebook=True)  # what `%s3sync?` shows
@@ -167,6 +170,22 @@ class S3Sync(Magics):
         elif not (silent or call.options.quiet):
             self._show(report.item_html(found), report.item_text(found))
         return found
+
+    def _panel(self, invocation: Invocation) -> Any:
+        """The widget, shown, and bound to its name."""
+        if not self._in_kernel():
+            hint = "Here: %s3sync plan ... --save FILE, then %s3sync apply FILE"
+            raise NbsyncError("the panel needs a notebook", hint)
+        from nbsync.panel.widget import SyncPanel
+
+        call = _call(invocation)
+        given = {**saved_options(call.options), "files_from": call.options.files_from}
+        panel = SyncPanel(call.remote, call.local, **given)
+        live.ipython_display(panel)
+        self._shows_nothing_more(panel)
+        if invocation.output_name:
+            self._ip.user_ns[invocation.output_name] = panel
+        return panel
 
     def _show(self, html: str, text: str) -> None:
         if not self._in_kernel():

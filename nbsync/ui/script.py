@@ -48,7 +48,7 @@ def steps(text: str, expand: Expand, given: Given, *, notebook: bool, first: int
             words, silent = split(line, expand)
             defaults = {**given.defaults, **given.asked}
             invocation = parse(words, notebook=notebook, defaults=defaults, asked=given.asked)
-            if invocation.command in ("run", "demo"):
+            if invocation.command in ("run", "demo", PANEL):
                 raise UsageError(f"{invocation.command} does not stand among the lines of others")
             found.append(Step(invocation, silent or given.silent))
         except HelpRequested:

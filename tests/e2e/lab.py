@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright
 
-from tests.e2e.helpers import environment, process, wait_until
+from tests.e2e.helpers import ARTEFACTS, environment, process, wait_until
 from tests.servers.base import free_port
 
 TOKEN = "lab-under-test"
@@ -129,3 +129,9 @@ def _write_settings(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> 
         file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
+
+
+def snap(target: Page | Locator, name: str) -> None:
+    """A screenshot for a person to look at."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    target.screenshot(path=ARTEFACTS / f"{name}.png")

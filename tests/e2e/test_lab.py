@@ -9,72 +9,27 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Dialog, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from nbsync.core.model import Problem, Row
 from nbsync.errors import GuardRefusal
 from nbsync.result import SyncResult
-from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, staged, tree, wait_until, write_notebook
-from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, start_chromium
+from tests.e2e.helpers import QUICKSTART, fill, staged, tree, wait_until, write_notebook
+from tests.e2e.lab import Lab, clear_all, run_all, snap
 from tests.e2e.valve import Valve
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>.txt"
 BIG = 2_000_000
-WIDTH, HEIGHT = 1280, 900
-
-
-@pytest.fixture(scope="module")
-def lab(browser: Browser, moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with running_lab(tmp_path_factory.mktemp("lab"), moto_server.env()) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    missing = missing_chromium()
-    if missing and os.environ.get("CI"):
-        pytest.fail(missing, pytrace=False)
-    if missing:
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        started = start_chromium(playwright)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Browser, lab: Lab) -> Iterator[Page]:
-    """A page of its own for each test, in which any script's dialog is an error."""
-    dialogs: list[str] = []
-
-    def answer(dialog: Dialog) -> None:
-        if dialog.type != "beforeunload":  # JupyterLab's own, when a page is left
-            dialogs.append(dialog.message)
-        dialog.accept()
-
-    opened = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-    opened.set_default_timeout(30_000)
-    opened.on("dialog", answer)
-    yield opened
-    opened.close()
-    lab.shut_down_kernels()
-    assert dialogs == []
 
 
 def outputs(page: Page) -> Locator:
     """The outputs of all cells."""
     return page.locator(".jp-Notebook .jp-OutputArea-output")
-
-
-def snap(target: Page | Locator, name: str) -> None:
-    ARTEFACTS.mkdir(exist_ok=True)
-    target.screenshot(path=ARTEFACTS / f"{name}.png")
 
 
 @pytest.fixture

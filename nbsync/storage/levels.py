@@ -1,0 +1,82 @@
+"""Looking around: the buckets of an account, and one level of a bucket at a time. One request each; any thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+from nbsync.core.location import Location
+from nbsync.core.names import is_own
+from nbsync.errors import ListingError, NbsyncError
+from nbsync.options import Options
+from nbsync.storage.account import Account
+from nbsync.storage.listing_xml import Document, read_document, read_object
+from nbsync.storage.s3 import Bucket
+from nbsync.storage.s3_errors import translate
+from nbsync.wire.errors import WireError
+
+
+class Level(NamedTuple):
+    """What lies in a folder of keys, a page of it. Names are relative to the folder."""
+
+    folders: list[str]  # each ends in "/"
+    objects: list[tuple[str, int]]  # name, bytes
+    token: str  # continues with the next page; empty at the end
+
+
+def list_level(location: Location, options: Options, token: str = "", *, begins: str = "") -> Level:
+    """Up to 1,000 folders and objects directly in `location`, in key order; with `begins`, those whose name does so.
+
+    Raises:
+        NbsyncError: it cannot be listed.
+    """
+    bucket = Bucket(location, options, wait=threading.Event().wait)
+    query = [("list-type", "2"), ("delimiter", "/"), ("encoding-type", "url"), ("max-keys", "1000"),
+             ("prefix", location.prefix + begins)]  # fmt: skip
+    if token:
+        query.append(("continuation-token", token))
+    try:
+        body = bucket.request("GET", query=query, kind="list").body
+        return parse_level(body, location.prefix)
+    except (NbsyncError, WireError, OSError) as error:
+        raise translate(error, location.uri) from None
+    finally:
+        bucket.client.close()
+
+
+def parse_level(body: bytes, prefix: str) -> Level:
+    """A level from the XML of the answer. Folder markers and nbsync's own room are left out.
+
+    Raises:
+        ListingError: not the XML of a listing, or of another folder.
+    """
+    document = read_document(body, "ListBucketResult")
+    space, cut = document.space, len(prefix)
+    groups = document.root.iter(f"{space}CommonPrefixes")
+    folders = [document.key(node.findtext(f"{space}Prefix", "")) for node in groups]
+    entries = [read_object(document, document.fields(node), cut) for node in document.root.iter(f"{space}Contents")]
+    keys = [*folders, *(entry.key for entry in entries)]
+    stray = next((key for key in keys if not key.startswith(prefix)), None)
+    if stray is not None:
+        raise ListingError(f"the server listed {stray!r}, which is not below {prefix!r}")
+    return Level(
+        [name[cut:] for name in folders if not is_own(name[cut:])],
+        [(entry.path, entry.size) for entry in entries if entry.path and not is_own(entry.path)],
+        _token(document),
+    )
+
+
+def _token(document: Document) -> str:
+    return document.text("NextContinuationToken") if document.truncated() else ""
+
+
+def list_buckets(options: Options) -> list[str]:
+    """The names of the account's buckets, sorted.
+
+    Raises:
+        NbsyncError: they cannot be listed; many credentials may use a bucket and not list them all.
+    """
+    try:
+        return Account(options).bucket_names()
+    except WireError as error:
+        raise translate(error, "the list of buckets") from None
