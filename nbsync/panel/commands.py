@@ -1,6 +1,7 @@
 """What the front end may ask for, and the answers. Runs in the thread that takes the panel's turns.
 
-A message is a mapping with `do`; what it says is checked as if anybody had sent it.
+A message is a mapping with `do`; what it says is checked as if anybody had sent it. `cancel` is none of these: it was
+obeyed when it came.
 """
 
 from __future__ import annotations
@@ -69,10 +70,6 @@ def _apply(panel: SyncPanel, _message: Mapping[str, Any]) -> None:
     panel.apply()
 
 
-def _cancel(panel: SyncPanel, _message: Mapping[str, Any]) -> None:
-    panel.session.cancel()
-
-
 def _rows(panel: SyncPanel, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
@@ -128,6 +125,6 @@ def _number(message: Mapping[str, Any], name: str) -> int:
 
 
 _HANDLERS: Mapping[str, Callable[[SyncPanel, Mapping[str, Any]], list[Reply] | None]] = {
-    "hello": _hello, "set": _set, "plan": _plan, "apply": _apply, "cancel": _cancel, "rows": _rows, "tick": _tick,
+    "hello": _hello, "set": _set, "plan": _plan, "apply": _apply, "rows": _rows, "tick": _tick,
     "tick-shown": _tick_shown, "browse": _browse, "suggest": _suggest,
 }  # fmt: skip

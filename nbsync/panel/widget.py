@@ -27,7 +27,6 @@ from nbsync.panel.session import BUSY, STATES, Job, Session
 from nbsync.panel.table import COLUMNS, KINDS, Query
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
-from nbsync.ui.view import title
 
 _HERE = Path(__file__).parent
 _ACTIVE_SHOWN = 6
@@ -86,7 +85,6 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     tone = _shown(t.Enum(("info", "good", "warn", "bad"), default_value="info"))
     stale = _shown(t.Bool(False))
     can_apply = _shown(t.Bool(False))
-    heading = _shown(t.Unicode())
     progress = _shown(t.Dict())
     counts = _shown(t.Dict())
     total_rows = _shown(t.Int(0))
@@ -287,7 +285,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         self.session.adopt(job)
         snapshot = self.session.snapshot
         if snapshot is not None:
-            self.set_trait("direction", snapshot.direction if snapshot.direction in ("pull", "push") else "pull")
+            self.direction = snapshot.direction if snapshot.direction in ("pull", "push") else "pull"
             self.remote, self.local = snapshot.remote, snapshot.local
         self._go_on()
 
@@ -323,7 +321,6 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             self.counts = {kind: count for kind, count in table.counts.items() if count}
             self.can_apply = session.plan is not None and bool(table.selected) and not (session.busy or self.stale)
             self.progress = self._progress()
-            self.heading = self._heading()
             self.order, self.revision = table.order, session.changes
         self._save()
 
@@ -344,12 +341,6 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             "facts": report_text.progress_facts(snapshot), "active": active,
             "more": max(0, len(snapshot.active) - len(active)) if active else 0,
         }  # fmt: skip
-
-    def _heading(self) -> str:
-        snapshot = self.session.snapshot
-        if snapshot is None:
-            return ""
-        return words.clean(title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction), 300)
 
     # ---- in the notebook ----------------------------------------------------------------------------
 

@@ -265,7 +265,9 @@ def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any],
     values = {name: value for name, value in defaults.items() if name in taken}
     for name, value in given.items():
         values[name] = [*values.get(name, ()), *value] if name in _COLLECTED else value
-    face: dict[str, str] = {name: values.pop(name) for name in ("output_name", "show") if name in values}
+    face: dict[str, str] = {
+        name: values.pop(name) for name in ("output_name", "show") if name in values and name in taken
+    }
     if face.get("show", "all") not in SHOW:
         raise UsageError(f"--show takes one of {', '.join(SHOW)}, not {face['show']!r}")
     name = face.get("output_name", "a")

@@ -224,7 +224,7 @@ def test_two_panels_on_one_job() -> None:
     job.came = [row("a", "miss")]
     for panel in panels:
         panel._turn()
-    names = ("state", "counts", "total_rows", "progress", "remote", "heading")
+    names = ("state", "counts", "total_rows", "progress", "remote")
     states = [{name: getattr(panel, name) for name in names} for panel in panels]
     assert states[0] == states[1]
     assert (panels[0].state, panels[0].counts, panels[0].remote) == ("applying", {"miss": 1}, "s3://bucket/raw/")

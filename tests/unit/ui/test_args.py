@@ -147,6 +147,21 @@ def test_demo_is_for_the_shell() -> None:
         parse(["demo"], notebook=True)
 
 
+def test_panel_is_for_notebooks() -> None:
+    found = parse(shlex.split("panel b/p data --delete --jobs 3 --sse AES256 -o p"), notebook=True)
+    assert found.call is not None
+    assert (found.command, found.call.remote, found.call.local, found.output_name) == ("panel", "b/p", "data", "p")
+    assert (found.call.options.delete, found.call.options.jobs, found.call.options.sse) == (True, 3, "AES256")
+    assert parse(["panel"], notebook=True).call is not None
+    with pytest.raises(UsageError, match=r"panel is for notebooks\. There: %s3sync panel"):
+        parse(["panel"])
+    for words in ("panel b --json", "panel b --dry-run", "panel b --show all", "panel b --save f"):
+        with pytest.raises(UsageError, match="panel has no option"):
+            parse(shlex.split(words), notebook=True)
+    with pytest.raises(HelpRequested, match=r"usage: %s3sync panel \[REMOTE \[LOCAL\]\]"):
+        parse(["panel", "--help"], notebook=True)
+
+
 def test_a_notebook_names_and_shows() -> None:
     found = parse(["pull", "b", "-o", "r", "--show", "all"], notebook=True)
     assert (found.output_name, found.show) == ("r", "all")

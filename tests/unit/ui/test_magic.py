@@ -301,3 +301,24 @@ def test_in_a_terminal_the_table_is_text_and_out_adds_nothing(shell: Shell, caps
     assert capsys.readouterr().out == ""
     shell.run_cell("l = %s3sync ls b")
     assert "raw/a.csv" in capsys.readouterr().out
+
+
+def test_the_panel_is_shown_once_and_is_the_value(shell: Shell) -> None:
+    cell = Cell(shell, "p = %s3sync panel b/{'p'} data --delete --exclude '*.tmp' --as-of 2024-01-01")
+    assert cell.error is None
+    panel = shell.user_ns["p"]
+    assert (panel.remote, panel.local, panel.delete, panel.filters) == ("b/p", "data", True, [["exclude", "*.tmp"]])
+    assert panel.call().options.as_of == 1_704_067_200 * 10**9
+    widget, table = cell.displays
+    assert "application/vnd.jupyter.widget-view+json" in widget
+    assert table["text/plain"] == "nothing planned yet"
+    assert len(Cell(shell, "p").displays) == 2, "another view"
+    assert Cell(shell, "%s3sync panel;\n").error is None
+
+
+def test_the_panel_needs_a_notebook(shell: Shell) -> None:
+    shell.kernel = None
+    cell = Cell(shell, "%s3sync panel b")
+    assert str(cell.error) == (
+        "the panel needs a notebook. Here: %s3sync plan ... --save FILE, then %s3sync apply FILE"
+    )
