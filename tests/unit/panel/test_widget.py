@@ -243,7 +243,7 @@ def test_wait_gives_up_waiting(seen: Seen) -> None:
 
 
 def test_what_a_saved_notebook_shows(seen: Seen) -> None:
-    seen.planned(planned(HOSTILE), *(planned(f"{n:04}") for n in range(300)))
+    seen.planned(planned(HOSTILE), *(planned(f"z{n:04}") for n in range(300)))
     bundle = seen.panel._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert set(data) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
