@@ -8,6 +8,7 @@ from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
 from nbsync.errors import LocalError, UsageError
+from nbsync.options import PANEL
 from nbsync.ui.args import HelpRequested, Invocation, parse
 from nbsync.ui.split import Expand, commands, split
 
