@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsync.errors import UsageError
 from nbsync.panel import form, lookups
-from nbsync.storage.account import profile_names
+from nbsync.storage.profiles import profile_names
 
 if TYPE_CHECKING:
     from nbsync.panel.widget import SyncPanel

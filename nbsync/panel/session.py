@@ -161,6 +161,7 @@ class Session:
         elif self.plan is None:  # somebody else's job
             self._show(result.files)
         else:
+            result.local = self.plan.local  # as the user wrote it; a plan applies to the absolute path
             self.table.take(result.files)
             self.table.select(self.table.query)
             self.changes += 1

@@ -18,7 +18,6 @@ from nbsync.core.location import Location
 from nbsync.errors import ConfigError, UsageError
 from nbsync.options import Options
 from nbsync.wire.client import Target
-from nbsync.wire.errors import ConnectionLost, ServiceError
 from nbsync.wire.sigv4 import Credentials
 
 _NO_CREDENTIALS = (
@@ -177,46 +176,10 @@ class Account:
             ca_bundle=bundle or "", request_payer=options.request_payer,
         )  # fmt: skip
 
-    def bucket_names(self) -> list[str]:
-        """The names of the buckets that these credentials own, sorted: asked of no bucket, so botocore does it.
-
-        Raises: also ServiceError: the service refuses. TransientError: it does not answer.
-        """
-        import botocore
-        import botocore.config
-        import botocore.exceptions
-
-        options = self._options
-        config = botocore.config.Config(
-            connect_timeout=min(10.0, options.timeout), read_timeout=options.timeout, retries={"total_max_attempts": 2},
-            signature_version=botocore.UNSIGNED if options.no_sign_request else "s3v4",
-        )  # fmt: skip
-        try:
-            client = self._session.create_client(
-                "s3", region_name=self._region or "us-east-1", endpoint_url=self._explicit_endpoint() or None,
-                config=config, verify=False if options.no_verify_ssl else options.ca_bundle or None,
-            )  # fmt: skip
-            return sorted(bucket["Name"] for bucket in client.list_buckets()["Buckets"])
-        except botocore.exceptions.ClientError as error:
-            said = error.response.get("Error", {})
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise ServiceError(status, str(said.get("Code", "")), str(said.get("Message", ""))) from None
-        except (botocore.exceptions.NoCredentialsError, botocore.exceptions.ProfileNotFound) as error:
-            raise ConfigError(f"no AWS credentials found: {error}", _NO_CREDENTIALS) from None
-        except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise ConnectionLost(f"{error}") from None
-
     @property
     def may_follow_redirects(self) -> bool:
         """Is the endpoint AWS's own, so that another region means another host?"""
         return not self._explicit_endpoint()
-
-
-def profile_names() -> list[str]:
-    """The profiles of this machine's AWS configuration, by name."""
-    import botocore.session
-
-    return sorted(botocore.session.Session().available_profiles)
 
 
 def _has_no_configuration() -> bool:

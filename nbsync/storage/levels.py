@@ -1,4 +1,4 @@
-"""Looking around: the buckets of an account, and one level of a bucket at a time. One request each; any thread."""
+"""Looking around: the buckets of an account, and a folder of a bucket, page by page. One request each; any thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nbsync.core.location import Location
 from nbsync.core.names import is_own
 from nbsync.errors import ListingError, NbsyncError
 from nbsync.options import Options
-from nbsync.storage.account import Account
+from nbsync.storage.browse import Browser
 from nbsync.storage.listing_xml import Document, read_document, read_object
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -77,6 +77,6 @@ def list_buckets(options: Options) -> list[str]:
         NbsyncError: they cannot be listed; many credentials may use a bucket and not list them all.
     """
     try:
-        return Account(options).bucket_names()
-    except WireError as error:
+        return sorted(Browser(options).buckets())
+    except (WireError, OSError) as error:
         raise translate(error, "the list of buckets") from None
