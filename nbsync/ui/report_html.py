@@ -147,11 +147,12 @@ def _folder(escaped: str, share: Share, shares: Shares, planned: bool) -> str:
     tint = words.BLUE if planned else words.GREEN
     told = [f"{share.moved:,} {'to move' if planned else 'moved'}"] if share.moved else []
     told += [f"{share.kept:,} up to date"] if share.kept and shares.kept_is_known else []
-    bar = _bar(min(share.moved_bytes / shares.shown[0].moved_bytes, 1.0), 8, tint)
+    part = min(share.moved_bytes / shares.shown[0].moved_bytes, 1.0)
+    bar = _bar(max(part, 0.01) if part else 0.0, 8, tint)
     files = html.escape(", ".join(told))
     if share.kept and shares.kept_is_known:
         files += _bar(share.moved / (share.moved + share.kept), 3, tint)
-    return _tr([_td(escaped, _MONO), f'<td style="{_RIGHT}">{words.size(share.moved_bytes)}</td>',
+    return _tr([_td(escaped, _MONO if share.name else ""), f'<td style="{_RIGHT}">{words.size(share.moved_bytes)}</td>',
                 _td(bar, "vertical-align:middle"), _td(files)])  # fmt: skip
 
 
