@@ -133,6 +133,11 @@ def test_the_value_is_the_table_in_a_later_cell(
 
 
 def test_tab_is_answered(kernel: Kernel, moto_server: Server, store: str) -> None:
+    check_tab(kernel, moto_server, store)
+
+
+def check_tab(kernel: Kernel, moto_server: Server, store: str) -> None:
+    """Commands, values and keys are offered where they belong; offline there is nothing, and no output."""
     fill(moto_server, store, {"raw/my data.csv": b"a", "raw/a-b:c=d.csv": b"b"})
     assert kernel.complete("r = %s3sync pul") == ["r = %s3sync pull"]
     assert kernel.complete("%%s3sync --jobs 3\nls b --addressing-style=p") == [

@@ -13,7 +13,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.e2e.helpers import environment, fill
-from tests.e2e.test_kernel import UPDATE, Kernel, text, types
+from tests.e2e.test_kernel import UPDATE, Kernel, check_tab, text, types
 from tests.servers import Server
 
 _GIVEN = os.environ.get("NBSYNC_TEST_VERSIONS", "")
@@ -56,6 +56,10 @@ def test_mistakes_are_one_line(kernel: Kernel) -> None:
         assert said, message
         assert "Traceback" not in str(message)
         assert message["msg_type"] == "error" or name in said
+
+
+def test_tab_is_answered(kernel: Kernel, moto_server: Server, store: str) -> None:
+    check_tab(kernel, moto_server, store)
 
 
 def test_a_default_is_configured_and_the_extension_leaves(kernel: Kernel) -> None:
