@@ -22,9 +22,13 @@ pytestmark = pytest.mark.skipif(not FOLDERS, reason="no other versions here: .ci
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
-def kernel(request: pytest.FixtureRequest, moto_server: Server) -> Iterator[Kernel]:
+def kernel(
+    request: pytest.FixtureRequest, moto_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
     variables = environment({**moto_server.env(), "PYTHONPATH": str(request.param)})
-    manager, client = start_new_kernel(kernel_name="python3", env=variables)
+    manager, client = start_new_kernel(
+        kernel_name="python3", env=variables, cwd=str(tmp_path_factory.mktemp("versions"))
+    )
     try:
         started = Kernel(manager, client)
         (shown,) = started.run("import IPython; IPython.__file__")

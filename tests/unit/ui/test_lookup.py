@@ -123,10 +123,10 @@ def test_the_deadline_is_one_for_all_that_is_looked_up(browser: Browser) -> None
     here = Surroundings(browse=browser)  # type: ignore[arg-type]
     browser.gate.clear()
     began = time.monotonic()
-    view = here.within(0.1)
+    view = here.within(0.2)
     for bucket in "abc":
         assert list(view.keys(bucket, "", {})) == []
-    assert 0.1 <= time.monotonic() - began < 0.3
+    assert 0.2 <= time.monotonic() - began < 0.55  # and not three times as long
     browser.gate.set()
 
 

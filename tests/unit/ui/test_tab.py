@@ -159,7 +159,7 @@ def test_a_late_answer_is_left_out_and_the_wait_is_short(shell: Shell, browser: 
     browser.gate.clear()
     began = time.monotonic()
     assert pressed(shell, "%s3sync pull my|") == []
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 0.9  # of which 0.2 are ours; the rest is for a busy machine
     browser.gate.set()
     seen: list[str] = []
     while not seen and time.monotonic() - began < 20:
