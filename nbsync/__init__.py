@@ -17,9 +17,10 @@ __version__ = "0.2.0"
 _PUBLIC = {
     "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
     "status": "api", "doctor": "api", "run": "script",
-    "LocalObjectCache": "cache", "SyncJob": "engine.job", "SyncProgress": "progress",
+    "LocalObjectCache": "cache", "SyncJob": "job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
     "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis", "SyncPanel": "panel.widget",
+    "jobs": "api", "SyncJobs": "background",
     "NbsyncError": "errors",
 }  # fmt: skip
 
@@ -30,6 +31,7 @@ __all__ = [
     "NbsyncError",
     "Status",
     "SyncJob",
+    "SyncJobs",
     "SyncPanel",
     "SyncPlan",
     "SyncProgress",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "apply",
     "doctor",
+    "jobs",
     "load_ipython_extension",
     "ls",
     "plan",
@@ -52,12 +55,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import apply, doctor, ls, plan, pull, push, status, undo, verify
+    from nbsync.api import apply, doctor, jobs, ls, plan, pull, push, status, undo, verify
+    from nbsync.background import SyncJobs
     from nbsync.cache import LocalObjectCache
     from nbsync.diagnosis import Diagnosis
-    from nbsync.engine.job import SyncJob
     from nbsync.errors import NbsyncError
     from nbsync.folder_status import Status
+    from nbsync.job import SyncJob
     from nbsync.listing import Listing
     from nbsync.panel.widget import SyncPanel
     from nbsync.progress import SyncProgress

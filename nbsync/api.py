@@ -7,15 +7,16 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Literal, overload
 
+from nbsync.background import BACKGROUND, SyncJobs
 from nbsync.core.filters import Filters
 from nbsync.core.location import Location, parse_location
 from nbsync.core.planfile import SavedPlan
 from nbsync.diagnosis import Diagnosis
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
-from nbsync.engine.job import SyncJob
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.folder_status import Status
+from nbsync.job import SyncJob
 from nbsync.listing import ListedObject, Listing
 from nbsync.options import Call, Options, build_options
 from nbsync.result import SyncPlan, SyncResult, VerifyResult
@@ -216,6 +217,33 @@ def start(call: Call) -> SyncJob:
     return SyncJob(call)
 
 
+def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
+    """Begin a command as a background sync, which has a number and is moved by the event loop that runs here, if any.
+
+    Args:
+        call: the command.
+        after: begin it when this job has ended; not at all if that was stopped or refused.
+
+    Raises:
+        UsageError: the call makes no sense.
+    """
+    return BACKGROUND.begin(SyncJob(call, after=after))
+
+
+def jobs() -> SyncJobs:
+    """The background syncs of this process: those under way, and the last ones that have ended."""
+    return BACKGROUND.jobs()
+
+
+def find_job(number: str) -> SyncJob:
+    """The background sync with this number.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return BACKGROUND.find(number)
+
+
 def run(call: Call) -> SyncResult:
     """Do a command that works file by file, and wait for it.
 
@@ -234,9 +262,9 @@ def _start(call: Call, background: bool) -> SyncResult | SyncJob:
         raise UsageError("--log-file is written at the end of a run that is waited for, not of a background job")
     if log_file:
         rowlog.check(log_file)
-    job = start(call)
     if background:
-        return job
+        return begin(call)
+    job = start(call)
     try:
         result = job.wait()
     except KeyboardInterrupt:
@@ -298,6 +326,6 @@ def _local(value: PathLike | None) -> str:
 
 
 __all__ = [
-    "Options", "answer", "apply", "doctor", "listing", "ls", "plan", "pull", "push", "start", "status", "undo",
-    "verify",
+    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "listing", "ls", "plan", "pull", "push",
+    "start", "status", "undo", "verify",
 ]  # fmt: skip

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 SYNC = ("pull", "push", "plan")
 LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
+BEHIND = (*RUNS, "undo")  # they can go on in the background of a notebook
 REMOTE_COMMANDS = (*RUNS, "ls")
-COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor")
+COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor", "jobs", "cancel")
 PANEL = "panel"  # it plans, and applies what is ticked: it takes what plans take, but shows in a way of its own
 
 
@@ -90,6 +91,9 @@ class Options:
                      commands=RUNS)  # fmt: skip
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
                           commands=RUNS)  # fmt: skip
+    trash_days: float | None = _how(
+        None, "days that the trash is kept (default: 7, or NBSYNC_TRASH_DAYS)", metavar="N", parse="days",
+        commands=(*SYNC, "apply", "undo"))  # fmt: skip
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
                           parse="seconds", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
     retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
@@ -253,6 +257,14 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
+def _days(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(\.\d+)?", str(value)):
+        raise ValueError(f"takes a number of days, not {value!r}")
+    return float(value)
+
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
@@ -294,7 +306,7 @@ def _moment(value: Any) -> int | None:
 
 
 _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters,
-            "moment": _moment}  # fmt: skip
+            "moment": _moment, "days": _days}  # fmt: skip
 
 
 class Repeat(NamedTuple):

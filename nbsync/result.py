@@ -39,6 +39,7 @@ class SyncResult:
         bytes: `moved` over the wire, and `saved` because the content was there already.
         requests: what went over the wire, by kind, retries included.
         seconds: from start to end.
+        trashed: local files that the run moved to the trash; `undo` puts them back.
         error: the refusal that ended the run, or None.
     """
 
@@ -68,6 +69,7 @@ class SyncResult:
         self.requests: dict[str, int] = dict.fromkeys(("list", "head", "get", "put", "delete", "other"), 0)
         self.seconds = 0.0
         self.hits_omitted = 0
+        self.trashed = 0
         self.error: NbsyncError | None = None
 
     @property
@@ -312,6 +314,8 @@ class VerifyResult(SyncResult):
 
 class SyncResults(list["Item"]):
     """The results of several commands, in order, with combined `ok` and `counts`.
+
+    A sync in the background is its SyncJob: not ok before it has ended well, and its counts are those so far.
 
     Attributes:
         file: where the commands stood; empty for a cell.

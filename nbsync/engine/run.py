@@ -20,7 +20,7 @@ from nbsync.engine.execution import Execution
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
-from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, trash_note
+from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, note_trash
 from nbsync.errors import LocalError, NbsyncError
 from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
@@ -74,7 +74,7 @@ class Run(BaseRun):
         while True:
             place = Workplace(
                 self.root, self.local, self.direction, changes=not self.dry_run, wait=self.wait,
-                on_wait=self._note_waiting, now_ns=self._now_ns,
+                on_wait=self._note_waiting, now_ns=self._now_ns, trash_days=self.options.trash_days,
             )  # fmt: skip
             try:
                 place.begin()
@@ -165,7 +165,7 @@ class Run(BaseRun):
             try:
                 self.result.save(self.options.save)
                 todo = self.result.counts[Status.PLANNED.value]
-                self.result.notes.append(f"saved, {todo:,} to do; do it with: apply {self.options.save}")
+                self.result.notes.append(f"saved to {self.options.save}: {todo:,} to do")
             except NbsyncError as error:
                 self.result.error = error
 
@@ -250,8 +250,7 @@ class Run(BaseRun):
             notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         self._note_filters()
         if place.room is not None:
-            trashed = trash_note(place.room, "replaced or deleted by this run")
-            notes += [f"{trashed}; put back by: undo {self.local}"] if trashed else []
+            note_trash(self.result, place.room, "replaced or deleted by this run", self.options.trash_days)
         hits = self.result.counts[Status.HIT.value]
         if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
 from nbsync.engine.tally import Board, Tally
-from nbsync.engine.workplace import run_name, trash_note
+from nbsync.engine.workplace import note_trash, run_name
 from nbsync.errors import Interrupted, LocalError, NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
@@ -169,8 +169,7 @@ class Undo:
         if restorer.earlier:
             what = "1 file stays" if restorer.earlier == 1 else f"{restorer.earlier:,} files stay"
             self.result.notes.append(f"{what} in the trash: what stood in the place later is back there")
-        trashed = trash_note(room, "replaced or removed by this undo")
-        self.result.notes += [trashed] if trashed else []
+        note_trash(self.result, room, "replaced or removed by this undo", self.call.options.trash_days)
 
     def _outcomes(self, restorer: Restorer, items: list[Item]) -> Iterator[Outcome]:
         for item in items:

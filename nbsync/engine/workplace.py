@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from nbsync.core.model import Direction
 from nbsync.errors import ConfigError, LocalError
+from nbsync.result import SyncResult
 from nbsync.storage import database
 from nbsync.storage.journal import Journal, no_journal
 from nbsync.storage.ranges import Waypoints
@@ -26,12 +27,14 @@ NO_RECORD = "protection: no record"
 _TRASH_DAYS = "NBSYNC_TRASH_DAYS"
 
 
-def trash_days() -> float:
-    """How long the trash is kept, in days: what the environment says (NBSYNC_TRASH_DAYS), or a week.
+def trash_days(asked: float | None = None) -> float:
+    """How long the trash is kept, in days: what is asked, what the environment says (NBSYNC_TRASH_DAYS), or a week.
 
     Raises:
         ConfigError: it says something else than a number.
     """
+    if asked is not None:
+        return asked
     text = os.environ.get(_TRASH_DAYS, "")
     if not text:
         return TRASH_DAYS
@@ -58,6 +61,7 @@ class Workplace:
         wait: sleeps so many seconds, returns True when the run was cancelled.
         on_wait: told who holds the lock, before it is waited for.
         now_ns: the wall clock.
+        trash_days: how long the trash is kept; None: see `trash_days`.
     """
 
     def __init__(
@@ -70,9 +74,11 @@ class Workplace:
         wait: Callable[[float], bool],
         on_wait: Callable[[str], None],
         now_ns: Callable[[], int],
+        trash_days: float | None = None,
     ) -> None:
         self.root, self._name, self._direction, self._changes = root, name, direction, changes
         self._wait, self._on_wait, self._now_ns = wait, on_wait, now_ns
+        self._trash_days = trash_days
         self.is_new = not os.path.isdir(root)
         self.room: Room | None = None
         self._remote: RemoteName | None = None
@@ -155,7 +161,7 @@ class Workplace:
 
     def _open_room(self) -> Room:
         now_ns = self._now_ns()
-        days = trash_days()
+        days = trash_days(self._trash_days)
         room = Room(self.root, self._place(), run_name(now_ns), wait=self._wait, on_wait=self._on_wait)
         room.purge_trash(now_ns / 1e9, days)
         return room
@@ -177,13 +183,14 @@ def run_name(now_ns: int) -> str:
     return f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
 
 
-def trash_note(room: Room, why: str) -> str:
-    """What the room's run moved to the trash, and what is in it by now; empty if it moved nothing."""
-    files, size, all_files, all_bytes = room.trash_summary()
-    if not files:
-        return ""
-    more = f"; in the trash by now: {_files(all_files)} ({all_bytes:,} bytes)" if all_files > files else ""
-    return f"{_files(files)} ({size:,} bytes), {why}, kept for {trash_days():g} days in {room.trash}{more}"
+def note_trash(result: SyncResult, room: Room, why: str, days: float | None) -> None:
+    """Say in `result` what the room's run moved to the trash, and what is in it by now; nothing if it moved nothing."""
+    result.trashed, size, all_files, all_bytes = room.trash_summary()
+    if not result.trashed:
+        return
+    more = f"; in the trash by now: {_files(all_files)} ({all_bytes:,} bytes)" if all_files > result.trashed else ""
+    kept = f"kept for {trash_days(days):g} days in {room.trash}"
+    result.notes.append(f"{_files(result.trashed)} ({size:,} bytes), {why}, {kept}{more}")
 
 
 def _files(count: int) -> str:

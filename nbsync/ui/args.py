@@ -14,21 +14,24 @@ from typing import Any, NamedTuple, NoReturn
 
 from nbsync import __version__
 from nbsync.errors import UsageError
-from nbsync.options import FIELDS, Call, build_options, flag, is_taken
+from nbsync.options import BEHIND, FIELDS, Call, build_options, flag, is_taken
 from nbsync.ui import help as texts
 
 SHOW = ("summary", "changed", "all")
 _COLLECTED = ("filters", "metadata", "tag")  # given again, they add up
+_FACE = ("output_name", "show", "background")  # options of the notebook, not of the engine
 # Words that people know from other tools.
 _ELSEWHERE = {
     "sync": "Write pull (from S3) or push (to S3)", "cp": "Write pull (from S3) or push (to S3)",
     "help": "Did you mean --help?",
     "--recursive": "pull and push are always recursive", "-r": "pull and push are always recursive",
+    "--background": "That is for notebooks; in a shell, end the line with &",
     "--dryrun": "Did you mean --dry-run?", "-v": "Did you mean --verbose?",
 }  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
           "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",),
-          "run": ("FILE",), "doctor": ("[REMOTE]",), "panel": ("[REMOTE]", "[LOCAL]")}  # fmt: skip
+          "run": ("FILE",), "doctor": ("[REMOTE]",), "jobs": (), "cancel": ("ID",),
+          "panel": ("[REMOTE]", "[LOCAL]")}  # fmt: skip
 _AGAIN = ("pull", "push")  # that, without any words, do the last one again
 # In which order commands are named that take an option; plan, if it is the only one.
 _BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status", "run", "doctor")
@@ -43,7 +46,10 @@ class HelpRequested(Exception):
 
 
 class Invocation(NamedTuple):
-    """A parsed command with what only its face needs. `call` is None for the shell's `demo`."""
+    """A parsed command with what only its face needs.
+
+    `call` is None for the shell's `demo`; `job` is the number that `cancel` takes.
+    """
 
     command: str
     call: Call | None
@@ -51,6 +57,8 @@ class Invocation(NamedTuple):
     output_name: str = ""
     lab: bool = False
     given: Mapping[str, Any] = {}  # of `run`: what its lines are given
+    background: bool = False
+    job: str = ""
 
 
 def parse(
@@ -61,7 +69,7 @@ def parse(
 
     Args:
         words: without the program's name.
-        notebook: take `-o` and `--show`, and not `demo`.
+        notebook: take `-o`, `--show` and `--background`, and not `demo`.
         defaults: option values by field name (and `show`), used where the command takes them and the words
             do not give them; those that may be given again stand before the given ones.
         asked: those of the defaults that the user has asked for, on a line before.
@@ -74,9 +82,7 @@ def parse(
     command = positional[0] if positional else ""
     _check_command(command, notebook)
     if command == "demo":
-        _only(given, ("lab",), command)
-        _take(command, (), positional[1:])
-        return Invocation(command, None, lab=bool(given.get("lab")))
+        return _demo(given, positional[1:])
     if given.pop("lab", False):
         raise UsageError(f"{command} has no option --lab", "It belongs to: nbsync demo")
     if command == "run":
@@ -92,7 +98,14 @@ def parse(
     call = Call(command=command, direction=direction, remote=remote, local=local, file=file, options=options,
                 asked=frozenset(given) | (taken & set(asked)), again=command in _AGAIN and not places)  # fmt: skip
     shown = face.get("show") or ("all" if call.options.verbose else "changed")
-    return Invocation(command, call, show=shown, output_name=face.get("output_name", ""))
+    return Invocation(command, call, show=shown, output_name=face.get("output_name", ""),
+                      background=bool(face.get("background")), job=places.get("id", ""))  # fmt: skip
+
+
+def _demo(given: dict[str, Any], words: Sequence[str]) -> Invocation:
+    _only(given, ("lab",), "demo")
+    _take("demo", (), words)
+    return Invocation("demo", None, lab=bool(given.get("lab")))
 
 
 def _run(given: dict[str, Any], words: Sequence[str], defaults: Mapping[str, Any]) -> Invocation:
@@ -215,6 +228,7 @@ def _parser(notebook: bool) -> argparse.ArgumentParser:
     if notebook:
         parser.add_argument("-o", dest="output_name")
         parser.add_argument("--show")
+        parser.add_argument("--background", action="store_true")
     else:
         parser.add_argument("--lab", action="store_true")
     return parser
@@ -231,8 +245,8 @@ def _check_command(command: str, notebook: bool) -> None:
         raise UsageError("no command", f"It is one of: {', '.join(known)}")
     if command == "demo" and notebook:
         raise UsageError("demo runs in a shell", "There: nbsync demo")
-    if command == "panel" and not notebook:
-        raise UsageError("panel is for notebooks", "There: %s3sync panel")
+    if command in texts.NOTEBOOK_PAGES and not notebook:
+        raise UsageError(f"{command} is for notebooks", f"There: %s3sync {texts.NOTEBOOK_PAGES[command].example}")
     if command not in known:
         hint = _nearest(command, known) or f"It is one of: {', '.join(known)}"
         raise UsageError(f"unknown command {command!r}", hint)
@@ -256,24 +270,33 @@ def _direction(command: str, words: Sequence[str]) -> tuple[str, Sequence[str]]:
 def taken_by(command: str, direction: str = "") -> set[str]:
     """Names of the options that this command takes, those of its face included."""
     taken = {name for name in FIELDS if is_taken(name, command, direction)}
+    taken |= {"background"} if command in (*BEHIND, "run") else set()
     return taken | ({"output_name"} if command == "panel" else {"output_name", "show"})
 
 
 def _with_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any],
-                   taken: set[str]) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+                   taken: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Options for the engine, and what only the face needs."""
     values = {name: value for name, value in defaults.items() if name in taken}
     for name, value in given.items():
         values[name] = [*values.get(name, ()), *value] if name in _COLLECTED else value
-    face: dict[str, str] = {
-        name: values.pop(name) for name in ("output_name", "show") if name in values and name in taken
-    }
+    face: dict[str, Any] = {name: values.pop(name) for name in _FACE if name in values and name in taken}
     if face.get("show", "all") not in SHOW:
         raise UsageError(f"--show takes one of {', '.join(SHOW)}, not {face['show']!r}")
+    if face.get("background"):
+        _check_background(values)
     name = face.get("output_name", "a")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"-o takes the name of a variable, not {name!r}")
     return values, face
+
+
+def _check_background(values: Mapping[str, Any]) -> None:
+    """What is written at the end of a run, to the cell that waits for it, cannot be in the background."""
+    if values.get("json"):
+        raise UsageError("--json prints at the end of a run that is waited for", "Use job.result.to_dict()")
+    if values.get("log_file"):
+        raise UsageError("--log-file is written at the end of a run that is waited for, not of a background job")
 
 
 def _only(given: Mapping[str, Any], taken: Sequence[str] | set[str], command: str) -> None:
@@ -287,7 +310,7 @@ def _only(given: Mapping[str, Any], taken: Sequence[str] | set[str], command: st
 
 
 def _take(command: str, names: Sequence[str], words: Sequence[str]) -> dict[str, str]:
-    """`words` as the `remote`, `local` and `file` of a Call."""
+    """`words` as the `remote`, `local` and `file` of a Call, or the `id` of a job."""
     if not words and command in _AGAIN:
         return {}
     wanted = " ".join([command, *names])

@@ -130,7 +130,8 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
         if not result.ok and result.error is None:
             _complain(report.one_line_summary(result))
     elif not silent and (result.files or result.error is None):
-        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False)])
+        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False,
+                                 notebook=False)])  # fmt: skip
     if result.error is not None:
         _complain(str(result.error))
     if options.log_file:

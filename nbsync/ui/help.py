@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import Any, NamedTuple
 
-from nbsync.options import FIELDS, flag, is_taken
+from nbsync.options import BEHIND, FIELDS, flag, is_taken
 
 _WIDTH = 30  # the column at which explanations begin
 _REMOTE = ("REMOTE", "s3://bucket/prefix or bucket/prefix; a prefix is a folder")
@@ -89,8 +89,29 @@ _PANEL = Page(
     "panel s3://bucket/raw data",
 )
 _DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")
+NOTEBOOK_PAGES: dict[str, Page] = {
+    "jobs": Page(
+        "jobs",
+        "the background syncs; shows the live tables in this cell, too (after a reload of the page)",
+        (),
+        "jobs",
+    ),
+    "cancel": Page(
+        "cancel ID",
+        "stop a background sync within a second; what was done is kept",
+        (("ID", "its number, as jobs and its table show it"),),
+        "cancel 1",
+    ),
+    "panel": _PANEL,
+}
+_BACKGROUND = """\
+--background gives the cell back at once, with a SyncJob, and its table goes on living in the cell's output. While
+another cell computes, the table stands still (the sync does not). job.wait() and await job give the result; an
+interrupt stops the waiting, cancel the sync. In a %%s3sync cell, background lines run one after the other. Restarting
+or closing the kernel ends background syncs; the next run of the same command does the rest."""
 NOTEBOOK_OPTIONS = (
     ("-o NAME", "bind the result to NAME"),
+    ("--background", "return at once with a SyncJob; see %s3sync --help"),
     ("--show summary|changed|all", "which rows the table shows (default: changed)"),
 )
 _FIRST = ("ls", "pull", "push", "plan", "verify", "undo")  # whose examples a beginner sees
@@ -104,7 +125,7 @@ _IN_A_NOTEBOOK = (
 
 def pages(*, notebook: bool) -> dict[str, Page]:
     """The commands of one face."""
-    return {**PAGES, "panel": _PANEL} if notebook else {**PAGES, "demo": _DEMO}
+    return {**PAGES, **NOTEBOOK_PAGES} if notebook else {**PAGES, "demo": _DEMO}
 
 
 def overview(*, notebook: bool) -> str:
@@ -127,6 +148,7 @@ def overview(*, notebook: bool) -> str:
     ]
     if notebook:
         lines += ["", "In a notebook:", *(_pair(left, right) for left, right in _IN_A_NOTEBOOK)]
+        lines += ["", *_BACKGROUND.splitlines()]
     lines += ["", "Credentials come from your AWS profile, environment or role; never from an option."]
     return "\n".join(lines)
 
@@ -151,7 +173,8 @@ def page(command: str, *, notebook: bool) -> str:
         lines += [_pair(*line) for line in _option(spec)]
     if notebook:
         own = NOTEBOOK_OPTIONS[:1] if command == "panel" else NOTEBOOK_OPTIONS
-        lines += ["", "Notebook:", *(_pair(*line) for line in own)]
+        without = () if command in BEHIND else ("--background",)
+        lines += ["", "Notebook:", *(_pair(*line) for line in own if line[0] not in without)]
     lines += ["", f"Example: {prog} {found.example}"]
     return "\n".join(lines)
 

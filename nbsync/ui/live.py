@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from nbsync.core.model import Snapshot
 from nbsync.errors import Interrupted
-from nbsync.result import SyncResult
-from nbsync.ui import report
+from nbsync.result import SyncResult, SyncResults
+from nbsync.ui import report, words
 from nbsync.ui.ports import Job
 from nbsync.ui.terminal import TerminalFace
 from nbsync.ui.view import too_early
@@ -94,6 +94,40 @@ class ShellFace:
         if result is not None and _worth_a_table(result):
             # What ended the run is raised, and the shell prints it.
             print(report.result_text(result, self._show, error=False))
+
+
+class Headline:
+    """What the commands of a cell come to together, above their tables; in a terminal below them, at the end.
+
+    Args:
+        expected: how many commands there are.
+        shown: show it.
+        in_kernel: there is a display to update.
+    """
+
+    def __init__(self, expected: int, *, shown: bool, in_kernel: bool) -> None:
+        self._expected, self._shown = expected, shown
+        self._handle: Any = None
+        if shown and in_kernel:
+            text = f"{words.number(expected, 'command')}, one after the other"
+            self._handle = ipython_display({"text/html": f"<div>{text}</div>", "text/plain": text}, raw=True,
+                                           display_id=True)  # fmt: skip
+
+    def update(self, results: SyncResults) -> None:
+        """One more command has ended, or goes on in the background."""
+        if self._handle is not None and len(results) < self._expected:
+            self._draw(results)
+
+    def close(self, results: SyncResults) -> None:
+        """No more will come."""
+        if self._handle is not None:
+            self._draw(results)
+        elif self._shown:
+            print(report.together_text(results))
+
+    def _draw(self, results: SyncResults) -> None:
+        html = report.together_html(results, self._expected)
+        self._handle.update({"text/html": html, "text/plain": report.together_text(results, self._expected)}, raw=True)
 
 
 def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:

@@ -3,26 +3,33 @@
 The table is shown once: live, while the run goes on. The value that the magic returns would be shown a
 second time by the cell that made it; so until that cell ends it carries an `_ipython_display_` of its
 own that shows nothing. In any later cell it is the table.
+
+Unloading stops no background sync: it goes on, and so does its table; what loads the extension again
+finds both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
-from traitlets import Bool, Enum, Int, Unicode
+from traitlets import Bool, Enum, Float, Int, Unicode
 
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import PANEL, Call
 from nbsync.saved import saved_options
-from nbsync.ui import live, report, rowlog, tab
+from nbsync.ui import background, live, report, rowlog, tab
 from nbsync.ui.args import SHOW, HelpRequested, Invocation, parse, parse_defaults
 from nbsync.ui.help import overview
 from nbsync.ui.ports import ANSWERS, Engine, default_engine
 from nbsync.ui.script import Given, Step, steps, steps_of
 from nbsync.ui.split import Expand, expander, split
+from nbsync.ui.tables import LINES, TABLES, Shown
+
+if TYPE_CHECKING:
+    from nbsync.job import SyncJob
 
 NAME = "s3sync"
 _HIDE = "_ipython_display_"
@@ -37,6 +44,9 @@ class S3Sync(Magics):
     profile = Unicode("", help="A profile of the AWS configuration.").tag(config=True)
     region = Unicode("", help="The bucket's region.").tag(config=True)
     bandwidth = Unicode("", help="At most so many bytes a second, e.g. 20MB/s.").tag(config=True)
+    trash = Float(None, allow_none=True, help="Days that the trash is kept; None: 7, or NBSYNC_TRASH_DAYS.").tag(
+        config=True
+    )
     show = Enum(SHOW, default_value="changed", help="Which rows the table shows.").tag(config=True)
     strict = Bool(False, help="Raise at the end of a run in which a file failed.").tag(config=True)
 
@@ -45,6 +55,7 @@ class S3Sync(Magics):
         self._ip: Any = shell
         self._engine = engine
         self._shown: list[Any] = []
+        self._tables: Shown | None = None  # those of this process, if a test does not bring its own
 
     @no_var_expand
     @needs_local_scope
@@ -69,11 +80,19 @@ class S3Sync(Magics):
 
     s3sync.__doc__ = overview(notebook=True)  # what `%s3sync?` shows
 
+    def hooks(self) -> dict[str, Callable[..., None]]:
+        """What IPython calls at which event."""
+        return {"post_execute": self.end_of_cell, "post_run_cell": self.bring_up_to_date}
+
     def end_of_cell(self) -> None:
         """Let the values of the cell that ended be shown from now on."""
         for value in self._shown:
             vars(value).pop(_HIDE, None)
         self._shown.clear()
+
+    def bring_up_to_date(self, _result: Any = None) -> None:
+        """The end of a cell: draw the tables of the background syncs, so that a saved notebook has their last state."""
+        self._background().end_of_cell()
 
     def _parsed(self, line: str, expand: Expand) -> Step:
         words, silent = split(line, expand)
@@ -95,6 +114,8 @@ class S3Sync(Magics):
     def _defaults(self) -> dict[str, Any]:
         names = ("jobs", "endpoint_url", "profile", "region", "bandwidth", "strict")
         given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if self.trash is not None:
+            given["trash_days"] = self.trash
         return given if self.show == "changed" else {**given, "show": self.show}
 
     def _run(self, invocation: Invocation, silent: bool) -> Any:
@@ -111,35 +132,38 @@ class S3Sync(Magics):
 
         call = run.call if run is not None else None
         results = SyncResults(file=call.file if call is not None else "")
+        loud = sum(not (silent or _call(one).options.quiet or _call(one).options.json) for one, silent in todo)
+        head = live.Headline(len(todo), shown=loud > 1, in_kernel=self._in_kernel())
         failure: NbsyncError | None = None
+        before: Any = None  # the background sync that the next one comes after
         for invocation, silent in todo:
             try:
-                results.append(self._value(invocation, silent))
+                results.append(self._value(invocation, silent, before))
                 failure = _failure(invocation, results[-1])
             except NbsyncError as error:
                 results.append(report.refusal(_call(invocation), error))
                 failure = error
             if failure is not None:
                 break
+            before = results[-1] if invocation.background else before
+            head.update(results)
         results.not_run = len(todo) - len(results)
+        head.close(results)
         self._shows_nothing_more(results)
         if run is not None and run.output_name:
             self._ip.user_ns[run.output_name] = results
         if call is not None and call.options.json:
             print(report.json_document(results))
-        elif run is not None and sum(not (silent or _call(one).options.quiet) for one, silent in todo) > 1:
-            self._show(report.together_html(results), report.together_text(results))
         if failure is not None:
             raise failure
         return results
 
-    def _value(self, invocation: Invocation, silent: bool) -> Any:
+    def _value(self, invocation: Invocation, silent: bool, before: SyncJob | None = None) -> Any:
         """What one command comes to: shown, and bound to its name."""
         call = _call(invocation)
         try:
             engine = self._engine or default_engine()
-            value = self._answer(call, engine, silent) if call.command in ANSWERS else self._sync(
-                invocation, call, engine, silent)  # fmt: skip
+            value = self._do(invocation, call, engine, silent or call.options.quiet, before)
         except NbsyncError as error:
             if call.options.json:
                 print(report.json_document(report.refusal(call, error)))
@@ -149,12 +173,26 @@ class S3Sync(Magics):
             self._ip.user_ns[invocation.output_name] = value
         return value
 
+    def _do(self, invocation: Invocation, call: Call, engine: Engine, silent: bool, before: SyncJob | None) -> Any:
+        if call.command in ANSWERS:
+            return self._answer(call, engine, silent)
+        if call.command == "jobs":
+            return background.jobs(call, engine, self._background(), silent)
+        if call.command == "cancel":
+            return background.cancel(invocation.job, call, engine, silent)
+        if invocation.background:
+            return background.begin(call, invocation.show, engine, None if silent else self._background(), before)
+        return self._sync(invocation, call, engine, silent)
+
+    def _background(self) -> Shown:
+        return self._tables or (TABLES if self._in_kernel() else LINES)
+
     def _sync(self, invocation: Invocation, call: Call, engine: Engine, silent: bool) -> Any:
         options = call.options
         if options.log_file:
             rowlog.check(options.log_file)
         face: live.Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
-        if silent or options.quiet or options.json:
+        if silent or options.json:
             face = live.SilentFace()
         result = live.follow(engine.start(call), face)
         if options.json:
@@ -167,7 +205,7 @@ class S3Sync(Magics):
         found = engine.answer(call)
         if call.options.json:
             print(report.json_document(found))
-        elif not (silent or call.options.quiet):
+        elif not silent:
             self._show(report.item_html(found), report.item_text(found))
         return found
 
@@ -211,8 +249,10 @@ def _call(invocation: Invocation) -> Call:
 
 def _failure(invocation: Invocation, value: Any) -> NbsyncError | None:
     """What is raised of a command that has ended so: what stopped it, and its problems if it is to be strict."""
-    error: NbsyncError | None = value.error
     call = _call(invocation)
+    if invocation.background or call.command in background.COMMANDS:
+        return None  # a job tells how it ended where one waits for it
+    error: NbsyncError | None = value.error
     if error is None and call.options.strict and call.command not in ANSWERS:
         try:
             value.raise_for_problems()
@@ -249,7 +289,8 @@ def load_ipython_extension(ip: Any) -> None:
     if getattr(ip, "kernel", None) is None:
         ip.display_trap.hook = _TerminalHook(ip.display_trap.hook)
     magic = ip.magics_manager.registry["S3Sync"]
-    ip.events.register("post_execute", magic.end_of_cell)
+    for event, hook in magic.hooks().items():
+        ip.events.register(event, hook)
     tab.install(ip, magic._defaults)
 
 
@@ -262,7 +303,8 @@ def unload_ipython_extension(ip: Any) -> None:
     tab.uninstall(ip)
     if isinstance(ip.display_trap.hook, _TerminalHook):
         ip.display_trap.hook = ip.display_trap.hook.displayhook
-    ip.events.unregister("post_execute", magic.end_of_cell)
+    for event, hook in magic.hooks().items():
+        ip.events.unregister(event, hook)
     if magic in ip.configurables:
         ip.configurables.remove(magic)
     for kind in ("line", "cell"):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from nbsync.core.model import Snapshot
 from nbsync.diagnosis import Diagnosis
 from nbsync.folder_status import Status
 from nbsync.options import Call
 from nbsync.result import SyncResult
+
+if TYPE_CHECKING:
+    from nbsync.background import SyncJobs
+    from nbsync.job import SyncJob
 
 ANSWERS = frozenset(
     {"ls", "status", "doctor"}
@@ -19,7 +23,7 @@ Tick = Callable[[Snapshot], None]
 
 
 class Job(Protocol):
-    """A run under way; `nbsync.engine.job.SyncJob` is one."""
+    """A run under way; `nbsync.job.SyncJob` is one."""
 
     def wait(self, timeout: float | None = None, *, tick: Tick | None = None, interval: float = 0.2) -> SyncResult: ...
 
@@ -59,13 +63,19 @@ class Listing(Protocol):
 
 
 Answer = Listing | Status | Diagnosis
-Item = SyncResult | Answer  # what one command comes to
+Item = Union[SyncResult, Answer, "SyncJob"]  # what one command comes to
 
 
 class Engine(Protocol):
     """`nbsync.api`, or a fake of it."""
 
     def start(self, call: Call, /) -> Job: ...
+
+    def begin(self, call: Call, after: SyncJob | None = None) -> SyncJob: ...
+
+    def jobs(self) -> SyncJobs: ...
+
+    def find_job(self, number: str, /) -> SyncJob: ...
 
     def answer(self, call: Call, /) -> Answer: ...
 

@@ -10,6 +10,7 @@ from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
 from nbsync.ui.report_html import listing_html, result_html, snapshot_html
+from nbsync.ui.report_jobs import job_html, job_text, job_title, jobs_html, jobs_text
 from nbsync.ui.report_page import (
     item_html,
     item_line,
@@ -53,6 +54,11 @@ __all__ = [
     "item_html",
     "item_line",
     "item_text",
+    "job_html",
+    "job_text",
+    "job_title",
+    "jobs_html",
+    "jobs_text",
     "json_document",
     "listing_html",
     "listing_lines",

@@ -16,6 +16,7 @@ from nbsync.core.model import Active, Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 from nbsync.ui.folders import Share, Shares, by_folder
+from nbsync.ui.nextsteps import steps
 from nbsync.ui.pages import Page
 from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
@@ -48,6 +49,8 @@ def result_html(result: SyncResult, show: str = "changed") -> str:
     parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in seen.notes]
     if seen.error:
         parts.append(_remark(seen.verdict, words.RED, _untrusted(seen.error, 400)))
+    parts += [_remark("next", words.BLUE, f"{html.escape(step.why)}: {_command(step.command)}")
+              for step in steps(result, notebook=True)]  # fmt: skip
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
@@ -82,19 +85,21 @@ def listing_html(listing: Listing) -> str:
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
-def snapshot_html(snapshot: Snapshot) -> str:
-    """A run at one moment: bar, totals, counts, the files on their way, the latest problems."""
+def snapshot_html(snapshot: Snapshot, hint: str = "") -> str:
+    """A run at one moment: bar, totals, counts, the files on their way, the latest problems; below its name a hint."""
     name = title(snapshot.command, snapshot.remote, snapshot.local, snapshot.direction)
     facts = " · ".join(report_text.progress_facts(snapshot))
     counts = [(status, snapshot.counts[status]) for status in words.IMPORTANCE if snapshot.counts.get(status)]
     parts = [f"<div>{_strong(_untrusted(name, 400))} · {html.escape(state(snapshot))}</div>",
+             f'<div style="{_SOFT};font-size:12px">{html.escape(hint)}</div>' if hint else "",
              f'<div style="margin:5px 0">{_bar(report_text.share(snapshot), 8, words.BLUE)}</div>',
              f"<div>{html.escape(facts)}</div>", _counts(counts)]  # fmt: skip
     active = "".join(_active(item) for item in snapshot.active[:ACTIVE_SHOWN])
     parts += [f'<table style="{_TABLE}">{active}</table>'] if active else []
     parts += [_remark("!", words.RED, f"{_untrusted(p.path, 60)}: {_untrusted(p.message, 80)}")
               for p in snapshot.problems[-2:]]  # fmt: skip
-    return f'<div style="{_BOX};height:{LIVE_HEIGHT}px;overflow:hidden">{"".join(parts)}</div>'
+    height = LIVE_HEIGHT + (18 if hint else 0)
+    return f'<div style="{_BOX};height:{height}px;overflow:hidden">{"".join(parts)}</div>'
 
 
 def _untrusted(text: str, limit: int) -> str:
@@ -106,6 +111,10 @@ def _untrusted(text: str, limit: int) -> str:
     """
     escaped = html.escape(words.clean(text, limit))
     return f'<code style="{_CODE}">{escaped}</code>' if "$" in escaped or "\\" in escaped else escaped
+
+
+def _command(line: str) -> str:
+    return f'<span style="{_MONO}">{_untrusted(line, len(line))}</span>'
 
 
 def _strong(escaped: str) -> str:

@@ -9,6 +9,7 @@ from nbsync.ui import words
 from nbsync.ui.pages import Line, Page, page
 from nbsync.ui.ports import Item
 from nbsync.ui.report_html import listing_html, page_html, result_html
+from nbsync.ui.report_jobs import is_job, job_state, job_title
 from nbsync.ui.report_text import listing_text, listing_total, one_line_summary, page_text, result_text
 
 _PATH = 400
@@ -18,6 +19,8 @@ def item_text(item: Item) -> str:
     """The table of a result or of a listing, the page of another answer."""
     if isinstance(item, SyncResult):
         return result_text(item)
+    if is_job(item):
+        return item._repr_mimebundle_()["text/plain"]
     return page_text(page(item)) if isinstance(item, Status | Diagnosis) else listing_text(item)
 
 
@@ -25,6 +28,8 @@ def item_html(item: Item) -> str:
     """As `item_text`."""
     if isinstance(item, SyncResult):
         return result_html(item)
+    if is_job(item):
+        return item._repr_mimebundle_()["text/html"]
     return page_html(page(item)) if isinstance(item, Status | Diagnosis) else listing_html(item)
 
 
@@ -32,6 +37,8 @@ def item_line(item: Item, *, marked: bool = True) -> str:
     """What one command came to, in one line: `status data: ✓ nothing changed here since the last sync`."""
     if isinstance(item, SyncResult):
         return one_line_summary(item, marked=marked)
+    if is_job(item):
+        return " · ".join((f"background sync {item.id}", job_title(item), *job_state(item)))
     mark = ("✓ " if item.ok else "✗ ") * marked
     if not isinstance(item, Status | Diagnosis):
         return f"ls {words.clean(item.remote, _PATH)}: {mark}{listing_total(item).partition(';')[0]}"
@@ -51,27 +58,35 @@ def results_html(results: SyncResults) -> str:
     return "".join([together_html(results), *tables] if len(tables) != 1 else tables)
 
 
-def together_text(results: SyncResults) -> str:
-    """What several commands came to: a line for each."""
-    return page_text(_together(results))
+def together_text(results: SyncResults, expected: int = 0) -> str:
+    """What several commands came to: a line for each. `expected` is how many there will be."""
+    return page_text(_together(results, expected))
 
 
-def together_html(results: SyncResults) -> str:
+def together_html(results: SyncResults, expected: int = 0) -> str:
     """As `together_text`."""
-    return page_html(_together(results))
+    return page_html(_together(results, expected))
 
 
-def _together(results: SyncResults) -> Page:
+def _together(results: SyncResults, expected: int) -> Page:
     lines = []
     for item in results:
         mark, tint = ("✓", words.GREEN) if item.ok else ("✗", words.RED)
+        if is_job(item) and not item.done:
+            mark, tint = "…", words.BLUE
         lines.append(Line(mark, tint, "", item_line(item, marked=False)))
     if results.not_run:
         left = f"{words.number(results.not_run, 'more command')}, because the one above was refused"
         lines.append(Line("!", words.AMBER, "", f"not done: {left}"))
-    count = len(results) + results.not_run
-    bad = sum(not item.ok for item in results) + results.not_run
-    verdict = f"{bad:,} of {count:,} with problems" if bad else "all done" if count else "no commands"
+    count = max(len(results) + results.not_run, expected)
+    behind = sum(is_job(item) and not item.done for item in results)
+    bad = sum(not item.ok for item in results) + results.not_run - behind
+    verdict = "all done" if count else "no commands"
+    if count > len(results) + results.not_run:
+        verdict = f"{len(results):,} of {count:,} done"
+    elif behind:
+        verdict = f"{behind:,} in the background"
+    verdict = f"{bad:,} of {count:,} with problems" if bad else verdict
     told = results.counts
     facts = [f"{told[status]:,} {status}" for status in words.IMPORTANCE if told[status]]
     title = f"run {results.file}" if results.file else words.number(count, "command")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from nbsync.core.model import Row, Snapshot
 from nbsync.result import SyncResult
 from nbsync.ui import words
+from nbsync.ui.nextsteps import steps
 from nbsync.ui.pages import Page
 from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
@@ -18,8 +19,8 @@ _ANSI = {"failed": "31", "conflict": "31", "skipped": "33", "cancelled": "33", "
 
 
 def result_text(result: SyncResult, show: str = "changed", *, colour: bool = False, unlimited: bool = False,
-                error: bool = True) -> str:  # fmt: skip
-    """The table of `result`: header, counts, rows, problems, notes; no line break at the end.
+                error: bool = True, notebook: bool = True) -> str:  # fmt: skip
+    """The table of `result`: header, counts, rows, problems, notes, next steps; no line break at the end.
 
     Args:
         result: what to show.
@@ -27,6 +28,7 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
         colour: with ANSI colours.
         unlimited: every row, however many.
         error: with the line on what ended the run; not where that is printed beside the table anyway.
+        notebook: next steps as magics; else as commands of a shell.
     """
     seen = view(result, show, unlimited=unlimited)
     lines = [words.clean(seen.title, _PATH), f"  {'✓' if seen.good else '✗'} {seen.verdict} · {' · '.join(seen.facts)}"]
@@ -41,6 +43,7 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     lines += [f"  note: {words.clean(note, _TEXT)}" for note in seen.notes]
     if seen.error and error:
         lines.append(f"  {seen.verdict}: {words.clean(seen.error, _PATH)}")
+    lines += [f"  next, {step.why}: {step.command}" for step in steps(result, notebook=notebook)]
     return "\n".join(lines)
 
 

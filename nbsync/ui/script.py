@@ -12,6 +12,7 @@ from nbsync.options import PANEL
 from nbsync.ui.args import HelpRequested, Invocation, parse
 from nbsync.ui.split import Expand, commands, split
 
+_ALONE = ("run", "demo", "jobs", "cancel", PANEL)
 _MOST_BYTES = 1 << 20
 
 
@@ -49,7 +50,7 @@ def steps(text: str, expand: Expand, given: Given, *, notebook: bool, first: int
             words, silent = split(line, expand)
             defaults = {**given.defaults, **given.asked}
             invocation = parse(words, notebook=notebook, defaults=defaults, asked=given.asked)
-            if invocation.command in ("run", "demo", PANEL):
+            if invocation.command in _ALONE:
                 raise UsageError(f"{invocation.command} does not stand among the lines of others")
             found.append(Step(invocation, silent or given.silent))
         except HelpRequested:

@@ -188,7 +188,8 @@ def test_a_cell_of_commands(store: str, moto_server: Server, shell: InteractiveS
     fill(moto_server, store, FILES)
     value, shown = run(shell, f"%%s3sync --exclude 'c.*'\n# two\npull {store}/raw one\n\npull {store}/raw \\\n  two\n")
     assert [result.local for result in value] == ["one", "two"]
-    assert shown.count("2 miss") == 2
+    assert shown.count("✓ done") == 2
+    assert "✓ all done · 4 miss" in shown
     done = shell.run_cell(f"%%s3sync\npull {store}/raw three\npull {store}/raw four --wrong\n")
     assert "line 3" in str(done.error_in_exec)
     assert not (tmp_path / "three").exists()
@@ -212,3 +213,19 @@ def test_tab_in_the_terminal(tmp_path: Path) -> None:
         child.expect_exact("usage: %s3sync pull REMOTE")
     finally:
         child.close(force=True)
+
+
+def test_a_background_sync_is_told_of_in_lines(
+    moto_server: Server, store: str, valve: Valve, terminal: Terminal, tmp_path: Path
+) -> None:
+    fill(moto_server, store, FILES)
+    valve.let_through(100_000)
+    begun = terminal.run(f"job = %s3sync pull {store}/raw data --endpoint-url {valve.url} --background")
+    assert re.search(r"background sync 1 has begun: pull s3://\S+ → data", begun)
+    assert re.search(r"… 1  pull s3://\S+ → data · (starting|syncing) ", terminal.run("%s3sync jobs"))
+    valve.open()
+    waited = terminal.run("job.wait().counts['miss']")
+    assert "3" in waited.split()
+    assert "background sync 1 has ended: pull s3://" in waited
+    assert "Out[" not in terminal.run("x = %s3sync cancel 1")
+    assert len(tree(tmp_path / "data")) == 3

@@ -57,7 +57,7 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
     expect(outputs(page)).to_have_count(0)
     run_all(page)
     tables = outputs(page).filter(has=page.locator("table"))
-    expect(tables).to_have_count(8, timeout=60_000)
+    expect(tables).to_have_count(9, timeout=60_000)  # with the one over both commands of the last cell
     first = outputs(page).filter(has_text="24 miss")
     expect(first).to_contain_text("stations/2024/forest.csv")
     expect(first).to_contain_text("missing locally")
@@ -73,7 +73,7 @@ def test_the_quickstart_in_both_themes(lab: Lab, page: Page) -> None:
 
     lab.theme("JupyterLab Dark")
     lab.open(page, QUICKSTART.name)
-    expect(tables).to_have_count(8)
+    expect(tables).to_have_count(9)
     expect(page.locator('body[data-jp-theme-light="false"]')).to_be_attached()
     legible(page)
     outputs(page).filter(has_text="24 miss").scroll_into_view_if_needed()
@@ -219,3 +219,41 @@ def test_tab_completes_commands_buckets_and_keys(moto_server: Server, store: str
     page.keyboard.press("Tab")
     expect(offers).to_contain_text("--delete")
     snap(page, "tab")
+
+
+def test_a_background_table_lives_beside_other_cells(
+    moto_server: Server, store: str, valve: Valve, lab: Lab, page: Page
+) -> None:
+    """It changes while no cell runs, while one that awaits runs, and after it; and in the cell of `jobs`, too."""
+    fill(moto_server, store, dict.fromkeys([f"raw/scan-{n}.bin" for n in range(4)], os.urandom(BIG)))
+    valve.let_through(BIG * 3 // 4)
+    shutil.rmtree(lab.root / "data", ignore_errors=True)
+    pull = f"job = %s3sync pull {store}/raw data --endpoint-url {valve.url} --background"
+    wait = "import asyncio, pathlib\nwhile not pathlib.Path('go').exists(): await asyncio.sleep(0.05)\n'went on'"
+    write_notebook(lab.root / "behind.ipynb", "%load_ext nbsync", pull, wait, "%s3sync jobs")
+    lab.open(page, "behind.ipynb")
+    run_all(page)
+    table = page.locator(".jp-Notebook .jp-CodeCell").nth(1).locator(".jp-OutputArea-output")
+    other = page.locator(".jp-Notebook .jp-CodeCell").nth(2)
+    expect(table).to_contain_text("of 4 files")
+    expect(other.locator(".jp-InputPrompt")).to_contain_text("[*]")
+    seen = [moved(table)]
+    for _ in range(2):
+        valve.let_through(BIG // 2)
+        expect(table).not_to_contain_text(seen[-1])
+        seen.append(moved(table))
+    expect(other.locator(".jp-InputPrompt")).to_contain_text("[*]")
+    snap(page, "background")
+    (lab.root / "go").touch()
+    expect(other.locator(".jp-OutputArea-output")).to_contain_text("went on")
+    again = page.locator(".jp-Notebook .jp-CodeCell").nth(3).locator(".jp-OutputArea-output")
+    expect(again).to_have_count(2)
+    expect(again.nth(0)).to_contain_text("syncing")
+    last = moved(table)
+    valve.let_through(BIG // 2)
+    expect(table).not_to_contain_text(last)
+    valve.open()
+    for ended in (table, again.nth(1)):
+        expect(ended).to_contain_text("4 miss")
+        expect(ended).to_contain_text("✓ done")
+    (lab.root / "go").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -334,4 +335,32 @@ def test_the_size_of_all_trash_is_shown(edited: World) -> None:
     edited.write("f", b"more")
     [note] = [note for note in edited.run("pull").notes if "trash" in note]
     assert note.startswith("1 local file (4 bytes), replaced or deleted by this run, kept for 7 days")
-    assert note.endswith(f"; in the trash by now: 4 local files (29 bytes); put back by: undo {edited.local}")
+    assert note.endswith("; in the trash by now: 4 local files (29 bytes)")
+
+
+def test_how_long_the_trash_is_kept_can_be_said(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an option, which goes before the environment; in a notebook also by its configuration."""
+    monkeypatch.setenv("NBSYNC_TRASH_DAYS", "0.1")
+    [run] = (edited.local / ".nbsync/trash").iterdir()
+    then = run.stat().st_mtime - 10 * 86_400
+    os.utime(run, (then, then))
+    edited.write("f", b"another")
+    with shell() as ip, capture_output():
+        ip.run_line_magic("config", "S3Sync.trash = 30")
+        result = ip.run_line_magic("s3sync", f"pull {edited.remote} {edited.local}")
+        assert any("kept for 30 days" in note for note in result.notes)
+        assert len(edited.trash()) == 4
+        edited.write("f", b"yet another")
+        result = ip.run_line_magic("s3sync", f"pull {edited.remote} {edited.local} --trash-days 9.5")
+    assert any("kept for 9.5 days" in note for note in result.notes)
+    assert sorted(edited.trash()) == [("f", b"another"), ("f", b"yet another")]
+
+
+def test_the_next_step_puts_it_back(edited: World) -> None:
+    edited.write("f", b"mine")
+    with shell() as ip, capture_output() as said:
+        result = ip.run_line_magic("s3sync", f"pull {edited.remote} {edited.local}")
+        (command,) = re.findall(r"next, to put back [^:]*: %s3sync (.*)", said.stdout)
+        ip.run_line_magic("s3sync", command)
+    assert result.trashed == 1
+    assert edited.read("f") == b"mine"

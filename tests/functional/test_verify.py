@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nbsync
-import nbsync.engine.job
+import nbsync.job
 import nbsync.options
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
@@ -201,7 +201,7 @@ def test_exit_codes_and_json_of_the_shell(world: World, capsys: pytest.CaptureFi
 def test_a_verify_that_takes_its_time_can_be_watched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its state is one that the progress knows, whenever somebody looks."""
     world.fill_both("a", "b")
-    job = nbsync.engine.job.SyncJob(
+    job = nbsync.job.SyncJob(
         nbsync.options.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
     )
     seen = {job.progress.state}

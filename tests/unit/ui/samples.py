@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbsync.background import Background, SyncJobs
 from nbsync.core.model import Active, Problem, Row, Snapshot, Status, Verb
 from nbsync.errors import Interrupted, NbsyncError
+from nbsync.job import SyncJob
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
@@ -124,7 +126,8 @@ class Engine:
     def __init__(self, end: SyncResult | None = None, *, refuse: NbsyncError | None = None,
                  snapshots: list[Snapshot] | None = None, interrupts: int = 0) -> None:  # fmt: skip
         self.calls: list[Call] = []
-        self.jobs: list[Job] = []
+        self.started: list[Job] = []
+        self.background = Background()
         self.end = mixed() if end is None else end
         self.found = Listing()
         self._refuse = refuse
@@ -135,8 +138,18 @@ class Engine:
         self.calls.append(call)
         if self._refuse is not None:
             raise self._refuse
-        self.jobs.append(Job(self.end, self._snapshots, interrupts=self._interrupts))
-        return self.jobs[-1]
+        self.started.append(Job(self.end, self._snapshots, interrupts=self._interrupts))
+        return self.started[-1]
+
+    def begin(self, call: Call, after: SyncJob | None = None) -> SyncJob:
+        self.calls.append(call)
+        return self.background.begin(SyncJob(call, after=after))
+
+    def jobs(self) -> SyncJobs:
+        return self.background.jobs()
+
+    def find_job(self, number: str) -> SyncJob:
+        return self.background.find(number)
 
     def answer(self, call: Call) -> Any:
         self.calls.append(call)

@@ -140,7 +140,7 @@ def test_ctrl_c_cancels_and_shows_what_was_done(capsys: Captured) -> None:
     engine = Engine(result(row("a", "miss"), row("b", "cancelled")), interrupts=1)
     assert run("pull b", engine) == 130
     out, err = capsys.readouterr()
-    assert engine.jobs[0].cancelled
+    assert engine.started[0].cancelled
     assert "interrupted" in out
     assert "cancelled" in out
     assert err == "nbsync: interrupted\n"

@@ -50,13 +50,10 @@ class Cell:
         shell.displayhook.finish_displayhook = lambda: None
         with capture_output() as captured:
             self.ran = shell.run_cell(source, store_history=True)
-        self.displays: list[dict[str, str]] = []
-        for output in captured._outputs or ():
-            if output.get("update"):
-                self.displays[-1] = output["data"]
-            else:
-                self.displays.append(output["data"])
-        self.displays += outs
+        shown: dict[Any, dict[str, str]] = {}
+        for number, output in enumerate(captured._outputs or ()):
+            shown[(output.get("transient") or {}).get("display_id", number)] = output["data"]
+        self.displays = [*shown.values(), *outs]
         self.out, self.err = captured.stdout, captured.stderr
         self.error = self.ran.error_in_exec
         self.value = self.ran.result
@@ -171,7 +168,7 @@ def test_an_interrupt_shows_what_was_done_in_one_line(shell: Shell) -> None:
     engine = give(shell, Engine(result(row("a", "miss"), row("b", "cancelled")), interrupts=1))
     cell = Cell(shell, "%s3sync pull b")
     assert isinstance(cell.error, Interrupted)
-    assert engine.jobs[0].cancelled
+    assert engine.started[0].cancelled
     assert "1 cancelled" in cell.displays[0]["text/plain"]
     assert (cell.out + cell.err).strip() == "nbsync: interrupted"
 
@@ -236,6 +233,21 @@ def test_a_cell_runs_one_command_a_line(shell: Shell) -> None:
     shown = Cell(shell, "_").displays[0]
     assert shown["text/plain"].count("pull s3://") == 2
     assert shown["text/html"] == report.results_html(cell.value)
+
+
+SUMMARY = "✗ 2 of 2 with problems · 2 failed · 2 conflict · 2 skipped · 2 deleted · 4 miss · 80 hit"
+
+
+def test_a_line_over_all_stands_above_the_tables_of_a_cell(shell: Shell) -> None:
+    give(shell)
+    cell = Cell(shell, "%%s3sync\npull b\npull c\n")
+    (line, *tables) = cell.displays
+    assert line["text/plain"].startswith(f"2 commands\n  {SUMMARY}\n")
+    assert "2 of 2 with problems" in line["text/html"]
+    assert tables == [table()] * 2
+    assert "2 of 2 with problems" in Cell(shell, "_").displays[0]["text/html"]
+    assert Cell(shell, "%%s3sync --quiet\npull b\npull c\n").displays == []
+    assert len(Cell(shell, "%%s3sync\npull b\n").displays) == 1, "of one there is no sum"
 
 
 def test_a_bad_line_stops_before_any_line_runs(shell: Shell) -> None:
