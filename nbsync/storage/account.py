@@ -73,6 +73,20 @@ class Account:
             return "env"
         return str(getattr(self._session.get_credentials(), "method", None) or "")
 
+    @property
+    def asks_for_a_code(self) -> bool:
+        """Would the credentials be had only after the user has typed a code (multi-factor authentication)?"""
+        if self._is_plain or self._options.no_sign_request:
+            return False
+        profiles = self._session.full_config.get("profiles", {})
+        name, seen = self.profile or "default", set[str]()
+        while name in profiles and name not in seen:
+            if "mfa_serial" in profiles[name]:
+                return True
+            seen.add(name)
+            name = profiles[name].get("source_profile", "")
+        return False
+
     def credentials(self) -> Callable[[], Credentials | None]:
         """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
         if self._options.no_sign_request:

@@ -9,7 +9,9 @@ import threading
 from typing import NamedTuple
 
 from nbsync.core.location import Location, parse_location
+from nbsync.errors import ConfigError
 from nbsync.options import Options
+from nbsync.storage.account import Account
 from nbsync.storage.listing import one_level
 from nbsync.storage.listing_xml import read_document
 from nbsync.storage.s3 import Bucket
@@ -31,9 +33,12 @@ class Browser:
         options: the Where options of a run, and its timeout.
 
     Raises (from every method): NbsyncError, WireError, OSError.
+    ConfigError: a profile that asks for a code. It would ask whoever only looks around, in the middle of a word.
     """
 
     def __init__(self, options: Options) -> None:
+        if Account(options).asks_for_a_code:
+            raise ConfigError("the profile asks for a code, so its buckets and keys are not looked up", "Type the name")
         self._options = options
         self._lock = threading.Lock()
         self._known: dict[str, Bucket] = {}

@@ -131,6 +131,24 @@ def test_without_credentials_or_profile_it_is_silent(
     assert capfd.readouterr() == ("", "")
 
 
+def test_no_code_is_asked_for(home: Path, tab: Tab, moto: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text(
+        "[profile base]\nregion = us-east-1\n"
+        "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\nmfa_serial = m\n"
+        "[profile far]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = admin\n"
+        "[profile round]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = round\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / ".aws" / "config"))
+    monkeypatch.setattr("getpass.getpass", lambda *_: pytest.fail("a code was asked for"))
+    asks = {name: Account(Options(profile=name)).asks_for_a_code for name in ("base", "admin", "far", "round")}
+    assert asks == {"base": False, "admin": True, "far": True, "round": False}
+    assert not Account(Options(profile="admin", no_sign_request=True)).asks_for_a_code
+    with pytest.raises(NbsyncError, match="asks for a code"):
+        Browser(Options(profile="admin"))
+    assert tab("pull s3://", profile="admin") == []
+
+
 @pytest.mark.parametrize(
     ("given", "url"),
     [
