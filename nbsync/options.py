@@ -265,6 +265,7 @@ def _days(value: Any) -> float | None:
     return float(value)
 
 
+_LEAST_RATE = 1000  # bytes a second: a smaller number is taken for one whose unit was forgotten
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
@@ -275,7 +276,10 @@ def _rate(value: Any) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?)?B?(?:/S)?", str(value).strip().upper())
     if isinstance(value, bool) or not found or float(found[1]) <= 0:
         raise ValueError(f"takes a rate like 20MB/s, not {value!r}")
-    return max(1, int(float(found[1]) * _UNITS[found[2] or ""]))
+    rate = max(1, int(float(found[1]) * _UNITS[found[2] or ""]))
+    if rate < _LEAST_RATE and "B" not in found[0]:
+        raise ValueError(f"takes a rate like 20MB/s; {value} is {rate} bytes a second ({value}B/s, if that is meant)")
+    return rate
 
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:

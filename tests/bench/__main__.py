@@ -56,7 +56,7 @@ def main() -> None:
         try:
             for name in given.only or JOBS:
                 started = time.monotonic()
-                print(f"{name}: {JOBS[name].__doc__}", file=sys.stderr, flush=True)
+                print(f"{name}:", file=sys.stderr, flush=True)
                 try:
                     outcomes += JOBS[name](world)
                 except BenchError as error:
@@ -67,7 +67,7 @@ def main() -> None:
                     given.json.write_text(json.dumps(document(outcomes, [*conditions, *failed]), indent=1))
         finally:
             world.close()
-    print(markdown(outcomes, [*conditions, *failed]))
+    print(markdown(outcomes, [*conditions, *failed], judged=_is_full(scale)))
     sys.exit(1 if failed else 0)
 
 
@@ -84,12 +84,18 @@ def _words() -> argparse.ArgumentParser:
     return words
 
 
+def _is_full(scale: Scale) -> bool:
+    """Are these the sizes, peers and rounds that the bars are for?"""
+    full = Scale()
+    return scale == replace(full, rounds=scale.rounds) and scale.rounds >= full.rounds
+
+
 def _conditions(scale: Scale, above: Path) -> list[str]:
     said = ", ".join(f"{name}: {text}" for name, text in versions().items())
-    full = Scale()
-    smaller = scale != replace(full, rounds=scale.rounds) or scale.rounds < full.rounds
+    smaller = "**not the full sizes, rounds or peers: the bars are for those, and are not judged here; at a tenth of "
+    smaller += "the size, starting a tool is much of what is measured**"
     return [
-        *(["**not the full sizes, rounds or peers: the bars are for those**"] if smaller else []),
+        *([] if _is_full(scale) else [smaller]),
         f"{os.cpu_count()} cores shared by tool and server; {platform.system()} {platform.release()}",
         said,
         f"{time.strftime('%Y-%m-%d')}, {scale.rounds} rounds, in turn, after one that is not counted; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -103,13 +104,18 @@ class Outcome:
         return Measured(*(statistics.median(values) for values in zip(*self.runs[name], strict=True)))
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def hold(title: str, contestants: Sequence[Contestant], rounds: int, bars: Sequence[Bar],
-         requests: dict[str, str], *, say: Callable[[str], None] = print) -> Outcome:  # fmt: skip
+         requests: dict[str, str], *, say: Callable[[str], None] = _say) -> Outcome:  # fmt: skip
     """Everybody in turn, `rounds` times. Who begins changes from round to round; whoever measures has warmed up.
 
     Bars whose peers don't take part are left out.
     """
     runs: dict[str, list[Measured]] = {one.name: [] for one in contestants}
+    say(f"  {title}")
     for number in range(rounds):
         ordered = [*contestants[number % len(contestants) :], *contestants[: number % len(contestants)]]
         for one in ordered:

@@ -8,13 +8,15 @@ from typing import Any
 from tests.bench.contest import Outcome, Verdict
 
 _ANSWERS = {True: "yes", False: "**no**", None: ""}
+_NOT_JUDGED = dict.fromkeys(_ANSWERS, "")
 
 
-def markdown(outcomes: Sequence[Outcome], conditions: Sequence[str]) -> str:
-    """The conditions, the bars, and the figures of everybody."""
+def markdown(outcomes: Sequence[Outcome], conditions: Sequence[str], *, judged: bool = True) -> str:
+    """The conditions, the bars, and the figures of everybody; `judged`: whether the bars hold, too."""
+    answers = _ANSWERS if judged else _NOT_JUDGED
     bars = [
         [outcome.title if first else "", verdict.what, figure(verdict.value), _bar(verdict), _aim(verdict),
-         _ANSWERS[verdict.holds]]
+         answers[verdict.holds]]
         for outcome in outcomes for first, verdict in _marked(outcome.verdicts)
     ]  # fmt: skip
     figures = []
