@@ -14,6 +14,7 @@ from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 MAX_LISTED = 200
 _PATH, _TEXT = 400, 240
+_SCREEN_LINES = 22  # of a terminal: past them, the header has scrolled away
 _ANSI = {"failed": "31", "conflict": "31", "skipped": "33", "cancelled": "33", "deleted": "33",
          "miss": "32", "planned": "34", "hit": "2"}  # fmt: skip
 
@@ -43,6 +44,8 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     lines += [f"  note: {words.clean(note, _TEXT)}" for note in seen.notes]
     if seen.error and error:
         lines.append(f"  {seen.verdict}: {words.clean(seen.error, _PATH)}")
+    if len(lines) > _SCREEN_LINES and not notebook:
+        lines.append(one_line_summary(result))
     lines += [f"  next, {step.why}: {step.command}" for step in steps(result, notebook=notebook)]
     return "\n".join(lines)
 
