@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
     """One word that fits: what it means (not how it is quoted), and of what kind it is."""
 
     text: str
-    kind: str  # command, option, value, profile, bucket, folder, object, file
+    kind: str  # command, option, value, profile, bucket, folder, object, file, job
 
 
 class World(Protocol):
@@ -31,6 +31,9 @@ class World(Protocol):
 
     def profiles(self) -> Iterable[str]:
         """Names of the profiles on this machine."""
+
+    def jobs(self) -> Iterable[str]:
+        """Numbers of the background syncs under way."""
 
     def buckets(self, where: Where) -> Iterable[str]:
         """Names of buckets."""
@@ -134,6 +137,8 @@ class _Line:
         place = places[taken] if taken < len(places) else ""
         if place == "REMOTE":
             return self._remote(word)
+        if place == "ID":
+            return _that_begin(word, self._world.jobs(), "job")
         if place in ("LOCAL", "FILE"):
             return self._files(word, only_folders=place == "LOCAL")
         return [] if place or word else self._options(word)

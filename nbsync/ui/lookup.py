@@ -8,6 +8,7 @@ prints: a helper thread that fails leaves nothing.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -157,6 +158,10 @@ class View:
 
     def profiles(self) -> Iterable[str]:
         return self._around.local.get("profiles", profile_names, until=self._until, keep=1.0) or ()
+
+    def jobs(self) -> Iterable[str]:
+        background = sys.modules.get("nbsync.background")  # without it there is none, and it need not be loaded
+        return [str(job.id) for job in background.BACKGROUND.jobs() if not job.done] if background else ()
 
     def buckets(self, where: Where) -> Iterable[str]:
         account = _account(where)

@@ -28,6 +28,9 @@ class World:
     def profiles(self) -> Iterable[str]:
         return ["default", "dev", "my team"]
 
+    def jobs(self) -> Iterable[str]:
+        return ["3", "12"]
+
     def buckets(self, where: Where) -> Iterable[str]:
         self.asked.append((dict(where),))
         return ["data-lake", "dumps", "s3-logs"]
@@ -83,6 +86,7 @@ def words_of(line: str) -> list[str]:
         ("pull --profile ", ["default", "dev", "'my team'"]), ("ls --profile d", ["default", "dev"]),
         ("pull --jobs ", []), ("pull --exclude ", []), ("ls b --jobs", []), ("pull -- --comp", []),
         ("pull b d ", None), ("pull b d x", []), ("unknown --", ["--help"]),
+        ("cancel ", ["3", "12"]), ("cancel 1", ["12"]),
     ],
 )  # fmt: skip
 def test_words_of_the_grammar(line: str, expected: list[str] | None) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nbsync import background
 from nbsync.options import Options
 from nbsync.storage.browse import Level
 from nbsync.ui.lookup import KEPT_SECONDS, LookUps, Surroundings
@@ -191,3 +194,11 @@ def test_without_files_there_are_no_profiles(home: Path, browser: Browser) -> No
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_bytes(b"\xff\xfe[profile x]")
     assert list(around(browser).within(5).profiles()) == []
+
+
+def test_background_syncs_under_way_have_numbers(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [SimpleNamespace(id=2, done=True), SimpleNamespace(id=13, done=False)]
+    monkeypatch.setattr(background, "BACKGROUND", SimpleNamespace(jobs=lambda: jobs))
+    assert list(around(browser).within(5).jobs()) == ["13"]
+    monkeypatch.delitem(sys.modules, "nbsync.background")
+    assert list(around(browser).within(5).jobs()) == []
