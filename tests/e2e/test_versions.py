@@ -13,6 +13,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from tests.e2e.helpers import environment, fill
+from tests.e2e.test_background import AWAITS, COMPUTES, run_notebook
 from tests.e2e.test_kernel import UPDATE, Kernel, check_tab, text, types
 from tests.servers import Server
 
@@ -75,3 +76,18 @@ def test_a_default_is_configured_and_the_extension_leaves(kernel: Kernel) -> Non
     (message,) = kernel.run("%s3sync --help")
     assert "s3sync" in str(message["content"])
     assert kernel.run("%load_ext nbsync") == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("waiting", [AWAITS, COMPUTES, "r = await job"])
+def test_a_background_sync_ends_in_the_cell_that_began_it(
+    folder: Path, waiting: str, moto_server: Server, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop, the display and the hook that it lives on differ from version to version."""
+    for name, value in {**moto_server.env(), "PYTHONPATH": str(folder)}.items():
+        monkeypatch.setenv(name, value)
+    fill(moto_server, store, {f"raw/{n}": bytes(4) for n in range(3)})
+    line = f"job = %s3sync pull {store}/raw data --background --bandwidth 10B/s"
+    cells = run_notebook(tmp_path, "%load_ext nbsync", line, waiting)
+    (output,) = cells[1]["outputs"]
+    assert "3 miss" in output["data"]["text/plain"]
