@@ -37,8 +37,13 @@ def repeated_options(options: Options) -> dict[str, Any]:
 
 def words_of(options: Options) -> list[str]:
     """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
+    return typed(repeated_options(options))
+
+
+def typed(given: Mapping[str, Any]) -> list[str]:
+    """Options by name, with values as `saved_options` tells them, as the words of a command line."""
     words: list[str] = []
-    for name, value in repeated_options(options).items():
+    for name, value in given.items():
         if name == "filters":
             words += [word for kind, pattern in value for word in _typed(kind, pattern)]
         elif FIELDS[name].metadata["parse"] == "pairs":

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nbsync.core.decide import CHANGED_IN_REMOTE
 from nbsync.core.model import Status
 from nbsync.core.moments import format_moment
 from nbsync.errors import Interrupted
-from nbsync.options import FIELDS, Call, flag
+from nbsync.options import FIELDS, Call
 from nbsync.result import SyncResult
+from nbsync.saved import typed
 from nbsync.ui.help import program
 from nbsync.ui.split import quote
 
@@ -87,29 +88,8 @@ def _for_magic(word: str) -> str:
 
 def _options(call: Call) -> list[str]:
     """The options that differ from their defaults, as words."""
-    words: list[str] = []
-    for name, spec in FIELDS.items():
-        value = getattr(call.options, name)
-        if value == spec.default or name in _NOT_AGAIN:
-            continue
-        if name == "filters":
-            for kind, pattern in value:
-                words += _pair(f"--{kind}", pattern)
-        elif value is True:
-            words.append(flag(name))
-        else:
-            values = [f"{key}={text}" for key, text in value] if isinstance(value, tuple) else [_text(name, value)]
-            for text in values:
-                words += _pair(flag(name), text)
-    return words
-
-
-def _pair(option: str, text: str) -> list[str]:
-    """A value that begins with - would be taken for an option."""
-    return [f"{option}={text}"] if text.startswith("-") else [option, text]
-
-
-def _text(name: str, value: Any) -> str:
-    if name == "as_of":
-        return format_moment(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    values = {name: getattr(call.options, name) for name in FIELDS if name not in _NOT_AGAIN}
+    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
+    if call.options.as_of is not None:
+        given["as_of"] = format_moment(call.options.as_of)
+    return typed(given)
