@@ -608,7 +608,8 @@ class Panel {
   foot() {
     this.ticked = make("span");
     this.rowsShown = make("span");
-    return make("div", { className: "nbp-foot" }, this.ticked, this.rowsShown);
+    this.footer = make("div", { className: "nbp-foot" }, this.ticked, this.rowsShown);
+    return this.footer;
   }
 
   take(message) {
@@ -644,7 +645,7 @@ class Panel {
     this.drawActions(get, busy);
     this.drawProgress(get("progress"), busy);
     this.drawChips(get("counts"), get("kinds"));
-    this.toolbar.hidden = !get("total_rows");
+    this.toolbar.hidden = this.footer.hidden = !get("total_rows");
     put(this.ticked, get("shown_tickable") || get("selected") ? `${count(get("selected"))} ticked · ${size(get("selected_bytes"))}` : "");
     put(this.rowsShown, get("total_rows") ? `${count(get("shown_rows"))} of ${plural(get("total_rows"), "row")}` : "");
     this.grid.paint();
@@ -700,8 +701,8 @@ class Panel {
     const names = [...new Set([...Object.keys(counts), ...pressed])].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
     this.chips.replaceChildren(...names.map((name) => {
       const on = pressed.includes(name);
-      const chip = make("button", { type: "button", className: "nbp-chip", "aria-pressed": String(on), onclick: () => this.fields.set("kinds", on ? pressed.filter((one) => one !== name) : [...pressed, name]) },
-        make("span", { className: "nbp-dot", "aria-hidden": "true" }), `${WORDS[name] || name.replace("-", " ")} `, make("b", {}, count(counts[name] || 0)));
+      const chip = make("button", { type: "button", className: "nbp-chip", "aria-pressed": String(on), title: MEANINGS[name] || "", onclick: () => this.fields.set("kinds", on ? pressed.filter((one) => one !== name) : [...pressed, name]) },
+        make("span", { className: "nbp-dot", "aria-hidden": "true" }), `${name.replace("-", " ")} `, make("b", {}, count(counts[name] || 0)));
       chip.dataset.kind = chip.dataset.chip = name;
       return chip;
     }));
@@ -717,7 +718,7 @@ class Panel {
 }
 
 const ORDER = ["failed", "conflict", "skipped", "cancelled", "delete-local", "delete-remote", "upload", "download", "deleted", "miss", "hit"];
-const WORDS = { hit: "up to date", miss: "done" };
+const MEANINGS = { hit: "up to date: nothing moves", miss: "moved", planned: "to be done", skipped: "left out as it should be", conflict: "changed on both sides, or since the plan: nothing was done" };
 
 export default {
   render({ model, el }) {
