@@ -281,6 +281,7 @@ class Grid {
     this.cache = { order: -1, revision: -1, start: 0, rows: [] };
     this.asked = 0;
     this.active = -1; // position of the row that the keyboard is on
+    this.most = 0;
     this.anchor = -1; // of the last row that was ticked
     this.rows = [];
     this.build();
@@ -331,8 +332,9 @@ class Grid {
   paint() {
     const total = this.total();
     const sort = this.model.get("sort");
-    const all = this.model.get("total_rows");
-    if (all || !BUSY.includes(this.model.get("state"))) this.scroller.style.height = `${Math.min(TALL, Math.max(SHORT, HEAD + all * ROW))}px`;
+    // As tall as the most rows that were shown: it does not jump while one filters, nor while one plans again.
+    this.most = this.model.get("total_rows") ? Math.max(this.most, total) : 0;
+    if (this.most || !BUSY.includes(this.model.get("state"))) this.scroller.style.height = `${Math.min(TALL, Math.max(SHORT, HEAD + this.most * ROW))}px`;
     this.spacer.style.height = `${Math.min(total * ROW, TALLEST)}px`;
     this.body.style.height = `${Math.min(this.inView(), total) * ROW}px`;
     this.scroller.setAttribute("aria-rowcount", String(total + 1));

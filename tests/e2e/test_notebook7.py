@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.helpers import ARTEFACTS, QUICKSTART
-from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, start_chromium
+from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, tree, write_notebook
+from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, snap, start_chromium
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def classic(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("notebook")
     with running_lab(folder, moto_server.env(), app="notebook", page="notebooks") as started:
@@ -45,9 +45,23 @@ def test_the_quickstart(classic: Lab, page: Page) -> None:
     clear_all(page)
     run_all(page)
     outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
-    expect(page.locator(".jp-OutputArea-output table")).to_have_count(8, timeout=60_000)
+    expect(page.locator(".jp-OutputArea-output table")).to_have_count(10, timeout=60_000)
     expect(outputs.filter(has_text="24 miss").first).to_contain_text("stations/2024/forest.csv")
     expect(outputs.filter(has_text="Traceback")).to_have_count(0)
     outputs.filter(has_text="24 miss").first.scroll_into_view_if_needed()
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "notebook7.png")
+
+
+def test_the_panel(classic: Lab, page: Page, moto_server: Server, store: str) -> None:
+    fill(moto_server, store, {f"raw/{n}.csv": b"x" * 1000 for n in range(3)})
+    write_notebook(classic.root / "panel.ipynb", "%load_ext nbsync", f"%s3sync panel {store}/raw data")
+    classic.open(page, "panel.ipynb")
+    run_all(page)
+    panel = page.locator(".nbsync-panel")
+    panel.get_by_role("button", name="Plan", exact=True).click()
+    panel.locator(".nbp-row").filter(has_text="1.csv").locator("input").click()
+    panel.get_by_role("button", name="Apply 2 files").click()
+    expect(panel.locator(".nbp-message")).to_contain_text("Done: 2 files")
+    assert set(tree(classic.root / "data")) == {"0.csv", "2.csv"}
+    snap(panel, "notebook7-panel")

@@ -217,8 +217,9 @@ def test_very_many_rows_scroll(lab: Lab, page: Page, count: int) -> None:
         snap(panel, "panel-many")
 
 
-def test_the_picture(lab: Lab, page: Page, moto_server: Server, store: str) -> None:
+def test_the_picture(lab: Lab, page: Page, moto_server: Server) -> None:
     """What README shows: somebody changed and added files there, and here lies one that is not there."""
+    store = "field-data"
     fill_sample_bucket(moto_server.endpoint_url, store, credentials=moto_server.env())
     local = lab.root / "weather"
     seed = f"r = %s3sync pull {store}/weather --exclude 'archive/*' --exclude '*2024/l*' --exclude '*rain*';"

@@ -139,6 +139,21 @@ def test_a_cancel_does_not_wait_for_a_turn(seen: Seen) -> None:
     assert seen.engine.last.cancelled
 
 
+def test_commands_do_not_hurry_a_job(seen: Seen) -> None:
+    """Each answer brings the next question: the browser would be sent all that it can take."""
+    now = [0.0]
+    panel = SyncPanel("b", start=seen.engine.start, interval=0.25, now=lambda: now[0])
+    panel.plan()
+    panel._turn()
+    polls: list[float] = []
+    seen.engine.last.poll = lambda: bool(polls.append(now[0]))  # type: ignore[method-assign]
+    for step in range(100):  # a second
+        now[0] = 0.01 * (step + 1)
+        panel._handle_custom_msg({"do": "rows", "view": "v", "start": 0, "count": 10}, [])
+        panel._turn()
+    assert len(polls) == 4
+
+
 def test_windows_of_rows(seen: Seen) -> None:
     seen.planned(*(planned(f"{n:04}") for n in range(1000)))
     (reply,) = seen.command("rows", start=500, count=10_000)
