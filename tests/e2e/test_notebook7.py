@@ -45,7 +45,7 @@ def test_the_quickstart(classic: Lab, page: Page) -> None:
     clear_all(page)
     run_all(page)
     outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
-    expect(page.locator(".jp-OutputArea-output table")).to_have_count(10, timeout=60_000)
+    expect(page.locator(".jp-OutputArea-output table")).to_have_count(9, timeout=60_000)
     expect(outputs.filter(has_text="24 miss").first).to_contain_text("stations/2024/forest.csv")
     expect(outputs.filter(has_text="Traceback")).to_have_count(0)
     outputs.filter(has_text="24 miss").first.scroll_into_view_if_needed()
