@@ -65,7 +65,7 @@ def _pull_absent(one: Joined, policy: Policy) -> Action | None:
     # A file whose own name is a folder in REMOTE is moved aside by the downloads below it.
     if one.remote_above is not None or one.remote_below:
         return None
-    return _work(one, Verb.DELETE_LOCAL, "not in REMOTE")
+    return _work(one, Verb.DELETE_LOCAL, "not in REMOTE (to the trash)")
 
 
 def _pull(one: Joined, policy: Policy) -> Action | None:

@@ -195,7 +195,10 @@ class BaseRun(ABC):
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted("stopped by the user; every file that was finished is kept", "Run it again to do the rest")
+    return Interrupted(
+        "stopped by the user; every file that was finished is kept, unfinished ones are dropped",
+        "Run it again to do the rest",
+    )
 
 
 def _read_list(path: str) -> frozenset[str] | None:

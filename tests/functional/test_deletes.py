@@ -31,8 +31,8 @@ def test_pull_delete_moves_to_the_trash(world: World) -> None:
     result = world.pull(delete=True)
 
     assert {row.path: (row.action, row.status, row.reason) for row in result if row.status != "hit"} == {
-        "deep/er/gone": ("delete-local", "deleted", "not in REMOTE"),
-        "mine": ("delete-local", "deleted", "not in REMOTE"),
+        "deep/er/gone": ("delete-local", "deleted", "not in REMOTE (to the trash)"),
+        "mine": ("delete-local", "deleted", "not in REMOTE (to the trash)"),
     }
     assert world.trash() == [("deep/er/gone", b"deep/er/gone"), ("mine", b"never synced")]
     assert not (world.local / "deep" / "er").exists(), "an emptied folder is removed"

@@ -51,7 +51,7 @@ PULL: list[tuple[Joined, dict[str, Any], Any]] = [
     (one(longer, there()), {"ignore_existing": True}, None),
     (one(longer, there()), {"existing": True}, ("download", TRASHED, False)),
     (one(here(), None), {}, None),
-    (one(here(), None), {"delete": True}, ("delete-local", "not in REMOTE", False)),
+    (one(here(), None), {"delete": True}, ("delete-local", "not in REMOTE (to the trash)", False)),
     (one(here(), None), {"delete": True, "admits": lambda _: False}, None),
     (one(here(kind=Kind.SYMLINK), None), {"delete": True}, None),
     (one(here(), None, remote_above=there("d", refused=EXCLUDED)), {"delete": True}, None),
