@@ -13,7 +13,7 @@ from nbsync.core.location import parse_location
 from nbsync.engine.tally import printable
 from nbsync.errors import NbsyncError, RemoteError
 from nbsync.options import Options
-from nbsync.storage import levels
+from nbsync.storage import browse, levels
 from nbsync.ui import words
 
 PATIENCE = 20.0  # seconds until a question is given up, whatever its thread does
@@ -95,7 +95,7 @@ def level(path: str, token: str, options: Options) -> dict[str, Any]:
     if path:
         found = levels.list_level(parse_location(path), options, token)
     else:
-        found = levels.Level([f"{name}/" for name in levels.list_buckets(options)], [], "")
+        found = levels.Level([f"{name}/" for name in browse.list_buckets(options)], [], "")
     objects = [[words.clean(name, MAX_NAME), words.size(size)] for name, size in found.objects]
     folders = [[printable(name), words.clean(name, MAX_NAME)] for name in found.folders]
     return {"folders": folders, "objects": objects, "token": found.token, "continues": bool(token)}
@@ -112,7 +112,7 @@ def remotes_like(text: str, options: Options) -> list[str]:
     if slash:
         names = levels.list_level(parse_location(f"{folder}/"), options, begins=begun).folders
     else:
-        names = [f"{name}/" for name in levels.list_buckets(options) if name.startswith(begun)]
+        names = [f"{name}/" for name in browse.list_buckets(options) if name.startswith(begun)]
     return [printable(f"{scheme}{folder}{slash}{name}") for name in names[:MAX_SUGGESTIONS]]
 
 

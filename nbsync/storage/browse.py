@@ -12,9 +12,11 @@ from nbsync.core.location import Location, parse_location
 from nbsync.errors import ConfigError
 from nbsync.options import Options
 from nbsync.storage.account import Account
-from nbsync.storage.listing import one_level
+from nbsync.storage.levels import read_level
 from nbsync.storage.listing_xml import read_document
 from nbsync.storage.s3 import Bucket
+from nbsync.storage.s3_errors import translate
+from nbsync.wire.errors import WireError
 
 _NO_BUCKET = ""
 
@@ -55,11 +57,25 @@ class Browser:
 
     def level(self, bucket: str, prefix: str) -> Level:
         """What lies one step below `prefix`, a folder or the beginning of a name; one LIST."""
-        names, complete = one_level(self._bucket(parse_location(f"s3://{bucket}").bucket), prefix)
-        return Level(names, complete)
+        folder = prefix[: prefix.rfind("/") + 1]
+        found = read_level(self._bucket(parse_location(f"s3://{bucket}").bucket), folder, begins=prefix[len(folder) :])
+        names = {*found.folders, *(name for name, _ in found.objects)}
+        return Level(sorted(folder + name for name in names), not found.token)
 
     def _bucket(self, name: str) -> Bucket:
         with self._lock:
             if name not in self._known:
                 self._known[name] = Bucket(Location(name, ""), self._options, wait=lambda _seconds: True)
             return self._known[name]
+
+
+def list_buckets(options: Options) -> list[str]:
+    """The names of the account's buckets, sorted.
+
+    Raises:
+        NbsyncError: they cannot be listed; many credentials may use a bucket and not list them all.
+    """
+    try:
+        return sorted(Browser(options).buckets())
+    except (WireError, OSError) as error:
+        raise translate(error, "the list of buckets") from None

@@ -1,4 +1,7 @@
-"""Looking around: the buckets of an account, and a folder of a bucket, page by page. One request each; any thread."""
+"""One folder of a bucket, page by page, one request each. Any thread.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (Delimiter).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from nbsync.core.location import Location
 from nbsync.core.names import is_own
 from nbsync.errors import ListingError, NbsyncError
 from nbsync.options import Options
-from nbsync.storage.browse import Browser
 from nbsync.storage.listing_xml import Document, read_document, read_object
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -31,17 +33,24 @@ def list_level(location: Location, options: Options, token: str = "", *, begins:
         NbsyncError: it cannot be listed.
     """
     bucket = Bucket(location, options, wait=threading.Event().wait)
-    query = [("list-type", "2"), ("delimiter", "/"), ("encoding-type", "url"), ("max-keys", "1000"),
-             ("prefix", location.prefix + begins)]  # fmt: skip
-    if token:
-        query.append(("continuation-token", token))
     try:
-        body = bucket.request("GET", query=query, kind="list").body
-        return parse_level(body, location.prefix)
+        return read_level(bucket, location.prefix, begins=begins, token=token)
     except (NbsyncError, WireError, OSError) as error:
         raise translate(error, location.uri) from None
     finally:
         bucket.client.close()
+
+
+def read_level(bucket: Bucket, folder: str, *, begins: str = "", token: str = "") -> Level:
+    """A page of what lies directly in `folder` ("" or ending in "/"), as `list_level`.
+
+    Raises: as listing.list_objects.
+    """
+    query = [("list-type", "2"), ("delimiter", "/"), ("encoding-type", "url"), ("max-keys", "1000"),
+             ("prefix", folder + begins)]  # fmt: skip
+    if token:
+        query.append(("continuation-token", token))
+    return parse_level(bucket.request("GET", query=query, kind="list").body, folder)
 
 
 def parse_level(body: bytes, prefix: str) -> Level:
@@ -68,15 +77,3 @@ def parse_level(body: bytes, prefix: str) -> Level:
 
 def _token(document: Document) -> str:
     return document.text("NextContinuationToken") if document.truncated() else ""
-
-
-def list_buckets(options: Options) -> list[str]:
-    """The names of the account's buckets, sorted.
-
-    Raises:
-        NbsyncError: they cannot be listed; many credentials may use a bucket and not list them all.
-    """
-    try:
-        return sorted(Browser(options).buckets())
-    except (WireError, OSError) as error:
-        raise translate(error, "the list of buckets") from None

@@ -17,7 +17,7 @@ from nbsync.storage.ranges import Page, Waypoints, pages
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.versions import object_as_of, objects_as_of
 
-__all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "one_level", "parse_page", "single_object"]
+__all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
 
 _ROOT = "ListBucketResult"
 
@@ -85,19 +85,6 @@ def fetch_page(
     headers = {"x-amz-optional-object-attributes": "RestoreStatus"}
     answer = bucket.request("GET", query=query, headers=headers, kind="list")
     return parse_page(answer.body, prefix, len(prefix) if cut is None else cut)
-
-
-def one_level(bucket: Bucket, prefix: str) -> tuple[list[str], bool]:
-    """The keys and folders (`…/`) that begin with `prefix` and have no `/` after it; one page. Are these all?
-
-    Raises: as list_objects.
-    """
-    query = [("list-type", "2"), ("encoding-type", "url"), ("delimiter", "/"), ("prefix", prefix)]
-    answer = bucket.request("GET", query=query, kind="list")
-    document, entries = _read_objects(answer.body, 0)
-    nodes = document.root.iter(f"{document.space}CommonPrefixes")
-    folders = [document.key(node.findtext(f"{document.space}Prefix", "")) for node in nodes]
-    return sorted({*folders, *(entry.key for entry in entries)}), not document.truncated()
 
 
 def parse_page(body: bytes, prefix: str, cut: int) -> Page:
