@@ -170,6 +170,7 @@ def test_in_the_dark_and_from_the_keyboard(lab: Lab, page: Page, moto_server: Se
         button(panel, "Plan").focus()
         page.keyboard.press("Enter")
         says(panel, "6 files to do")
+        expect(row(panel, "2023/south.csv")).to_contain_text("download")
         grid = panel.get_by_role("grid")
         grid.focus()
         for key in ("Home", "ArrowDown", "Space"):
