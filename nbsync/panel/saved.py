@@ -12,7 +12,7 @@ _NOTHING = "nothing planned yet"
 
 
 def table_html(session: Session, name: str) -> str:
-    """The last result's table, escaped, its first 200 changed rows; `name` is the class that panel.js hides."""
+    """The last result's table, escaped, its first 200 changed rows; `name` is the class that the front end hides."""
     return f'<div class="nbsync-saved {name}">{_inner(session)}</div>'
 
 

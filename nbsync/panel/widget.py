@@ -1,6 +1,6 @@
 """SyncPanel: the widget. Its traits are the whole state; they are written in one thread, by `_turn` or the user.
 
-The front end (panel.js) sends commands, which the handler, in whatever thread it runs, only queues (a cancel it
+The front end (front/) sends commands, which the handler, in whatever thread it runs, only queues (a cancel it
 passes on at once). The pump takes them up on the kernel's loop, or `wait` does in its own thread.
 """
 
@@ -28,7 +28,8 @@ from nbsync.panel.table import COLUMNS, KINDS, Query
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 
-_HERE = Path(__file__).parent
+_FRONT = Path(__file__).parent / "front"
+_SCRIPTS = ("page", "form", "tree", "grid", "panel")
 _ACTIVE_SHOWN = 6
 _MEANT = ("direction", "remote", "local", *form.FIELDS)  # what a plan depends on
 _QUERY = ("text_filter", "kinds", "sort")
@@ -69,8 +70,9 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         UsageError: an option that a plan does not take.
     """
 
-    _esm = _HERE / "panel.js"
-    _css = _HERE / "panel.css"
+    # One module without a build step: the files stand one after the other.
+    _esm = "\n".join((_FRONT / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
+    _css = (_FRONT / "panel.css").read_text("utf-8")
 
     direction = _shown(t.Enum(("pull", "push"), default_value="pull"))
     remote = _shown(t.Unicode())
@@ -368,7 +370,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         return (data, bundle[1]) if isinstance(bundle, tuple) else data
 
     def _ipython_display_(self, **_: Any) -> None:
-        """The widget, and below it the table for who opens the notebook without a kernel; panel.js hides that."""
+        """The widget, and below it the table for who opens the notebook without a kernel; its page hides that."""
         data = self._repr_mimebundle_()
         data = dict(data[0] if isinstance(data, tuple) else data)
         self._saved = data.pop("text/html")
