@@ -289,11 +289,13 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         if snapshot is not None:
             self.direction = snapshot.direction if snapshot.direction in ("pull", "push") else "pull"
             self.remote, self.local = snapshot.remote, snapshot.local
+            self.stale = False
         self._go_on()
 
     @t.observe(*_MEANT)
     def _changed(self, _change: Any) -> None:
-        if self.session.plan is not None and not self.session.busy:
+        # Also while a job runs: its plan, or what is left of it, is not what the fields say then.
+        if self.session.plan is not None or self.session.busy:
             self.stale = True
             self._publish()
 

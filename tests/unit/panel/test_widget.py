@@ -119,6 +119,23 @@ def test_changed_settings_make_a_plan_stale(seen: Seen) -> None:
     assert (seen.panel.stale, seen.panel.can_apply) == (False, True)
 
 
+def test_settings_changed_while_it_plans_or_applies_make_the_plan_stale(seen: Seen) -> None:
+    panel = seen.panel
+    panel.plan()
+    panel.remote = "another/bucket"
+    seen.engine.last.ends = plan(planned("a"))
+    panel.wait()
+    assert (panel.state, panel.stale, panel.can_apply) == ("planned", True, False)
+    with pytest.raises(UsageError, match="Plan again"):
+        panel.apply()
+    seen.planned()
+    panel.apply()
+    panel.delete = True
+    seen.engine.last.ends = result(row("a", "miss"), row("b", "failed"), command="apply")
+    panel.wait()
+    assert (panel.stale, panel.can_apply) == (True, False)
+
+
 # ---- the front end's commands -----------------------------------------------------------------------
 
 
@@ -243,6 +260,7 @@ def test_two_panels_on_one_job() -> None:
     states = [{name: getattr(panel, name) for name in names} for panel in panels]
     assert states[0] == states[1]
     assert (panels[0].state, panels[0].counts, panels[0].remote) == ("applying", {"miss": 1}, "s3://bucket/raw/")
+    assert not panels[0].stale, "it shows the job's words"
     job.ends = result(row("a", "miss"))
     assert [panel.wait().counts["miss"] for panel in panels] == [1, 1]
     assert {panel.state for panel in panels} == {"done"}
