@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -151,7 +152,6 @@ class Account:
         import botocore.config
         import botocore.exceptions
 
-        config = botocore.config.Config(s3={"addressing_style": self._style()}, signature_version="s3v4")
         seen: list[tuple[str, str, str]] = []
 
         def stop(request: Any, signing_name: str, region_name: str, signature_version: str, **_: Any) -> None:
@@ -161,6 +161,7 @@ class Account:
             raise _UrlSeen
 
         try:
+            config = botocore.config.Config(s3={"addressing_style": self._style()}, signature_version="s3v4")
             client = self._session.create_client(
                 "s3", region_name=region, endpoint_url=self._options.endpoint_url or None, config=config,
                 aws_access_key_id="none", aws_secret_access_key="none",
@@ -173,7 +174,9 @@ class Account:
         except _UrlSeen:
             pass
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {error}") from None
+            # It may repeat the URL of the profile, with the password that somebody has written into it.
+            told = re.sub(r"://[^`]*", "://…", str(error))
+            raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {told}") from None
         url, signing_name, signing_region = seen[0]
         parts, port = _split(url)
         base = unquote(parts.path).removesuffix("/k").rstrip("/")

@@ -88,3 +88,19 @@ def test_a_password_in_a_wrong_url_is_never_repeated(monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError) as refused:
         Account(Options(endpoint_url=url)).target(parse_location("my-bucket"))
     assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("told", [
+    "endpoint_url = ftp://user:PASSWORD@host", "endpoint_url = http://host/?X-Amz-Signature=PASSWORD",
+    "endpoint_url = http://user:PASSWORD w@host", "s3 =\n  addressing_style = sideways",
+])  # fmt: skip
+def test_a_wrong_configuration_is_told_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, home: Path, told: str
+) -> None:
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text(f"[default]\nregion = eu-north-1\n{told}\n")
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((ConfigError, UsageError)) as refused:
+        Account(Options()).target(parse_location("my-bucket"))
+    assert "PASSWORD" not in str(refused.value)
