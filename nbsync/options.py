@@ -225,7 +225,7 @@ def _parse(spec: dataclasses.Field[Any], value: Any) -> Any:
         if meta["choices"] and value and value not in meta["choices"]:
             raise ValueError(f"takes one of {', '.join(meta['choices'])}, not {value!r}")
         return value
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise UsageError(f"{flag(spec.name)} {error}") from None
 
 

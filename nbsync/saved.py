@@ -17,6 +17,7 @@ SAVED = tuple(
 )  # fmt: skip
 ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
 _ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
+REPEATED = frozenset(SAVED) - set(_ONE_TIME) | {"files_from"}
 FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
 
 
@@ -32,7 +33,7 @@ def saved_options(options: Options) -> dict[str, Any]:
 def repeated_options(options: Options) -> dict[str, Any]:
     """As `saved_options`, for a sync that is repeated later: without what is meant once."""
     given = {**saved_options(options), **({"files_from": options.files_from} if options.files_from else {})}
-    return {name: value for name, value in given.items() if name not in _ONE_TIME}
+    return {name: value for name, value in given.items() if name in REPEATED}
 
 
 def words_of(options: Options) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from nbsync.core.moments import format_moment
 from nbsync.errors import UsageError
 from nbsync.options import Call, Options, Repeat, build_options
-from nbsync.saved import ELSEWHERE, over_saved, words_of
+from nbsync.saved import ELSEWHERE, REPEATED, over_saved, words_of
 from nbsync.storage import survey, syncs
 from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
@@ -73,7 +73,7 @@ def _options(call: Call, past: PastSync) -> Options:
     gone = {name for one, others in _INSTEAD.items() if one in call.asked for name in others}
     if "delete" in call.asked and not call.options.delete:
         gone.add("max_delete")
-    saved = {"region": past.region, **past.options}
+    saved = {"region": past.region, **{name: past.options[name] for name in past.options if name in REPEATED}}
     return over_saved(call, call.command, {name: value for name, value in saved.items() if name not in gone})
 
 

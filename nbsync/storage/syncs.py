@@ -21,6 +21,7 @@ from nbsync.storage.folders import FOLDER
 NAME = "syncs.json"
 _NEW = NAME + ".new"
 _FORMAT = 1
+_MODE = 0o644  # whatever the umask: who else could write into it could send a push elsewhere
 _MOST = 20  # syncs that are remembered
 _MOST_BYTES = 1 << 20
 _KINDS = (("pull", "pull"), ("push", "push"), ("apply", "pull"), ("apply", "push"))
@@ -92,7 +93,7 @@ def _sync(item: Any) -> PastSync | None:
     options = item.get("options")
     if not all(type(one) is int and 0 <= one < 1 << 63 for one in numbers) or not isinstance(options, dict):
         return None
-    if (item["command"], item["direction"]) not in _KINDS:
+    if (item["command"], item["direction"]) not in _KINDS or not item["remote"].startswith("s3://"):
         return None
     try:
         build_options(item["direction"], options)
@@ -111,7 +112,7 @@ def note(place: str, room: int, sync: PastSync) -> None:
     syncs = [sync, *(one for one in book.syncs if book.ours and _kind(one) != _kind(sync))][:_MOST]
     with contextlib.suppress(OSError):
         _drop_new(room)  # a killed run's
-        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=room)
+        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=room)
         try:
             with open(fd, "wb") as file:
                 file.write(_text(syncs, os.fstat(fd).st_ino))

@@ -64,6 +64,22 @@ def test_a_danger_is_meant_once(inside: World) -> None:
     assert inside.get("a") == b"somebody else's"
 
 
+def test_a_danger_in_the_book_is_not_obeyed(inside: World) -> None:
+    """A run never writes one there, and the note would not tell of it."""
+    nbsync.push(inside.local, inside.remote)
+    book = inside.local / ".nbsync" / "syncs.json"
+    written = json.loads(book.read_text())
+    for sync in written["syncs"]:
+        sync["options"].update(overwrite_remote=True, dry_run=True) if sync["command"] == "push" else None
+    with open(book, "r+") as file:  # the same file: by its number it is ours
+        file.write(json.dumps(written))
+    inside.put("a", b"somebody else's")
+    inside.write("a", b"mine")
+    inside.write("new", b"1")
+    result = nbsync.push()
+    assert (result["a"].status, result["new"].status, result.dry_run) == ("conflict", "miss", False)
+
+
 def test_a_push_is_never_made_of_a_pull(inside: World) -> None:
     with pytest.raises(UsageError) as refused:
         nbsync.push()

@@ -42,6 +42,8 @@ def test_a_value_is_taken_as_meant(given: dict[str, object], name: str, value: o
         ("pull", {"bandwidth": 20}, "20 is 20 bytes a second"),
         ("pull", {"timeout": "-1"}, "--timeout takes seconds"),
         ("pull", {"timeout": "nan"}, "--timeout takes seconds"),
+        ("pull", {"timeout": 10**400}, "--timeout int too large"),
+        ("pull", {"bandwidth": "9" * 400}, "--bandwidth cannot convert"),
         ("pull", {"compare": "md5"}, "--compare takes one of"),
         ("pull", {"delete": "yes"}, "--delete takes True or False"),
         ("pull", {"region": 7}, "--region takes text"),

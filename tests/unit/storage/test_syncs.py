@@ -64,6 +64,8 @@ def test_another_users_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         {**past()._asdict(), "command": "rm"},
         {**past()._asdict(), "direction": "push"},
         {**past()._asdict(), "remote": 5},
+        {**past()._asdict(), "remote": "--delete"},
+        {**past()._asdict(), "options": {"timeout": 10**400}},
         {**past()._asdict(), "began_ns": "1"},
         {**past()._asdict(), "began_ns": -1},
         {**past()._asdict(), "began_ns": 1 << 70},
@@ -124,3 +126,12 @@ def test_only_so_many_are_remembered(tmp_path: Path) -> None:
         past(remote="s3://l/", options=long, began_ns=41),
     )
     assert [one.remote for one in syncs.read(str(tmp_path)).syncs] == ["s3://l/"]
+
+
+def test_nobody_else_may_write_into_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        note(tmp_path, past())
+    finally:
+        os.umask(before)
+    assert (tmp_path / syncs.NAME).stat().st_mode & 0o022 == 0

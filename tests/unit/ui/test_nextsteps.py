@@ -106,3 +106,10 @@ def test_both_tables_say_it_in_the_words_of_the_face() -> None:
     assert "%s3sync push --overwrite-remote d b/p<" in report.result_html(found)
     hostile = made("push '<b>&' b/p", CONFLICT)
     assert "<b>&" not in report.result_html(hostile)
+
+
+@pytest.mark.parametrize("seconds", ["2.5", "7", "123456.789", "1e-05"])
+def test_numbers_are_told_as_they_were_given(seconds: str) -> None:
+    call = parse(["pull", "b/p", "--timeout", seconds]).call
+    assert call is not None
+    assert parse(shlex.split(command_line(call, notebook=False))[1:]).call == call
