@@ -120,9 +120,10 @@ def folders_like(text: str) -> list[str]:
     """Local folders that begin as `text` does; hidden ones only if it begins so."""
     parent, slash, begun = text.rpartition("/")
     try:
-        with os.scandir(f"{parent}{slash}" or ".") as entries:
+        with os.scandir(os.path.expanduser(f"{parent}{slash}") or ".") as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError:
         return []
+    names = [name for name in names if slash or not name.startswith("~")]  # ~x would be read as the home of a user x
     fitting = (name for name in names if name.startswith(begun) and (begun or not name.startswith(".")))
     return [printable(f"{parent}{slash}{name}") for name in fitting][:MAX_SUGGESTIONS]

@@ -202,8 +202,10 @@ class _Line:
         if only_folders and word == "~":
             return [Candidate("~/", "folder")]
         folder, slash, name = word.rpartition("/")
+        means_home = "~" if only_folders and not slash else ""  # a folder ~x would be read as the home of a user x
         found = [one for one in self._world.files(folder + slash, home=only_folders)
-                 if one.startswith(name) and (name or one[0] not in ".-") and not is_own(one)]  # fmt: skip
+                 if one.startswith(name) and (name or one[0] not in ".-") and not is_own(one)
+                 and one[0] != means_home]  # fmt: skip
         return [Candidate(folder + slash + one, "folder" if one.endswith("/") else "file") for one in found
                 if one.endswith("/") or not only_folders]  # fmt: skip
 

@@ -86,6 +86,16 @@ def test_local_folders(tmp_path: Path) -> None:
     assert folders_like(f"{tmp_path}/nope/x") == []
 
 
+def test_a_home_is_read_as_a_sync_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home" / "work").mkdir(parents=True)
+    (tmp_path / "~root").mkdir()
+    (tmp_path / "~" / "wrong").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert (folders_like(""), folders_like("~r"), folders_like("~/w")) == (["home"], [], ["~/work"])
+    assert folders_like("./~") == ["./~", "./~root"]
+
+
 PAGE = """<ListBucketResult><Prefix>p/</Prefix><EncodingType>url</EncodingType><IsTruncated>{more}</IsTruncated>{token}
 <Contents><Key>p/</Key><Size>0</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents>
 <Contents><Key>{key}</Key><Size>3</Size><LastModified>2024-01-01T00:00:00Z</LastModified></Contents>

@@ -41,8 +41,8 @@ class World:
 
     def files(self, folder: str, *, home: bool) -> Iterable[str]:
         self.asked.append((folder, home))
-        return {"": [".git/", ".nbsync/", "-x/", "data/", "data.csv", "my data/"], "data/": ["a/", "b.txt"],
-                "~/": ["work/"]}.get(folder, [])  # fmt: skip
+        return {"": [".git/", ".nbsync/", "-x/", "~root/", "~x", "data/", "data.csv", "my data/"],
+                "data/": ["a/", "b.txt"], "~/": ["work/", "~root/"], "./": ["~root/"]}.get(folder, [])  # fmt: skip
 
 
 def offered(line: str, after: str = "", **more: Any) -> list[str]:
@@ -129,9 +129,10 @@ def test_remotes(line: str, expected: list[str] | None) -> None:
     [
         ("pull b ", ["data/", "'my data/'"]), ("pull b .", [".git/"]), ("pull b data/", ["data/a/"]),
         ("push my", ["'my data/'"]), ("push 'my", ["'my data/'"]), ('push "my da', ['"my data/"']),
-        ("apply ", ["data/", "data.csv", "'my data/'"]), ("apply data/", ["data/a/", "data/b.txt"]),
+        ("apply ", ["~root/", "~x", "data/", "data.csv", "'my data/'"]), ("apply data/", ["data/a/", "data/b.txt"]),
         ("pull b --files-from da", ["data/", "data.csv"]), ("pull b --files-from=da", None),
-        ("undo da", ["data/"]), ("undo ~", ["~/"]), ("undo ~/w", ["~/work/"]), ("apply ~", []),
+        ("undo da", ["data/"]), ("undo ~", ["~/"]), ("undo ~/w", ["~/work/"]),
+        ("apply ~", ["~root/", "~x"]), ("undo ~r", []), ("push ./~", ["./~root/"]), ("push ~/~", ["~/~root/"]),
     ],
 )  # fmt: skip
 def test_local_places(line: str, expected: list[str] | None) -> None:
