@@ -90,7 +90,7 @@ def title(command: str, remote: str, local: str, direction: str, *, dry_run: boo
     """`push data → s3://bucket/p/`."""
     if command == "verify":
         return f"verify {local} ↔ {remote}"
-    ends = f"{local} → {remote}" if direction == "push" else f"{remote} → {local}" if remote else local
+    ends = " → ".join(filter(None, (local, remote) if direction == "push" else (remote, local)))
     name = f"{command} {direction}".rstrip() if command in ("plan", "apply") else command
     return f"{name}{' (dry run)' if dry_run and command != 'plan' else ''} {ends}"
 

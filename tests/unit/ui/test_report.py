@@ -163,6 +163,11 @@ def hostile_reports() -> dict[str, str]:
     }  # fmt: skip
 
 
+def test_a_command_with_one_place_has_no_arrow() -> None:
+    stopped = result(command="ls", remote="s3://b/x/", local="", error=AccessDenied("no"))
+    assert report.one_line_summary(stopped).startswith("ls s3://b/x/: ✗ ")
+
+
 def test_names_from_a_bucket_are_only_text() -> None:
     for name, text in hostile_reports().items():
         without_colour = re.sub(r"\x1b\[\d+m", "", text) if name == "coloured" else text
