@@ -193,6 +193,67 @@ def test_in_the_dark_and_from_the_keyboard(lab: Lab, page: Page, moto_server: Se
         lab.theme("JupyterLab Light")
 
 
+def test_keys_stay_in_the_panel(lab: Lab, page: Page, moto_server: Server, store: str, data: Path) -> None:
+    """On the table, a tick box, a button: X cuts the cell, and D D deletes it, if the notebook sees the key."""
+    fill(moto_server, store, FILES)
+    panel = opened(lab, page, f"%s3sync panel {store}/raw data", "1 + 1")
+    button(panel, "Plan").click()
+    says(panel, "6 files to do")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    before = cells.count()
+    for focused in (panel.get_by_role("grid"), panel.get_by_label("Tick all rows shown"), button(panel, "Plan"),
+                    panel.get_by_label("Pull")):  # fmt: skip
+        focused.focus()
+        for key in ("x", "d", "d", "a", "b", "m", "j"):
+            page.keyboard.press(key)
+        expect(focused).to_be_focused()
+        expect(cells).to_have_count(before)
+    row(panel, "README.txt").locator(".nbp-path").click()
+    page.keyboard.press("x")
+    expect(panel.get_by_role("grid")).to_be_focused()
+    expect(cells).to_have_count(before)
+
+
+def test_the_direction_is_chosen_with_the_arrow_keys(lab: Lab, page: Page) -> None:
+    panel = opened(lab, page, "p = nbsync.SyncPanel('b/p', 'data')\np", "1 + 1")
+    panel.get_by_label("Pull").focus()
+    for key, chosen in (("ArrowRight", "Push"), ("ArrowUp", "Pull"), ("ArrowDown", "Push")):
+        page.keyboard.press(key)
+        expect(panel.get_by_label(chosen)).to_be_checked()
+        expect(panel.get_by_label(chosen)).to_be_focused()
+    expect(panel.get_by_label("Local folder")).to_have_attribute("placeholder", "folder to upload")
+
+
+def test_the_focus_is_never_lost(half_done: Locator, page: Page, valve: Valve) -> None:
+    """What is under way when this begins was begun by a click on Apply, which went away."""
+    expect(button(half_done, "Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
+    says(half_done, "stopped by the user")
+    expect(button(half_done, "Apply 4 files")).to_be_focused()
+    valve.open()
+    page.keyboard.press("Enter")
+    says(half_done, "Done: 4 files")
+    expect(button(half_done, "Plan")).to_be_focused()
+    half_done.get_by_label("Remote").press("Enter")
+    says(half_done, "Nothing to do; 10 files up to date")
+    expect(half_done.get_by_role("grid")).to_be_focused()
+
+
+def test_browsing_takes_the_focus_and_gives_it_back(
+    lab: Lab, page: Page, moto_server: Server, store: str, data: Path
+) -> None:
+    fill(moto_server, store, FILES)
+    panel = opened(lab, page, f"%s3sync panel {store}/raw data")
+    button(panel, "Browse").press("Enter")
+    expect(panel.get_by_role("treeitem").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(panel.get_by_role("tree")).to_be_hidden()
+    expect(button(panel, "Browse")).to_be_focused()
+    panel.get_by_label("Remote").fill(f"{store}/raw/2023")
+    page.keyboard.press("Enter")
+    says(panel, "2 files to do")
+
+
 @pytest.mark.parametrize("count", [100_000, 250_000])  # the second is taller than a page can be
 def test_very_many_rows_scroll(lab: Lab, page: Page, count: int) -> None:
     with plenty(count) as url:

@@ -30,6 +30,9 @@ function make(tag, props = {}, ...children) {
     else made[name] = value;
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
+  // JupyterLab looks for this from the focused element up to the first one that a shortcut fits, which is often
+  // the focused one itself: on the panel's root alone it would not keep X from cutting the cell.
+  if (made.tabIndex >= 0 || "tabIndex" in props) made.setAttribute("data-lm-suppress-shortcuts", "true");
   return made;
 }
 

@@ -50,6 +50,7 @@ class Panel {
     this.root.append(this.style, this.form(), this.options(), this.actions(), this.running(), this.tools());
     this.grid = new Grid(model, this.line);
     this.root.append(this.grid.element, this.foot());
+    this.root.addEventListener("keydown", (event) => this.key(event));
     el.append(this.root);
     this.onMessage = (message) => this.take(message);
     this.onChange = () => this.soon();
@@ -63,6 +64,7 @@ class Panel {
     const remote = this.fields.text("remote", "Remote", { placeholder: "s3://bucket/prefix", className: "nbp-input nbp-code" });
     const local = this.fields.text("local", "Local folder", { placeholder: "./ + last name in remote", className: "nbp-input nbp-code" });
     this.suggestions = { remote: this.fields.suggest(remote.input, "remote"), local: this.fields.suggest(local.input, "local") };
+    for (const { input } of [remote, local]) input.addEventListener("keydown", (event) => this.planOnEnter(event));
     this.local = local.input;
     this.tree = new Tree(this.model, this.line, (path) => { remote.input.value = path; this.fields.set("remote", path); });
     this.browse = make("button", { type: "button", className: "nbp-button", "aria-expanded": "false", onclick: () => this.toggleTree() }, "Browse");
@@ -84,6 +86,27 @@ class Panel {
     const open = this.tree.element.hidden;
     this.browse.setAttribute("aria-expanded", String(open));
     this.tree.toggle(open);
+    if (!open) this.browse.focus();
+  }
+
+  /** Keys stay in the panel, after its own parts have had them: elsewhere one letter cuts or deletes a cell. */
+  key(event) {
+    if (event.key === "Escape" && !this.tree.element.hidden && (event.target === this.browse || this.tree.element.contains(event.target))) this.toggleTree();
+    // A key that is held must not press what takes the place of the button that it pressed.
+    else if (event.repeat && event.key === "Enter" && event.target.tagName === "BUTTON") event.preventDefault();
+    event.stopPropagation();
+  }
+
+  planOnEnter(event) {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    this.press("plan");
+  }
+
+  /** Send a command, and before it what was typed and not sent yet. */
+  press(command) {
+    this.fields.flush();
+    this.line.send(command);
   }
 
   options() {
@@ -103,7 +126,7 @@ class Panel {
   }
 
   actions() {
-    const button = (label, command, more = "") => make("button", { type: "button", className: `nbp-button ${more}`, onclick: () => { this.fields.flush(); this.line.send(command); } }, label);
+    const button = (label, command, more = "") => make("button", { type: "button", className: `nbp-button ${more}`, onclick: () => this.press(command) }, label);
     this.plan = button("Plan", "plan");
     this.apply = button("Apply", "apply");
     this.cancel = button("Cancel", "cancel", "nbp-cancel");
@@ -160,6 +183,7 @@ class Panel {
   draw() {
     const get = (name) => this.model.get(name);
     const busy = BUSY.includes(get("state"));
+    const held = this.root.getRootNode().activeElement;
     this.root.dataset.state = get("state");
     this.fieldset.disabled = this.inner.disabled = busy;
     for (const radio of this.ways) radio.checked = radio.value === get("direction");
@@ -173,6 +197,15 @@ class Panel {
     put(this.ticked, get("shown_tickable") || get("selected") ? `${count(get("selected"))} ticked · ${size(get("selected_bytes"))}` : "");
     put(this.rowsShown, get("total_rows") ? `${count(get("shown_rows"))} of ${plural(get("total_rows"), "row")}` : "");
     this.grid.paint();
+    this.moveFocus(held, busy, get);
+  }
+
+  /** What had the focus and can have it no longer hands it on: to Cancel, and from there to what comes next. */
+  moveFocus(held, busy, get) {
+    if (!held || !this.root.contains(held) || !(held.hidden || held.matches(":disabled"))) return;
+    if (busy) this.cancel.focus();
+    else if (get("state") === "planned" && get("total_rows")) this.grid.scroller.focus({ preventScroll: true });
+    else (get("can_apply") && get("state") === "cancelled" ? this.apply : this.plan).focus();
   }
 
   summaryText() {

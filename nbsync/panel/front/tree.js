@@ -5,7 +5,7 @@ class Tree {
     this.line = line;
     this.choose = choose;
     this.items = new Map(); // path -> its group of children
-    this.root = make("div", { role: "tree", className: "nbp-tree", "aria-label": "Buckets and folders", onkeydown: (event) => this.key(event) });
+    this.root = make("div", { role: "tree", tabIndex: -1, className: "nbp-tree", "aria-label": "Buckets and folders", onkeydown: (event) => this.key(event) });
     this.element = make("div", { className: "nbp-browser", hidden: true }, this.root);
   }
 
@@ -16,6 +16,7 @@ class Tree {
     this.root.replaceChildren();
     this.items.set("", this.root);
     this.ask("");
+    this.root.focus();
   }
 
   ask(path, token = "") {
@@ -102,6 +103,7 @@ class Tree {
   /** One item can be reached by Tab. */
   rove() {
     if (!this.root.querySelector("[tabindex='0']")) this.visible()[0]?.setAttribute("tabindex", "0");
+    if (this.root.getRootNode().activeElement === this.root) this.root.querySelector("[tabindex='0']")?.focus();
   }
 
   focus(item) {
