@@ -172,7 +172,7 @@ def _table(seen: View) -> str:
     if seen.hits:
         rows.append(_wide_row("=", seen.hits))
     if seen.rows:
-        head = [_th("", "13%"), _th("path", "40%"), _th("size", "9%", _RIGHT), _th("reason (evidence)", "38%")]
+        head = [_th("", "17%"), _th("path", "38%"), _th("size", "9%", _RIGHT), _th("reason (evidence)", "36%")]
         rows.insert(0, _tr(head))
     return f'<table style="{_TABLE}">{"".join(rows)}</table>' if rows else ""
 
