@@ -172,6 +172,7 @@ class BaseRun(ABC):
             one = single_object(bucket, self.location, admits=self._admits)
             if one is not None:
                 self._waypoints = Waypoints()  # those were of another prefix
+                self.result.remote = self.location.uri.rstrip("/")
                 only = one.path  # what else LOCAL holds, or held, is not this run's business
                 self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])

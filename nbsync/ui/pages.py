@@ -113,6 +113,8 @@ def _room(found: Status) -> list[Line]:
     if begun:
         lines.append(Line("!", words.AMBER, "unfinished", f"{', '.join(begun)}; the next sync takes them up"))
     if found.repeats:
-        text = f"{' or '.join(found.repeats)} without any words, in this folder, does the last one again"
+        text = (
+            f"where this is the current folder, {' or '.join(found.repeats)} without any words does the last one again"
+        )
         lines.append(Line("→", words.GREY, "next", text))
     return lines

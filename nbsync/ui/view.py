@@ -18,6 +18,7 @@ MAX_CHANGED = 200
 MAX_HITS = 300  # with show="all"
 MAX_PROBLEMS = 20
 MAX_NOTES = 20
+_UNDONE_ROWS = 10
 WAITING = "waiting for another nbsync run in this folder"
 
 _QUIET_START_SECONDS = 0.5
@@ -47,6 +48,7 @@ def view(result: SyncResult, show: str, *, unlimited: bool = False) -> View:
     kept: list[Row] = []
     if show != "summary":
         order = _order(result)
+        changed = changed if unlimited else _without_undone(result, changed)
         changed.sort(key=lambda row: (order.get(row.status, 0), row.path))
         kept = changed if unlimited else changed[:MAX_CHANGED]
     shown_hits: list[Row] = []
@@ -134,6 +136,8 @@ def verdict(result: SyncResult) -> str:
     if not result.ok:
         bad = {row.path for row in result.files if row.status in words.PROBLEM}
         return words.number(len(bad | {problem.path for problem in result.problems}), "problem")
+    if result.command == "pull" and not any(result.counts.values()):
+        return "done, nothing to pull"
     return "planned, nothing changed" if result.dry_run or result.command == "plan" else "done"
 
 
@@ -142,6 +146,14 @@ def _verified(result: VerifyResult) -> str:
     told = [words.number(differ, "difference")] if differ else []
     told += [f"{unknown:,} unknown"] if unknown else []
     return ", ".join(told) or ("all equal" if result.compared else "nothing to compare")
+
+
+def _without_undone(result: SyncResult, changed: list[Row]) -> list[Row]:
+    """After an interrupt, what was not begun is a number among the counts, and no long list above what to do next."""
+    undone = [row for row in changed if row.status == Status.CANCELLED.value]
+    if not isinstance(result.error, Interrupted) or len(undone) <= _UNDONE_ROWS:
+        return changed
+    return [row for row in changed if row.status != Status.CANCELLED.value]
 
 
 def _order(result: SyncResult) -> dict[str, int]:

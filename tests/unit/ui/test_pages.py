@@ -45,7 +45,7 @@ def test_status() -> None:
         "  …                 and 7 more: --json",
         "  · trash           3 files, 4.1 kB in /data/.nbsync/trash; put back by: undo data",
         "  ! unfinished      1 download, 2 uploads; the next sync takes them up",
-        "  → next            pull without any words, in this folder, does the last one again",
+        "  → next            where this is the current folder, pull without any words does the last one again",
     ]
     assert repr(status()) == "status data: ✓ 1 added, 25 deleted, 1 maybe modified here since the last sync"
 

@@ -277,3 +277,15 @@ def test_several_results_stand_below_each_other() -> None:
     assert report.results_html(both) == report.together_html(both) + tables
     assert report.results_text(SyncResults([other])) == report.listing_text(other)
     assert "no commands" in report.results_text(SyncResults())
+
+
+@pytest.mark.parametrize(("undone", "listed"), [(10, 10), (11, 0)])
+def test_what_an_interrupt_left_undone_is_no_long_list(undone: int, listed: int) -> None:
+    rows = [row("done.csv", "miss"), *(row(f"left-{n}.csv", "cancelled") for n in range(undone))]
+    ended = result(*rows, error=Interrupted("stopped"))
+    for said in (report.result_text(ended), Reader(report.result_html(ended)).text):
+        assert (said.count("left-"), "done.csv" in said, f"{undone} cancelled" in said) == (listed, True, True)
+
+
+def test_a_pull_of_nothing_says_so() -> None:
+    assert "nothing to pull" in report.result_text(result())
