@@ -51,7 +51,7 @@ def _hello(panel: SyncPanel, message: Mapping[str, Any]) -> list[Reply]:
 
 def _set(panel: SyncPanel, message: Mapping[str, Any]) -> None:
     name, value = message.get("name"), message.get("value")
-    if name not in SETTABLE:
+    if name not in SETTABLE or getattr(panel, name) == value:
         return
     if panel.session.busy and name not in _DURING_RUN:
         raise UsageError("the settings stay as they are while a job runs", "Wait for it, or cancel it")

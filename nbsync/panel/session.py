@@ -11,10 +11,11 @@ from typing import Protocol
 from nbsync.core.model import Row, Snapshot
 from nbsync.errors import Interrupted, NbsyncError, UsageError
 from nbsync.options import Call
+from nbsync.panel import outcome
 from nbsync.panel.table import Table
 from nbsync.progress import SyncProgress
 from nbsync.result import SyncPlan, SyncResult
-from nbsync.ui import view, words
+from nbsync.ui import view
 
 STATES = ("idle", "planning", "planned", "applying", "done", "cancelled", "failed")
 BUSY = ("planning", "applying")
@@ -144,8 +145,8 @@ class Session:
             self.table.take(rows)
             self.changes += 1
 
-    def _show(self, rows: Sequence[Row]) -> None:
-        self.table.load(rows)
+    def _show(self, rows: Sequence[Row], choice: bool = True) -> None:
+        self.table.load(rows, choice)
         self.changes += 1
 
     def _end(self, job: Job) -> None:
@@ -157,7 +158,7 @@ class Session:
             return
         if self.state == "planning":
             self.plan = result if isinstance(result, SyncPlan) and result.error is None else None
-            self._show(result.files)
+            self._show(result.files, choice=self.plan is not None)
         elif self.plan is None:  # somebody else's job
             self._show(result.files)
         else:
@@ -171,33 +172,4 @@ class Session:
             self.state = "failed"
         else:
             self.state = "planned" if self.plan is result else "done"
-        self.tell(*_told(result))
-
-
-def _told(result: SyncResult) -> tuple[str, str]:
-    """How a job ended, in one line, and in which tone."""
-    if result.error is not None:
-        return str(result.error), "warn" if isinstance(result.error, Interrupted) else "bad"
-    counts = result.counts
-    if isinstance(result, SyncPlan):
-        return _told_plan(result)
-    done = counts["miss"] + counts["deleted"]
-    moved = words.size(result.bytes["moved"])
-    text = f"Done: {words.number(done, 'file')}, {moved} in {words.duration(result.seconds)}"
-    bad = {status: counts[status] for status in words.PROBLEM if counts[status]}
-    if not bad and result.ok:
-        return text, "good"
-    told = ", ".join(f"{count:,} {status}" for status, count in bad.items()) or words.number(
-        len(result.problems), "problem")  # fmt: skip
-    return f"{text}; {told}", "bad"
-
-
-def _told_plan(plan: SyncPlan) -> tuple[str, str]:
-    todo, hits = plan.counts["planned"], plan.counts["hit"]
-    rest = f"; {words.number(hits, 'file')} up to date" if hits else ""
-    problems = {problem.path for problem in plan.problems}
-    rest += f"; {words.number(len(problems), 'problem')}" if problems else ""
-    if todo:
-        return f"Planned, nothing changed yet: {words.number(todo, 'file')} to do{rest}", "info"
-    note = f": {plan.notes[0]}" if plan.notes and not hits else ""
-    return f"Nothing to do{rest}{note}", "warn" if problems or note else "good"
+        self.tell(*outcome.told(result))

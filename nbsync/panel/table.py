@@ -20,7 +20,7 @@ FOLDED = frozenset({Status.HIT.value})  # not shown unless asked for
 COLUMNS = ("status", "path", "size", "reason")
 _AGAIN = (Status.FAILED.value, Status.CANCELLED.value)
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
-_PATH, _TEXT = 300, 240
+_PATH, _TEXT = 300, 600
 
 
 class Query(NamedTuple):
@@ -46,7 +46,7 @@ class Table:
     Attributes:
         counts: rows by kind.
         order: changes whenever positions mean other rows than before.
-        selected: ticked rows; `selected_bytes`: what they would move.
+        selected: ticked rows; `selected_bytes`: what they would move; `selected_actions`: of each action, how many.
         shown_selected, shown_tickable: of those that the query shows.
     """
 
@@ -55,11 +55,11 @@ class Table:
         self.query = Query()
         self.load(())
 
-    def load(self, rows: Iterable[Row]) -> None:
-        """Begin anew with these; what is planned is ticked."""
+    def load(self, rows: Iterable[Row], choice: bool = True) -> None:
+        """Begin anew with these; what is planned is ticked, unless there is no `choice`: then nothing can be."""
         self._rows = list(rows)
         self._kinds = [kind(row) for row in self._rows]
-        self._tickable = bytearray(row.status == Status.PLANNED.value for row in self._rows)
+        self._tickable = bytearray(choice and row.status == Status.PLANNED.value for row in self._rows)
         self._ticked = bytearray(self._tickable)
         self._numbers: dict[str, int] | None = None
         self._count()
@@ -139,9 +139,19 @@ class Table:
             if self._tickable[number] and bool(self._ticked[number]) is not on:
                 self._ticked[number] = on
                 step = 1 if on else -1
-                self.selected += step
                 self.shown_selected += step
-                self.selected_bytes += step * self._rows[number].bytes
+                self._select(self._rows[number], step)
+
+    @property
+    def deletes(self) -> int:
+        """How many of the ticked rows delete something."""
+        actions = self.selected_actions
+        return actions[Verb.DELETE_LOCAL.value] + actions[Verb.DELETE_REMOTE.value]
+
+    def _select(self, row: Row, step: int) -> None:
+        self.selected += step
+        self.selected_bytes += step * row.bytes
+        self.selected_actions[row.action] += step
 
     def ticked(self) -> frozenset[str]:
         """The paths of what is ticked."""
@@ -177,13 +187,13 @@ class Table:
         self.counts[now] = self.counts.get(now, 0) + 1
         if self._tickable[number] and row.status not in _AGAIN:
             if self._ticked[number]:
-                self.selected -= 1
-                self.selected_bytes -= self._rows[number].bytes
+                self._select(self._rows[number], -1)
             self._tickable[number] = self._ticked[number] = 0
         elif self._ticked[number]:
             # It will move as much when it is done again as it would have.
             row = row._replace(bytes=row.bytes or self._rows[number].bytes)
-            self.selected_bytes += row.bytes - self._rows[number].bytes
+            self._select(self._rows[number], -1)
+            self._select(row, 1)
         self._rows[number], self._kinds[number] = row, now
 
     def _by_path(self) -> dict[str, int]:
@@ -193,8 +203,9 @@ class Table:
 
     def _count(self) -> None:
         self.counts: dict[str, int] = dict(Counter(self._kinds))
-        chosen = [row.bytes for row, on in zip(self._rows, self._ticked, strict=True) if on]
-        self.selected, self.selected_bytes = len(chosen), sum(chosen)
+        chosen = [row for row, on in zip(self._rows, self._ticked, strict=True) if on]
+        self.selected, self.selected_bytes = len(chosen), sum(row.bytes for row in chosen)
+        self.selected_actions = Counter(row.action for row in chosen)
 
     def _count_shown(self) -> None:
         ticked, tickable = self._ticked, self._tickable

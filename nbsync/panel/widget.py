@@ -20,7 +20,7 @@ import traitlets as t
 from nbsync import api
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.options import Call, build_options
-from nbsync.panel import commands, form, saved
+from nbsync.panel import commands, form, outcome, saved
 from nbsync.panel.lookups import Lookups
 from nbsync.panel.pump import INTERVAL, Pump
 from nbsync.panel.session import BUSY, STATES, Job, Session
@@ -54,7 +54,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         progress: of the job that runs, as plain values (bytes, seconds).
         counts: rows by kind (`download`, `delete-local`, `conflict`, `hit`, ...).
         total_rows, shown_rows: of the table, and of them what the filter shows.
-        selected, selected_bytes: what is ticked.
+        selected, selected_bytes, selected_work, selected_deletes: what is ticked; `selected_work` in words.
         text_filter, kinds, sort: what the table shows; `kinds` empty means all but hits; `sort` is column, descending.
 
     Args:
@@ -93,6 +93,8 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     shown_rows = _shown(t.Int(0))
     selected = _shown(t.Int(0))
     selected_bytes = _shown(t.Int(0))
+    selected_work = _shown(t.Unicode())
+    selected_deletes = _shown(t.Int(0))
     shown_selected = _shown(t.Int(0))
     shown_tickable = _shown(t.Int(0))
     text_filter = _shown(t.Unicode())
@@ -321,6 +323,8 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             self.state, self.message, self.tone = session.state, words.clean(session.message, 400), session.tone
             self.total_rows, self.shown_rows = len(table), table.shown
             self.selected, self.selected_bytes = table.selected, table.selected_bytes
+            self.selected_work = outcome.todo(table.selected_actions) if table.selected else ""
+            self.selected_deletes = table.deletes
             self.shown_selected, self.shown_tickable = table.shown_selected, table.shown_tickable
             self.counts = {kind: count for kind, count in table.counts.items() if count}
             self.can_apply = session.plan is not None and bool(table.selected) and not (session.busy or self.stale)

@@ -294,14 +294,41 @@ def test_the_picture(lab: Lab, page: Page, moto_server: Server) -> None:
     moto_server.s3.put_object(Bucket=store, Key="weather/stations/2024/forest.csv", Body=b"year,day,celsius\n" * 300)
     panel = opened(lab, page, f"%s3sync panel s3://{store}/weather weather --delete")
     button(panel, "Plan").click()
-    says(panel, "5 files to do")
+    says(panel, "4 downloads, 1 delete to do")
     row(panel, "archive/radar.bin").locator("input").click()
-    expect(button(panel, "Apply 4 files")).to_be_enabled()
+    expect(button(panel, "Apply: 3 downloads, 1 delete")).to_be_enabled()
     expect(row(panel, "forest.csv")).to_contain_text("content differs")
     expect(row(panel, "old/2019.csv")).to_contain_text("delete local")
     page.mouse.move(0, 0)
     snap(panel, "panel")
     shutil.rmtree(local)
+
+
+def test_deletes_and_reasons_are_in_sight(lab: Lab, page: Page, moto_server: Server, store: str, data: Path) -> None:
+    fill(moto_server, store, FILES)
+    (data / "old").mkdir(parents=True)
+    for name in ("a.csv", "b.csv"):
+        (data / "old" / name).write_text("mine")
+    page.set_viewport_size({"width": 760, "height": 900})
+    panel = opened(lab, page, f"p = nbsync.SyncPanel('{store}/raw', 'data', delete=True)\np")
+    button(panel, "Plan").click()
+    says(panel, "6 downloads, 2 deletes to do")
+    row(panel, "old/a.csv").locator(".nbp-path").click()
+    expect(row(panel, "old/a.csv").locator(".nbp-reason")).to_be_visible()
+    expect(panel.locator(".nbp-detail")).to_contain_text("old/a.csv — not in REMOTE (to the trash)")
+    size = panel.get_by_role("columnheader", name="Size")
+    size.click(position={"x": 3, "y": 3})
+    expect(size).to_have_attribute("aria-sort", "descending")
+    snap(panel, "panel-narrow")
+    button(panel, "Apply: 6 downloads, 2 deletes").click()
+    says(panel, "Done: 6 files, 2 deleted")
+    panel.get_by_label("Remote").fill(f"{store}/nothing-here")
+    page.keyboard.press("Enter")
+    says(panel, "open the panel with --allow-empty-source")
+    expect(button(panel, "Apply")).to_be_disabled()
+    expect(panel.locator('.nbp-row[data-kind="delete-local"]:visible')).to_have_count(6)
+    expect(panel.locator(".nbp-body input:checked:visible")).to_have_count(0)
+    snap(panel, "panel-refused")
 
 
 # Scrolls a thousand rows a frame, and measures the longest time between two frames.

@@ -56,7 +56,7 @@ RULES = [
          r"nbsync/(__main__|ui/(cli|args|words|help|split|view|report\w*|terminal|complete|lookup|folders))\.py",
          never=NOTEBOOK),
     Rule("the panel's rows, words and states know no widget",
-         r"nbsync/panel/(commands|form|lookups|pump|session|table)\.py", never=NOTEBOOK),
+         r"nbsync/panel/(commands|form|lookups|outcome|pump|session|table)\.py", never=NOTEBOOK),
     Rule("server: no IPython, no widget", r"nbsync/server/", never=NOTEBOOK),
     Rule("only faces and the progress state know traitlets",
          r"nbsync/(core|wire|storage|transfer)/", never=("traitlets", "rich", *NOTEBOOK)),

@@ -27,7 +27,10 @@ class Grid {
     this.spacer = make("div", { className: "nbp-spacer", role: "presentation" }, this.body);
     this.scroller = make("div", { role: "grid", className: "nbp-grid", tabIndex: 0, "aria-label": "What is to be done, file by file", "aria-multiselectable": "true", "aria-colcount": 5 }, head, this.spacer);
     this.empty = make("div", { className: "nbp-empty" });
-    this.element = make("div", { className: "nbp-frame" }, this.scroller, this.empty);
+    this.detailPath = make("b");
+    this.detailWhy = make("span");
+    this.detail = make("div", { className: "nbp-detail", hidden: true }, this.detailPath, " — ", this.detailWhy);
+    this.element = make("div", { className: "nbp-frame" }, make("div", { className: "nbp-table" }, this.scroller, this.empty), this.detail);
   }
 
   total() { return this.model.get("shown_rows"); }
@@ -66,6 +69,7 @@ class Grid {
     COLUMNS.forEach(([name], at) => this.heads[at].setAttribute("aria-sort", sort[0] !== name ? "none" : sort[1] ? "descending" : "ascending"));
     this.paintAll();
     this.paintEmpty();
+    this.paintDetail();
     if (!this.scroller.clientHeight) return;
     this.active = Math.min(this.active, total - 1);
     const first = this.first();
@@ -99,6 +103,15 @@ class Grid {
     }
     put(this.empty, text);
     this.empty.hidden = !text;
+  }
+
+  /** The path and the reason of the row that the keyboard is on, at full length: the columns may cut them. */
+  paintDetail() {
+    const row = this.active >= 0 && this.active < this.total() ? this.at(this.active) : undefined;
+    this.detail.hidden = !row;
+    if (!row) return;
+    put(this.detailPath, row[3]);
+    put(this.detailWhy, row[5]);
   }
 
   row() {

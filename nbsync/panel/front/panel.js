@@ -224,7 +224,9 @@ class Panel {
     this.cancel.hidden = !busy;
     this.plan.classList.toggle("nbp-primary", !ready && !busy);
     this.apply.classList.toggle("nbp-primary", ready);
-    put(this.apply, get("selected") && !busy ? `Apply ${plural(get("selected"), "file")}` : "Apply");
+    const [work, deletes] = [busy ? "" : get("selected_work"), get("selected_deletes") > 0];
+    this.apply.classList.toggle("nbp-danger", ready && deletes);
+    put(this.apply, work ? `Apply${deletes ? ":" : ""} ${work}` : "Apply");
     const message = get("stale") && !busy ? "The settings have changed: plan again." : get("message") || (get("state") === "applying" ? "Syncing …" : "");
     put(this.status, message);
     this.status.dataset.tone = get("stale") && !busy ? "warn" : get("tone");

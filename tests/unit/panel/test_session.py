@@ -65,6 +65,7 @@ def test_what_was_cancelled_can_be_applied_again(session: Session, engine: Engin
     session.cancel()
     session.poll()
     assert (session.state, session.tone) == ("cancelled", "warn")
+    assert session.message == "stopped by the user. Apply again to do the rest"
     assert session.table.ticked() == {"b"}
     session.begin_apply()
     assert engine.last.call.only == {"b"}
@@ -88,6 +89,8 @@ def test_a_refusal_is_one_line_and_leaves_nothing_to_apply(
     session.poll()
     assert (session.state, session.message, session.tone) == ("failed", str(error), "bad")
     assert len(session.table) == 1, "what was refused can be looked at"
+    session.table.tick_shown(True)
+    assert (session.table.selected, session.table.shown_tickable) == (0, 0), "but no row looks as if it could be done"
     with pytest.raises(UsageError, match="no plan to apply"):
         session.begin_apply()
 
