@@ -70,6 +70,7 @@ class Lane:
         self._answers = self._lost = 0
         self._disk: list[float] = []  # seconds, the last samples
         self._slow_disk = False
+        self._left = False  # its thread takes nothing more
         self._thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
@@ -99,6 +100,8 @@ class Lane:
             self._thread = threading.Thread(target=self._work, name="nbsync-lane", daemon=True)
             self._thread.start()
         self._todo.put(action)
+        if self._left:  # after a cancel, nobody else would look
+            self._hand_over_the_rest()
 
     def end(self) -> None:
         """Nothing more will be put."""
@@ -133,12 +136,13 @@ class Lane:
             for small in swarm.close():
                 self._give_slot()
                 self._over(small.action)
+            if self._held is not None:
+                self._over(self._held)
+            self._left = True  # before the last look: what is put after it, its putter hands over
             self._hand_over_the_rest()
 
     def _hand_over_the_rest(self) -> None:
-        """After a cancel: a worker tells of each that it was stopped."""
-        if self._held is not None:
-            self._over(self._held)
+        """After a cancel: a worker tells of each that it was stopped. Either thread's; each Action is got once."""
         while True:
             try:
                 action = self._todo.get_nowait()

@@ -273,6 +273,23 @@ def test_nothing_is_begun_after_a_cancel(many: World, monkeypatch: pytest.Monkey
     assert many.files() == {}
 
 
+def test_what_is_put_after_its_end_is_told_of(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's thread puts while the lane's, which saw the cancel first, has gone: nobody would have looked again."""
+    put = Lane.put
+
+    def late(self: Lane, action: Any) -> None:
+        if self._thread is not None:
+            self._ctx.cancel.set()
+            self._thread.join(10)
+        put(self, action)
+
+    monkeypatch.setattr(Lane, "put", late)
+    job = nbsync.pull(many.remote, many.local, background=True)
+    result = job.wait(timeout=20)
+    assert result.counts["miss"] + result.counts["cancelled"] > 0
+    assert {row.status for row in result} <= {"cancelled", "miss"}
+
+
 def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that have come together may be hundreds, and the disk slow."""
     poll, install = Swarm.poll, pulling.install
