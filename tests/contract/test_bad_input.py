@@ -220,7 +220,7 @@ def test_a_local_that_cannot_be_written(place: Place) -> None:
         (("pull", "{remote}", "new", "--frobnicate"), "unknown option --frobnicate"),
         (("pull", "{remote}", "new", "--storage-class", "X"), "--storage-class"),
         (("pul", "{remote}", "new"), "Did you mean pull?"),
-        (("pull",), "pull needs REMOTE"),
+        (("pull",), "nothing was synced here before"),
         (("push", "full"), "push needs REMOTE"),
         (("pull", "{remote}", "new", "more"), "more"),
         (("plan", "{remote}", "new"), "plan"),

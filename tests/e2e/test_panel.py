@@ -217,11 +217,12 @@ def test_keys_stay_in_the_panel(lab: Lab, page: Page, moto_server: Server, store
 def test_the_direction_is_chosen_with_the_arrow_keys(lab: Lab, page: Page) -> None:
     panel = opened(lab, page, "p = nbsync.SyncPanel('b/p', 'data')\np", "1 + 1")
     panel.get_by_label("Pull").focus()
+    asks = {"Push": "folder to upload", "Pull": "./ + the last name in remote"}
     for key, chosen in (("ArrowRight", "Push"), ("ArrowUp", "Pull"), ("ArrowDown", "Push")):
         page.keyboard.press(key)
         expect(panel.get_by_label(chosen)).to_be_checked()
         expect(panel.get_by_label(chosen)).to_be_focused()
-    expect(panel.get_by_label("Local folder")).to_have_attribute("placeholder", "folder to upload")
+        expect(panel.get_by_label("Local folder")).to_have_attribute("placeholder", asks[chosen])  # the kernel knows
 
 
 def test_the_focus_is_never_lost(half_done: Locator, page: Page, valve: Valve) -> None:
