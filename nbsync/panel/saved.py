@@ -6,27 +6,50 @@ import html
 from typing import Any
 
 from nbsync.panel.session import Session
+from nbsync.result import SyncResult
 from nbsync.ui import report, words
 
 _NOTHING = "nothing planned yet"
 
 
-def table_html(session: Session, name: str) -> str:
-    """The last result's table, escaped, its first 200 changed rows; `name` is the class that the front end hides."""
-    return f'<div class="nbsync-saved {name}">{_inner(session)}</div>'
+class SavedTable:
+    """The last result's table, escaped, its first 200 changed rows.
 
+    Args:
+        session: what is shown.
+        name: the class that the front end hides.
+    """
 
-def _inner(session: Session) -> str:
-    if session.result is None:
-        return html.escape(words.clean(session.message, 400)) if session.message and not session.busy else ""
-    left = session.table.selected
-    ticked = f"<div>{words.number(left, 'file')} ticked, not applied yet</div>" if left and session.plan else ""
-    return report.result_html(session.result) + ticked
+    def __init__(self, session: Session, name: str) -> None:
+        self._session, self._name = session, name
+        self._of: SyncResult | None = None
+        self._table = self._text = ""
 
+    def html(self) -> str:
+        """It as HTML."""
+        return f'<div class="nbsync-saved {self._name}">{self._inner()}</div>'
 
-def table_text(session: Session) -> str:
-    """The same as plain text."""
-    return report.result_text(session.result) if session.result is not None else _NOTHING
+    def text(self) -> str:
+        """It as plain text."""
+        self._draw()
+        return self._text or _NOTHING
+
+    def _inner(self) -> str:
+        session = self._session
+        if session.result is None:
+            return html.escape(words.clean(session.message, 400)) if session.message and not session.busy else ""
+        self._draw()
+        left = session.table.selected
+        ticked = f"<div>{words.number(left, 'file')} ticked, not applied yet</div>" if left and session.plan else ""
+        return self._table + ticked
+
+    def _draw(self) -> None:
+        """Once for each result, not for each tick: of a million rows it takes more than a second."""
+        result = self._session.result
+        if result is not self._of:
+            self._of = result
+            self._table = report.result_html(result) if result is not None else ""
+            self._text = report.result_text(result) if result is not None else ""
 
 
 def display(data: dict[str, Any]) -> None:

@@ -356,14 +356,18 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     def _class(self) -> str:
         return f"nbsync-saved-{self.model_id}"
 
+    @functools.cached_property
+    def _table(self) -> saved.SavedTable:
+        return saved.SavedTable(self.session, self._class)
+
     def _save(self) -> None:
         """Bring what a saved notebook shows up to date; seldom, because it is the whole table."""
         if not self._displayed or self.state in BUSY:
             return
-        html = saved.table_html(self.session, self._class)
+        html = self._table.html()
         if html != self._saved:
             self._saved = html
-            saved.show(html, saved.table_text(self.session), self._class, update=True)
+            saved.show(html, self._table.text(), self._class, update=True)
 
     def __repr__(self) -> str:
         ends = f"{self.local} → {self.remote}" if self.direction == "push" else f"{self.remote} → {self.local}"
@@ -372,7 +376,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     def _repr_mimebundle_(self, **more: Any) -> Any:
         bundle = super()._repr_mimebundle_(**more)
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle or {})
-        data.update({"text/plain": repr(self), "text/html": saved.table_html(self.session, self._class)})
+        data.update({"text/plain": repr(self), "text/html": self._table.html()})
         return (data, bundle[1]) if isinstance(bundle, tuple) else data
 
     def _ipython_display_(self, **_: Any) -> None:
@@ -381,5 +385,5 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         data = dict(data[0] if isinstance(data, tuple) else data)
         self._saved = data.pop("text/html")
         saved.display(data)
-        saved.show(self._saved, saved.table_text(self.session), self._class, update=False)
+        saved.show(self._saved, self._table.text(), self._class, update=False)
         self._displayed = True

@@ -13,8 +13,10 @@ from traitlets import TraitError
 
 import nbsync
 from nbsync.errors import UsageError
+from nbsync.panel import saved
 from nbsync.panel.pump import Pump
 from nbsync.panel.widget import SyncPanel
+from nbsync.ui import report
 from tests.unit.panel.fakes import Engine, Job, plan, planned
 from tests.unit.ui.samples import HOSTILE, result, row, snapshot
 
@@ -347,3 +349,20 @@ def test_a_click_moves_a_panel_on_the_kernels_loop() -> None:
         return state
 
     assert asyncio.run(live()) == "planned"
+
+
+def test_a_result_is_drawn_once_however_often_it_is_ticked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million rows the table takes more than a second, and a tick must not."""
+    monkeypatch.setattr(saved, "display", lambda _data: None)
+    monkeypatch.setattr(saved, "show", lambda *_words, **_more: shown.append(_words[0]))
+    draw, drawn, shown = report.result_html, [], []
+    monkeypatch.setattr(report, "result_html", lambda result: drawn.append(result) or draw(result))
+    seen = Seen("b/p", "data")
+    seen.panel._ipython_display_()
+    seen.planned(planned("a"), planned("b"))
+    for on in (False, True, False):
+        seen.panel.tick("a", on)
+    assert (len(drawn), len(shown)) == (1, 5)
+    assert "1 file ticked" in shown[-1]
+    seen.planned(planned("c"))
+    assert len(drawn) == 2
