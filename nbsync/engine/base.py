@@ -67,6 +67,7 @@ class BaseRun(ABC):
         self._admits = _make_filter(self.options, self._listed)
         self._unseen = set(self._listed or ())  # of the paths in --files-from
         self._seen = 0  # files of the source, before the filters
+        self._found_nothing = False  # under REMOTE
 
     @property
     @abstractmethod
@@ -176,6 +177,7 @@ class BaseRun(ABC):
                 only = one.path  # what else LOCAL holds, or held, is not this run's business
                 self._admits = lambda path: path == only
                 return self.location.parent().prefix, iter([one])
+            self._found_nothing = True
             pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
             then = " at that time" if self.options.as_of is not None else ""
             self.result.notes.append(f"there is nothing under {self.location.uri}{then}{pattern}")

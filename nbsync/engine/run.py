@@ -119,7 +119,7 @@ class Run(BaseRun):
         def prepare() -> None:
             tally.state = place.prepare()
             ctx.room, ctx.journal = place.room, place.open_journal()
-            if self._noted is None:
+            if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
                 self._noted = self._as_past(name, bucket.region)
                 place.note_sync(self._noted)
             self._changing = True

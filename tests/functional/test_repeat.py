@@ -167,6 +167,18 @@ def test_a_remote_that_is_none_is_no_repeat(inside: World, remote: Any) -> None:
     assert inside.keys() == before
 
 
+def test_a_pull_that_found_nothing_is_not_repeated(inside: World, tmp_path: Path) -> None:
+    """A slip in REMOTE must not become what this folder is synced with."""
+    target = tmp_path / "other"
+    assert nbsync.pull(f"{inside.remote}-slip", target).ok
+    assert nbsync.status(target).syncs == []
+    with pytest.raises(UsageError, match="nothing was synced"):
+        nbsync.pull(local=target)
+    assert nbsync.pull(inside.remote, target).ok
+    nbsync.pull(f"{inside.remote}-slip", target)
+    assert nbsync.status(target).remote == f"s3://{inside.remote.removeprefix('s3://').rstrip('/')}/"
+
+
 def test_push_needs_local(inside: World) -> None:
     with pytest.raises(UsageError, match="push needs LOCAL"):
         nbsync.push(remote=inside.remote)
