@@ -23,6 +23,7 @@ from nbsync.errors import ConfigError, EndpointUnreachable, NbsyncError
 from nbsync.options import Call, Options
 from nbsync.storage import probe
 from nbsync.storage.account import Account
+from nbsync.storage.browse import bucket_names
 from nbsync.storage.probe import Answered
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
@@ -236,7 +237,7 @@ class _Doctor:
     def _look_at_service(self, found: Answered) -> None:
         if found.answer is not None:
             try:
-                count = probe.count_buckets(found.answer.body)
+                count = len(bucket_names(found.answer.body))
             except NbsyncError as error:
                 self._problem("buckets", error)
                 return

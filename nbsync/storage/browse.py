@@ -50,10 +50,7 @@ class Browser:
 
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html
         """
-        body = self._bucket(_NO_BUCKET).request("GET", kind="list").body
-        document = read_document(body, "ListAllMyBucketsResult")
-        names = (node.findtext(f"{document.space}Name", "") for node in document.root.iter(f"{document.space}Bucket"))
-        return [name for name in names if name]
+        return bucket_names(self._bucket(_NO_BUCKET).request("GET", kind="list").body)
 
     def level(self, bucket: str, prefix: str) -> Level:
         """What lies one step below `prefix`, a folder or the beginning of a name; one LIST."""
@@ -67,6 +64,17 @@ class Browser:
             if name not in self._known:
                 self._known[name] = Bucket(Location(name, ""), self._options, wait=lambda _seconds: True)
             return self._known[name]
+
+
+def bucket_names(body: bytes) -> list[str]:
+    """The buckets in the answer to ListBuckets, in the service's order.
+
+    Raises:
+        ListingError: it makes no sense.
+    """
+    document = read_document(body, "ListAllMyBucketsResult")
+    names = (node.findtext(f"{document.space}Name", "") for node in document.root.iter(f"{document.space}Bucket"))
+    return [name for name in names if name]
 
 
 def list_buckets(options: Options) -> list[str]:

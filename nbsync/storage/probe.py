@@ -9,7 +9,6 @@ from typing import NamedTuple
 from nbsync.core.location import Location
 from nbsync.core.model import RemoteEntry
 from nbsync.storage.listing import parse_page
-from nbsync.storage.listing_xml import read_document
 from nbsync.storage.s3 import Bucket
 from nbsync.wire.client import server_time
 from nbsync.wire.errors import ServiceError
@@ -60,16 +59,6 @@ def first_object(bucket: Bucket, body: bytes) -> RemoteEntry | None:
     """
     prefix = bucket.location.prefix
     return next(iter(parse_page(body, prefix, len(prefix)).entries), None)
-
-
-def count_buckets(body: bytes) -> int:
-    """How many buckets are in the answer.
-
-    Raises:
-        ListingError: it makes no sense.
-    """
-    document = read_document(body, "ListAllMyBucketsResult")
-    return sum(1 for _ in document.root.iter(f"{document.space}Bucket"))
 
 
 def try_condition(bucket: Bucket, key: str) -> None:
