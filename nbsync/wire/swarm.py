@@ -109,11 +109,6 @@ class Swarm:
             found += self._silent(now)
         return found
 
-    def shrink(self, size: int) -> None:
-        """Close idle connections beyond `size`."""
-        while len(self._all) > size and self._idle:
-            self._drop(self._idle.pop())
-
     def close(self) -> list[Any]:
         """Close every connection; the tags of what was under way."""
         tags = [member.tag for member in self._all if member.tag is not None]
