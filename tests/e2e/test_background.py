@@ -17,6 +17,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 from tests.e2e.helpers import code_cells, environment, fill, staged, tree, wait_until
+from tests.e2e.kernels import started_kernel
 from tests.e2e.valve import Valve
 from tests.servers import Server
 
@@ -89,12 +90,8 @@ def busiest_second(messages: list[Message]) -> int:
 @pytest.fixture(scope="module")
 def running(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     folder = tmp_path_factory.mktemp("kernel")
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment(moto_server.env()))
-    try:
+    with started_kernel(folder, moto_server.env()) as (manager, client):
         yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 @pytest.fixture
@@ -252,15 +249,21 @@ AWAITS = "import asyncio\nwhile not job.done: await asyncio.sleep(0.05)"
 COMPUTES = "import time\nwhile not job.done: time.sleep(0.05)"
 
 
+def end_of_a_background_sync(folder: Path, server: Server, bucket: str, waiting: str) -> tuple[Any, Any]:
+    """The cell that began a sync and the one that waited for it so, as nbclient saves them."""
+    fill(server, bucket, {f"raw/{n}": bytes(4) for n in range(3)})
+    line = f"job = %s3sync pull {bucket}/raw data --background --bandwidth 10B/s"
+    _, begun, waited, *_ = run_notebook(folder, "%load_ext nbsync", line, waiting)
+    return begun, waited
+
+
 @pytest.mark.parametrize("waiting", ["job.wait();", "r = await job", AWAITS, COMPUTES])
 def test_nbclient_saves_the_end_into_the_first_cell(
     waiting: str, moto_server: Server, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in moto_server.env().items():
         monkeypatch.setenv(name, value)
-    fill(moto_server, store, {f"raw/{n}": bytes(4) for n in range(3)})
-    line = f"job = %s3sync pull {store}/raw data --background --bandwidth 10B/s"
-    cells = run_notebook(tmp_path, "%load_ext nbsync", line, waiting)
-    (output,) = cells[1]["outputs"]
+    begun, waited = end_of_a_background_sync(tmp_path, moto_server, store, waiting)
+    (output,) = begun["outputs"]
     assert "3 miss" in output["data"]["text/plain"]
-    assert cells[2]["outputs"] == []
+    assert waited["outputs"] == []

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.manager import KernelManager, start_new_kernel
+from jupyter_client.manager import KernelManager
 
-from tests.e2e.helpers import environment, fill, wait_until
+from tests.e2e.helpers import fill, wait_until
+from tests.e2e.kernels import started_kernel
 from tests.e2e.valve import Valve
 from tests.servers import Server
 
@@ -52,12 +53,8 @@ class Kernel:
 @pytest.fixture(scope="module")
 def kernel(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     folder = tmp_path_factory.mktemp("kernel")
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment(moto_server.env()))
-    try:
+    with started_kernel(folder, moto_server.env()) as (manager, client):
         yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 @pytest.fixture

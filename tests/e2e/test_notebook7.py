@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.e2e.helpers import ARTEFACTS, QUICKSTART, fill, tree, write_notebook
-from tests.e2e.lab import Lab, clear_all, missing_chromium, run_all, running_lab, snap, start_chromium
+from tests.e2e.lab import Lab, clear_all, run_all, running_lab, snap
 from tests.servers import Server
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def classic(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Notebook 7 in the place of JupyterLab."""
     folder = tmp_path_factory.mktemp("notebook")
     with running_lab(folder, moto_server.env(), app="notebook", page="notebooks") as started:
         yield started
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
-    missing = missing_chromium()
-    if missing and os.environ.get("CI"):
-        pytest.fail(missing, pytrace=False)
-    if missing:
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = start_chromium(playwright)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(30_000)
-        opened.on("dialog", lambda dialog: dialog.accept())
-        yield opened
-        browser.close()
-
-
-def test_the_quickstart(classic: Lab, page: Page) -> None:
-    shutil.copy(QUICKSTART, classic.root / QUICKSTART.name)
-    classic.open(page, QUICKSTART.name)
+def test_the_quickstart(lab: Lab, page: Page) -> None:
+    shutil.copy(QUICKSTART, lab.root / QUICKSTART.name)
+    lab.open(page, QUICKSTART.name)
     clear_all(page)
     run_all(page)
     outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
@@ -53,10 +37,10 @@ def test_the_quickstart(classic: Lab, page: Page) -> None:
     page.screenshot(path=ARTEFACTS / "notebook7.png")
 
 
-def test_the_panel(classic: Lab, page: Page, moto_server: Server, store: str) -> None:
+def test_the_panel(lab: Lab, page: Page, moto_server: Server, store: str) -> None:
     fill(moto_server, store, {f"raw/{n}.csv": b"x" * 1000 for n in range(3)})
-    write_notebook(classic.root / "panel.ipynb", "%load_ext nbsync", f"%s3sync panel {store}/raw data")
-    classic.open(page, "panel.ipynb")
+    write_notebook(lab.root / "panel.ipynb", "%load_ext nbsync", f"%s3sync panel {store}/raw data")
+    lab.open(page, "panel.ipynb")
     run_all(page)
     panel = page.locator(".nbsync-panel")
     expect(panel).to_be_visible(timeout=60_000)
@@ -64,5 +48,5 @@ def test_the_panel(classic: Lab, page: Page, moto_server: Server, store: str) ->
     panel.locator(".nbp-row").filter(has_text="1.csv").locator("input").click()
     panel.get_by_role("button", name="Apply 2 files").click()
     expect(panel.locator(".nbp-message")).to_contain_text("Done: 2 files")
-    assert set(tree(classic.root / "data")) == {"0.csv", "2.csv"}
+    assert set(tree(lab.root / "data")) == {"0.csv", "2.csv"}
     snap(panel, "notebook7-panel")

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import start_new_kernel
 
-from tests.e2e.helpers import environment, fill
-from tests.e2e.test_background import AWAITS, COMPUTES, run_notebook
+from tests.e2e.helpers import fill
+from tests.e2e.kernels import started_kernel
+from tests.e2e.test_background import AWAITS, COMPUTES, end_of_a_background_sync
 from tests.e2e.test_kernel import UPDATE, Kernel, check_tab, text, types
 from tests.servers import Server
 
@@ -26,18 +26,12 @@ pytestmark = pytest.mark.skipif(not FOLDERS, reason="no other versions here: .ci
 def kernel(
     request: pytest.FixtureRequest, moto_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kernel]:
-    variables = environment({**moto_server.env(), "PYTHONPATH": str(request.param)})
-    manager, client = start_new_kernel(
-        kernel_name="python3", env=variables, cwd=str(tmp_path_factory.mktemp("versions"))
-    )
-    try:
+    variables = {**moto_server.env(), "PYTHONPATH": str(request.param)}
+    with started_kernel(tmp_path_factory.mktemp("versions"), variables) as (manager, client):
         started = Kernel(manager, client)
         (shown,) = started.run("import IPython; IPython.__file__")
         assert str(request.param) in text(shown), "the kernel runs on this environment's versions"
         yield started
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 def test_a_pull_is_shown_once_and_its_value_later(
@@ -86,8 +80,6 @@ def test_a_background_sync_ends_in_the_cell_that_began_it(
     """The loop, the display and the hook that it lives on differ from version to version."""
     for name, value in {**moto_server.env(), "PYTHONPATH": str(folder)}.items():
         monkeypatch.setenv(name, value)
-    fill(moto_server, store, {f"raw/{n}": bytes(4) for n in range(3)})
-    line = f"job = %s3sync pull {store}/raw data --background --bandwidth 10B/s"
-    cells = run_notebook(tmp_path, "%load_ext nbsync", line, waiting)
-    (output,) = cells[1]["outputs"]
+    begun, _ = end_of_a_background_sync(tmp_path, moto_server, store, waiting)
+    (output,) = begun["outputs"]
     assert "3 miss" in output["data"]["text/plain"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nbsync.storage import room
 from nbsync.transfer.lane import Lane
 from nbsync.wire.client import Client
 from tests.functional.plain_store import PlainStore
@@ -26,6 +27,15 @@ def moto(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 def world(moto: Server, tmp_path: Path) -> World:
     """An empty prefix of a new bucket, and a local folder that is not there yet."""
     return World(moto, tmp_path)
+
+
+@pytest.fixture
+def read_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A World whose local folder nbsync may only read: what it keeps is in the user's state directory."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    may_write = room._may_write
+    monkeypatch.setattr(room, "_may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
+    return world
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.storage import room
 from nbsync.ui import cli
 from tests.functional.world import World
 
@@ -184,11 +183,9 @@ def test_push_needs_local(inside: World) -> None:
         nbsync.push(remote=inside.remote)
 
 
-def test_a_folder_that_may_only_be_read(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def test_a_folder_that_may_only_be_read(read_only: World, tmp_path: Path) -> None:
+    world = read_only
     world.write("f", b"1")
-    may_write = room._may_write
-    monkeypatch.setattr(room, "_may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
     nbsync.push(world.local, world.remote)
     world.write("g", b"2")
     assert nbsync.push(world.local).counts["miss"] == 1

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from traitlets.config import Config
 
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted, SyncProblems
 from nbsync.ui import magic, report
 from tests.unit.ui.samples import Engine, mixed, result, row
 
 Shell = Any
-
-
-@pytest.fixture
-def shell() -> Iterator[Shell]:
-    """A shell with the extension loaded; `kernel` makes it a notebook's."""
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.kernel = object()
-    magic.load_ipython_extension(made)
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
 
 
 def give(shell: Shell, engine: Engine | None = None) -> Engine:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from traitlets.config import Config
 
 from nbsync.errors import GuardRefusal, LocalError, UsageError
 from nbsync.options import Call
-from nbsync.ui import cli, magic, report, script
+from nbsync.ui import cli, report, script
 from nbsync.ui.args import parse
 from nbsync.ui.script import Given
 from tests.unit.ui.samples import Engine, Job, mixed, result, row
@@ -46,17 +43,6 @@ def good() -> Any:
 def file(tmp_path: Path) -> Path:
     (tmp_path / "jobs.txt").write_text(LINES)
     return tmp_path / "jobs.txt"
-
-
-@pytest.fixture
-def shell() -> Iterator[Any]:
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.kernel = object()
-    magic.load_ipython_extension(made)
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
 
 
 def give(shell: Any, engine: Engine) -> Engine:
