@@ -100,6 +100,9 @@ class Execution:
                 self._tally.take(settled(action))
                 continue
             board.bytes_total += action.bytes
+            if self._ctx.dry_run and not action.check:  # no question is left: the plan has the order of the paths
+                self._tally.take(settled(action))
+                continue
             runner.submit(action)
             for outcome in runner.drain():
                 self._tally.take(outcome)

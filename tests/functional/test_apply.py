@@ -15,6 +15,7 @@ from moto.s3.models import s3_backends
 import nbsync
 from nbsync.core import planned
 from nbsync.errors import GuardRefusal, NbsyncError, SyncProblems, UsageError
+from nbsync.transfer.worker import Worker
 from nbsync.ui import cli
 from nbsync.wire.client import Client
 from tests.functional.world import World, predict, tree
@@ -318,6 +319,18 @@ def test_a_plan_is_saved_whole_or_not_at_all(world: World, tmp_path: Path) -> No
     nbsync.plan("pull", world.remote, world.local, save=older)
     assert nbsync.apply(older).ok
     assert set(world.files()) == {"a", "b"}
+
+
+def test_what_needs_no_reading_is_saved_in_the_order_of_the_paths(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several workers would end in any order."""
+    monkeypatch.setattr(Worker, "perform", lambda *_: pytest.fail("a worker was asked"))
+    names = [f"{number:03}" for number in range(200)]
+    for name in names:
+        world.put(name, b"1")
+    _, *items = saved(world, "pull", tmp_path).read_text().splitlines()
+    assert [json.loads(item)["path"] for item in items] == names
 
 
 def test_a_hostile_or_damaged_file_does_nothing(world: World, tmp_path: Path) -> None:
