@@ -326,11 +326,10 @@ def test_what_needs_no_reading_is_saved_in_the_order_of_the_paths(
 ) -> None:
     """Several workers would end in any order."""
     monkeypatch.setattr(Worker, "perform", lambda *_: pytest.fail("a worker was asked"))
-    names = [f"{number:03}" for number in range(200)]
-    for name in names:
-        world.put(name, b"1")
+    for number in range(200):
+        world.put(f"{number:03}", b"1")
     _, *items = saved(world, "pull", tmp_path).read_text().splitlines()
-    assert [json.loads(item)["path"] for item in items] == names
+    assert [json.loads(item)["path"] for item in items] == [f"{number:03}" for number in range(200)]
 
 
 def test_a_hostile_or_damaged_file_does_nothing(world: World, tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from nbsync.ui import magic
+from nbsync.ui.tables import Lines, Tables
 
 
 @pytest.fixture
-def shell() -> Iterator[Any]:
-    """A shell with the extension loaded; `kernel` makes it a notebook's."""
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A shell with the extension loaded; `kernel` makes it a notebook's. It knows of no other test's syncs."""
+    monkeypatch.setattr(magic, "TABLES", Tables())
+    monkeypatch.setattr(magic, "LINES", Lines())
     InteractiveShell.clear_instance()
     made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     made.kernel = object()
