@@ -14,7 +14,6 @@ from collections.abc import Iterable
 
 from nbsync.errors import UsageError
 
-_MAGIC = re.compile(r"[*?\[]")
 _ABSOLUTE_OR_CLIMBING = re.compile(r"/|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.(?:[/\\]|\Z)", re.DOTALL)
 
 
@@ -42,21 +41,6 @@ class Filters:
                 return rule.includes
         return True
 
-    def excludes_everything_below(self, directory: str) -> bool:
-        """True only if it is certain that no path below `directory` is admitted; False tells nothing.
-
-        Args:
-            directory: relative, `/`-separated, without a trailing `/`; empty for the root.
-        """
-        below = f"{directory}/" if directory else ""
-        for rule in self._rules:
-            if rule.includes:
-                if rule.may_match_below(below):
-                    return False
-            elif rule.matches_all_below(below):
-                return True
-        return False
-
 
 class _Rule:
     def __init__(self, kind: str, pattern: str) -> None:
@@ -64,18 +48,6 @@ class _Rule:
             raise UsageError(f"a filter is include or exclude, not {kind!r}")
         self.matches = re.compile(fnmatch.translate(pattern)).match  # case-sensitive on every system
         self.includes = kind == "include"
-        # fnmatch has no escape and a closed [set] ends in `]`, so a last `*` is always a star.
-        self._open_ended = pattern.endswith("*")
-        magic = _MAGIC.search(pattern)
-        self._literal = pattern[: magic.start()] if magic else pattern
-
-    def may_match_below(self, below: str) -> bool:
-        """False only if what stands before the first wildcard leads elsewhere than `below`."""
-        return self._literal.startswith(below) or below.startswith(self._literal)
-
-    def matches_all_below(self, below: str) -> bool:
-        """True only if every text that begins with `below` matches: it does already, and a star ends it."""
-        return self._open_ended and self.matches(below) is not None
 
 
 def read_files_from(lines: Iterable[str]) -> frozenset[str]:

@@ -21,7 +21,7 @@ from nbsync.wire.errors import WireError
 _NO_BUCKET = ""
 
 
-class Level(NamedTuple):
+class Candidates(NamedTuple):
     """Keys, and folders that end in `/`, that begin with a prefix and have no further `/`."""
 
     names: list[str]
@@ -52,12 +52,12 @@ class Browser:
         """
         return bucket_names(self._bucket(_NO_BUCKET).request("GET", kind="list").body)
 
-    def level(self, bucket: str, prefix: str) -> Level:
+    def candidates(self, bucket: str, prefix: str) -> Candidates:
         """What lies one step below `prefix`, a folder or the beginning of a name; one LIST."""
         folder = prefix[: prefix.rfind("/") + 1]
         found = read_level(self._bucket(parse_location(f"s3://{bucket}").bucket), folder, begins=prefix[len(folder) :])
         names = {*found.folders, *(name for name, _ in found.objects)}
-        return Level(sorted(folder + name for name in names), not found.token)
+        return Candidates(sorted(folder + name for name in names), not found.token)
 
     def _bucket(self, name: str) -> Bucket:
         with self._lock:

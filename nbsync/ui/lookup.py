@@ -19,7 +19,7 @@ from nbsync.storage.profiles import profile_names
 from nbsync.ui.complete import Where
 
 if TYPE_CHECKING:
-    from nbsync.storage.browse import Browser, Level
+    from nbsync.storage.browse import Browser, Candidates
 
 KEPT_SECONDS = 60.0
 _FAILURE_KEPT_SECONDS = 5.0
@@ -170,11 +170,11 @@ class View:
     def keys(self, bucket: str, prefix: str, where: Where) -> Iterable[str]:
         account = _account(where)
         for end in range(prefix.rfind("/") + 1, len(prefix)):  # all of a shorter name's are all of this one's, too
-            level: Level | None = self._around.remote.peek((account, bucket, prefix[:end]))
-            if level is not None and level.complete:
-                return level.names
-        level = self._remote(account, (account, bucket, prefix), lambda browser: browser.level(bucket, prefix))
-        return level.names if level is not None else ()
+            found: Candidates | None = self._around.remote.peek((account, bucket, prefix[:end]))
+            if found is not None and found.complete:
+                return found.names
+        found = self._remote(account, (account, bucket, prefix), lambda browser: browser.candidates(bucket, prefix))
+        return found.names if found is not None else ()
 
     def files(self, folder: str, *, home: bool) -> Iterable[str]:
         path = os.path.abspath(os.path.expanduser(folder) if home else folder)

@@ -73,8 +73,8 @@ def test_from_the_bucket_to_the_key(world: World, tab: Tab) -> None:
 def test_one_list_for_a_folder(world: World) -> None:
     put(world, *(f"a/{n}" for n in range(3)), "b/1", "c")
     browser = Browser(Options())
-    assert browser.level(world.bucket, "").names == ["a/", "b/", "c"]
-    assert browser.level(world.bucket, "a/2") == (["a/2"], True)
+    assert browser.candidates(world.bucket, "").names == ["a/", "b/", "c"]
+    assert browser.candidates(world.bucket, "a/2") == (["a/2"], True)
     assert browser._bucket(world.bucket).counts.snapshot() == {
         "list": 2, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0,
     }  # fmt: skip
@@ -82,7 +82,7 @@ def test_one_list_for_a_folder(world: World) -> None:
 
 def test_a_folder_of_more_than_a_page_is_not_complete(world: World, fill: Callable[[World, int], None]) -> None:
     fill(world, 1001)
-    found = Browser(Options()).level(world.bucket, world.prefix)
+    found = Browser(Options()).candidates(world.bucket, world.prefix)
     assert (len(found.names), found.complete) == (1000, False)
 
 
@@ -164,4 +164,4 @@ def test_the_service_itself_has_an_address(given: dict[str, str], url: str, monk
 
 def test_a_browser_says_what_is_wrong(moto: Server) -> None:
     with pytest.raises(NbsyncError):
-        Browser(Options()).level("bucket--x-s3", "")
+        Browser(Options()).candidates("bucket--x-s3", "")

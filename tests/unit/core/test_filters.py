@@ -1,4 +1,4 @@
-"""Ordered include and exclude patterns as aws-cli reads them, pruning, and --files-from."""
+"""Ordered include and exclude patterns as aws-cli reads them, and --files-from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from awscli.customizations.s3 import filters as s3_filters
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.filters import Filters, read_files_from
@@ -78,55 +78,10 @@ def test_many_stars_take_no_exponential_time() -> None:
     assert Filters([("exclude", "*a" * 20 + "b")]).admits("a" * 200)
 
 
-@pytest.mark.parametrize(
-    ("words", "directory", "pruned"),
-    [
-        ("", "dir", False),
-        ("-*", "dir", True),
-        ("-*", "", True),
-        ("-dir/*", "dir", True),
-        ("-dir/*", "dir/sub", True),
-        ("-dir*", "dir", True),
-        ("-dir*", "dir2", True),
-        ("-*/cache/*", "a/b/cache", True),
-        ("-*/cache/*", "cache", False),
-        ("-d?r/*", "dir", True),
-        ("-dir/*", "other", False),
-        ("-dir/*", "", False),
-        ("-dir", "dir", False),
-        ("-dir/", "dir", False),
-        ("-dir/?*", "dir", False),  # true, but not worth knowing
-        ("-*.csv", "dir", False),
-        ("-dir/*.csv", "dir", False),
-        ("-dir/* +*.csv", "dir", False),
-        ("-* +data/*", "dir", True),  # the include leads elsewhere
-        ("-* +data/*", "data", False),
-        ("-* +data/*", "data/sub", False),
-        ("-* +data/a.csv", "data", False),
-        ("-* +data/a.csv", "data/sub", True),
-        ("-* +d*", "dir", False),
-        ("-* +[d]ir/*", "dir", False),
-        ("+dir/* -dir/*", "dir", True),
-    ],
-)
-def test_pruning(words: str, directory: str, pruned: bool) -> None:
-    assert Filters(ordered(words)).excludes_everything_below(directory) is pruned
-
-
 PATTERNS = st.text(alphabet=st.sampled_from("ab/*?[]!-"), max_size=6)
 FILTERS = st.lists(st.tuples(st.sampled_from(["include", "exclude"]), PATTERNS), max_size=5)
 SEGMENT = st.text(alphabet=st.sampled_from("ab[]!-"), min_size=1, max_size=3)
 PATHS = st.lists(SEGMENT, min_size=1, max_size=4)
-
-
-@given(FILTERS, PATHS)
-@example([("exclude", "*"), ("include", "a/*")], ["a", "b"])
-@example([("exclude", "[*")], ["a", "b"])
-def test_an_admitted_path_is_never_pruned(filters: list[tuple[str, str]], segments: list[str]) -> None:
-    some = Filters(filters)
-    if some.admits("/".join(segments)):
-        folders = ["/".join(segments[:depth]) for depth in range(len(segments))]
-        assert not any(some.excludes_everything_below(folder) for folder in folders)
 
 
 @given(FILTERS, PATHS)

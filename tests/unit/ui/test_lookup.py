@@ -13,7 +13,7 @@ import pytest
 
 from nbsync import background
 from nbsync.options import Options
-from nbsync.storage.browse import Level
+from nbsync.storage.browse import Candidates
 from nbsync.ui.lookup import KEPT_SECONDS, LookUps, Surroundings
 
 
@@ -45,8 +45,8 @@ class Browser:
     def buckets(self) -> list[str]:
         return self._answer("buckets", ["one", "two"])
 
-    def level(self, bucket: str, prefix: str) -> Level:
-        return Level(self._answer((bucket, prefix), ["raw/", "readme"]), self.complete)
+    def candidates(self, bucket: str, prefix: str) -> Candidates:
+        return Candidates(self._answer((bucket, prefix), ["raw/", "readme"]), self.complete)
 
     def _answer(self, question: Any, answer: list[str]) -> list[str]:
         self.asked.append(question)

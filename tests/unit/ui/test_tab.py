@@ -12,7 +12,7 @@ from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from nbsync.storage.browse import Level
+from nbsync.storage.browse import Candidates
 from nbsync.ui import magic, tab
 from nbsync.ui.lookup import Surroundings
 
@@ -36,10 +36,10 @@ class Browser:
         assert self.gate.wait(20)
         return ["my-bucket"]
 
-    def level(self, bucket: str, prefix: str) -> Level:
+    def candidates(self, bucket: str, prefix: str) -> Candidates:
         assert self.gate.wait(20)
         names = KEYS.get(prefix[: prefix.rfind("/") + 1], []) if bucket == "my-bucket" else []
-        return Level([name for name in names if name.startswith(prefix)], False)
+        return Candidates([name for name in names if name.startswith(prefix)], False)
 
 
 @pytest.fixture
