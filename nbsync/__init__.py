@@ -79,6 +79,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Jupyter Server's hook: where its part of nbsync is."""
+    return [{"module": "nbsync.server"}]
+
+
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext nbsync`: registers `%s3sync` and `%%s3sync`."""
     from nbsync.ui import magic

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbsync.core.guard import NO_LIMITS, Limits
 from nbsync.core.moments import parse_moment
 from nbsync.errors import UsageError
 
@@ -337,6 +338,7 @@ class Call:
         plan: what `apply` does, where it is not read from `file`.
         again: a pull or push that was given no REMOTE: the last one of its kind in LOCAL is meant.
         repeats: the sync that is done again, once it is known.
+        limits: the most that it may move.
     """
 
     command: str
@@ -350,3 +352,4 @@ class Call:
     plan: SavedPlan | None = field(default=None, compare=False, repr=False)
     again: bool = False
     repeats: Repeat | None = field(default=None, compare=False)
+    limits: Limits = NO_LIMITS

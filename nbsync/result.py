@@ -201,8 +201,13 @@ class Place(NamedTuple):
 
 
 class SyncPlan(SyncResult):
-    """What a pull or push would do. It can be saved, and done as it is."""
+    """What a pull or push would do. It can be saved, and done as it is.
 
+    Attributes:
+        trashing: local files that would go to the trash, because they hold what was never synced.
+    """
+
+    trashing = 0
     _place: Place | None = None
     _items: Spool | None = None
 
@@ -213,6 +218,7 @@ class SyncPlan(SyncResult):
     def keep(self, outcome: Outcome) -> str:
         if outcome.planned is not None and self._items is not None:
             self._items.add(outcome.planned)
+            self.trashing += outcome.planned.trash
         return ""
 
     def save(self, path: str | os.PathLike[str]) -> None:

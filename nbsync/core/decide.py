@@ -89,7 +89,7 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
     if verdict.same:
         return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
     trash = _edited(local, one.recorded)
-    reason = "content differs; what is here goes to the trash" if trash else "content differs"
+    reason = EDITED_HERE if trash else "content differs"
     action = _work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
     return action if action.check else if_available(action)
 
@@ -191,6 +191,7 @@ def _push(one: Joined, policy: Policy) -> Action | None:
     return action._replace(check=verdict.same is None, conflict_if_different=CHANGED_IN_REMOTE if guarded else "")
 
 
+EDITED_HERE = "content differs; what is here goes to the trash"
 NEVER_SYNCED = "replaces an object never synced here"
 CHANGED_IN_REMOTE = "changed in REMOTE since the last sync: pull it, or push with --overwrite-remote"
 

@@ -5,7 +5,19 @@ The rules are the contract's 6. A guard answers before the first change.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from nbsync.errors import GuardRefusal
+
+
+class Limits(NamedTuple):
+    """The most that a run may move, set by whoever lets others begin runs; None: no limit."""
+
+    files: int | None = None
+    bytes: int | None = None
+
+
+NO_LIMITS = Limits()
 
 
 def empty_source(direction: str, place: str, seen: int, *, delete: bool, allowed: bool) -> GuardRefusal | None:
@@ -46,3 +58,14 @@ def no_room_for_files(needed: int, free: int | None, place: str) -> GuardRefusal
         f"{place} has room for {free:,} more files, and this pull needs {needed:,}",
         "Free some room, or pull less (--include/--exclude)",
     )
+
+
+def too_much(files: int, size: int, limits: Limits) -> GuardRefusal | None:
+    """A run that would move more files or bytes than its limits allow."""
+    for count, limit, what in ((files, limits.files, "files"), (size, limits.bytes, "bytes")):
+        if limit is not None and count > limit:
+            return GuardRefusal(
+                f"this run would move {count:,} {what}, and {limit:,} are allowed here; nothing was changed",
+                "Choose less (include, exclude), or ask whoever set the limit",
+            )
+    return None

@@ -30,13 +30,15 @@ _DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 class Execution:
     """Runs the Actions of one run.
 
-    `prepare` is called before the first change, and before anything is tallied.
+    `prepare` is called before the first change, and before anything is tallied. Under `limits`, all is compared
+    before that.
     """
 
     def __init__(
-        self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None]
-    ) -> None:
-        self._prepare = prepare
+        self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None],
+        limits: guard.Limits = guard.NO_LIMITS,
+    ) -> None:  # fmt: skip
+        self._prepare, self._limits = prepare, limits
         self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
         self._distrust = ""
         self.runner: Runner[Outcome] | Runner[Action] | None = None
@@ -56,7 +58,7 @@ class Execution:
             held.append(action)
             if len(held) >= _HELD:
                 break
-        if self._ctx.options.delete or not self._has_plenty(held):
+        if self._ctx.options.delete or self._limits != guard.NO_LIMITS or not self._has_plenty(held):
             self._complete(chain(held, actions), source_guard)
         else:
             self._stream(chain(held, actions))
@@ -113,7 +115,7 @@ class Execution:
         spool = Spool()
         try:
             need = self._compare_all(actions, spool)
-            refusal = source_guard() or need.refusal()
+            refusal = source_guard() or need.refusal(self._limits)
             if refusal is not None:
                 if self._ctx.dry_run:  # what was refused can still be looked at
                     self._stream(spool)
@@ -186,6 +188,7 @@ class _Need:
         self._ctx, self._direction = ctx, direction
         self._sum = self._largest = 0
         self._deletes = 0
+        self._moves = self._moved_bytes = 0
         self._ways: set[str] = set()
         place = ctx.root
         while not os.path.isdir(place):
@@ -213,6 +216,9 @@ class _Need:
         """Take one Action into account."""
         if action.status is not Status.PLANNED:
             return
+        if action.verb in (Verb.DOWNLOAD, Verb.UPLOAD):
+            self._moves += 1
+            self._moved_bytes += action.bytes
         if action.verb is Verb.DOWNLOAD:
             goes = self._room_of(action.local.size) if action.local is not None and not action.trash else 0
             self._sum += self._room_of(action.bytes) - goes + _RECORD_BYTES
@@ -227,8 +233,11 @@ class _Need:
         """Bytes that a file takes on the disk: whole blocks."""
         return -(-size // self._block) * self._block
 
-    def refusal(self) -> GuardRefusal | None:
+    def refusal(self, limits: guard.Limits) -> GuardRefusal | None:
         """The guard that says no, if one does."""
+        much = guard.too_much(self._moves, self._moved_bytes, limits)
+        if much is not None:
+            return much
         if self._direction is Direction.PULL:
             room = guard.no_room(self.bytes, self.free, self._place) or guard.no_room_for_files(
                 self._files, self._free_files, self._place

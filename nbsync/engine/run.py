@@ -124,7 +124,8 @@ class Run(BaseRun):
                 place.note_sync(self._noted)
             self._changing = True
 
-        self.execution, complete = Execution(ctx, self.direction, self.board, tally, prepare), False
+        self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits)
+        complete = False
         try:
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
             self._note_end(place)

@@ -1,4 +1,4 @@
-"""What installing nbsync configures in a Jupyter Server: its own room is hidden, and nothing else changes."""
+"""What installing nbsync configures in a Jupyter Server: its extension, and that its own room is hidden."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def test_our_room_is_hidden_even_where_hidden_files_are_shown(tmp_path: Path) ->
 def test_the_server_s_own_list_is_kept() -> None:
     config = json.loads(CONFIG.read_text())
 
-    assert list(config) == ["ContentsManager"]
+    assert config["ServerApp"] == {"jpserver_extensions": {"nbsync": True}}
+    assert list(config) == ["ServerApp", "ContentsManager"]
     defaults = AsyncLargeFileManager().hide_globs
     assert [*defaults, ".nbsync"] == config["ContentsManager"]["hide_globs"]

@@ -139,7 +139,8 @@ def test_urlpath_leads_to_this_server(urlpath: str, leads_to: str) -> None:
     ["//evil.org", "///evil.org", "/\\evil.org", "\\\\evil.org", "\\/evil.org", "http://evil.org", "https:evil.org",
      "javascript:alert(1)", " javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "/\t/evil.org",
      "java\nscript:x", "%2F%2Fevil.org", "/%2Fevil.org", "%5Cevil.org", "/%5Cevil.org", "%252F%252Fevil.org",
-     "%2525252525252fx", "../bob/lab", "lab/../../bob", "%2e%2e/bob", "lab/%2E%2e/%2e%2e/bob", "lab/..;/x", "lab/.. /x", "%00"],
+     "%2525252525252fx", "../bob/lab", "lab/../../bob", "%2e%2e/bob", "lab/%2E%2e/%2e%2e/bob", "lab/..;/x",
+     "lab/.. /x", "%00"],
 )  # fmt: skip
 def test_urlpath_leads_nowhere_else(urlpath: str) -> None:
     with pytest.raises(UsageError):

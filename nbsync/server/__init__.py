@@ -1,0 +1,27 @@
+"""nbsync in Jupyter Server: pull links, as a page and as a JSON API. Runs on the server's event loop.
+
+Everything that a server start loads is here and light; the engine comes with the first pull, in a thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _load_jupyter_server_extension(serverapp: Any) -> None:
+    """Add the page and the API to a starting server."""
+    from nbsync.server.config import PullLinks
+    from nbsync.server.handlers import handlers
+    from nbsync.server.places import Places
+    from nbsync.server.pulls import Pulls
+
+    links = PullLinks(parent=serverapp)
+    root = links.target_root or getattr(serverapp.contents_manager, "root_dir", "") or serverapp.root_dir
+    settings = serverapp.web_app.settings
+    activity = settings.setdefault("last_activity_times", {})
+    places = settings["nbsync_places"] = Places(links, root)
+    settings["nbsync_pulls"] = Pulls(
+        concurrent=links.concurrent_pulls, check=places.check_again,
+        note_activity=lambda now: activity.update(nbsync=now),
+    )  # fmt: skip
+    serverapp.web_app.add_handlers(".*$", handlers(settings["base_url"]))
