@@ -3,7 +3,7 @@
     %load_ext nbsync
     %s3sync pull bucket/prefix
 
-In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `run`, `doctor`, `ls`, and
+In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `run`, `doctor`, `ls`, `link`, and
 `LocalObjectCache`. Importing this loads nothing heavy: no S3 library, no IPython, no widgets.
 """
 
@@ -16,16 +16,18 @@ __version__ = "0.3.0"
 
 _PUBLIC = {
     "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
-    "status": "api", "doctor": "api", "run": "script",
+    "status": "api", "doctor": "api", "link": "api", "run": "script",
     "LocalObjectCache": "cache", "SyncJob": "job", "SyncProgress": "progress",
     "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
-    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis", "SyncPanel": "panel.widget",
+    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis", "Link": "links",
+    "SyncPanel": "panel.widget",
     "jobs": "api", "SyncJobs": "background",
     "NbsyncError": "errors",
 }  # fmt: skip
 
 __all__ = [
     "Diagnosis",
+    "Link",
     "Listing",
     "LocalObjectCache",
     "NbsyncError",
@@ -42,6 +44,7 @@ __all__ = [
     "apply",
     "doctor",
     "jobs",
+    "link",
     "load_ipython_extension",
     "ls",
     "plan",
@@ -55,13 +58,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import apply, doctor, jobs, ls, plan, pull, push, status, undo, verify
+    from nbsync.api import apply, doctor, jobs, link, ls, plan, pull, push, status, undo, verify
     from nbsync.background import SyncJobs
     from nbsync.cache import LocalObjectCache
     from nbsync.diagnosis import Diagnosis
     from nbsync.errors import NbsyncError
     from nbsync.folder_status import Status
     from nbsync.job import SyncJob
+    from nbsync.links import Link
     from nbsync.listing import Listing
     from nbsync.panel.widget import SyncPanel
     from nbsync.progress import SyncProgress

@@ -1,4 +1,7 @@
-"""The Python API: pull, push, plan, apply, verify, undo, status, doctor, ls. The faces call `start` and `answer`."""
+"""The Python API: pull, push, plan, apply, verify, undo, status, doctor, ls, link.
+
+The faces call `start` and `answer`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from nbsync.engine import status as engine_status
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.folder_status import Status
 from nbsync.job import SyncJob
+from nbsync.links import Link, make
 from nbsync.listing import ListedObject, Listing
 from nbsync.options import Call, Options, build_options
 from nbsync.result import SyncPlan, SyncResult, VerifyResult
@@ -198,11 +202,31 @@ def doctor(remote: str = "", **options: Any) -> Diagnosis:
     return engine_doctor.doctor(_call("doctor", options, remote, None))
 
 
-def answer(call: Call) -> Listing | Status | Diagnosis:
-    """What a command comes to that is answered at once: `ls`, `status`, `doctor`.
+def link(remote: str, local: PathLike | None = None, **options: Any) -> Link:
+    """A pull link: opened in a browser, it asks a Jupyter server to pull REMOTE. No request is made here.
+
+    Args:
+        remote: `s3://bucket/prefix` or `bucket/prefix`.
+        local: the folder that it fills, relative to the server's root; default: the last name in `remote`.
+        **options: every option of `nbsync link`; `server="http://localhost:8888/"` or `hub="https://hub.example.org"`
+            say where it leads, `urlpath="lab/tree/data/x.ipynb"` what is opened when the files are there.
+
+    Returns:
+        The link; `.url` is its address, or, where neither is given nor known, the path that goes behind one.
+
+    Raises:
+        UsageError: a part makes no sense, or a server would refuse it.
+    """
+    return make(_call("link", options, remote, local))
+
+
+def answer(call: Call) -> Listing | Status | Diagnosis | Link:
+    """What a command comes to that is answered at once: `ls`, `status`, `doctor`, `link`.
 
     Raises: as these.
     """
+    if call.command == "link":
+        return make(call)
     if call.command == "doctor":
         return engine_doctor.doctor(call)
     return engine_status.status(call) if call.command == "status" else listing(call)
@@ -337,6 +361,6 @@ def _local(value: PathLike | None) -> str:
 
 
 __all__ = [
-    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "listing", "ls", "plan", "pull", "push",
-    "start", "status", "undo", "verify",
+    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "pull",
+    "push", "start", "status", "undo", "verify",
 ]  # fmt: skip

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from nbsync.core.planfile import SavedPlan
 
 SYNC = ("pull", "push", "plan")
-LOOKS = (*SYNC, "verify", "ls")  # they choose among the files
+LOOKS = (*SYNC, "verify", "ls", "link")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
 BEHIND = (*RUNS, "undo")  # they can go on in the background of a notebook
 REMOTE_COMMANDS = (*RUNS, "ls")
-COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor", "jobs", "cancel")
+COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor", "link", "jobs", "cancel")
 PANEL = "panel"  # it plans, and applies what is ticked: it takes what plans take, but shows in a way of its own
 
 
@@ -50,6 +50,10 @@ def _where(default: Any, help: str, **more: Any) -> Any:
 def _push(default: Any, help: str, **more: Any) -> Any:
     return _option(default, help, group="Push (for what is uploaded; a hit is not touched)",
                    commands=("push", "plan"), **more)  # fmt: skip
+
+
+def _link(default: Any, help: str, **more: Any) -> Any:
+    return _option(default, help, group="Link", commands=("link",), **more)
 
 
 def _output(default: Any, help: str, **more: Any) -> Any:
@@ -80,7 +84,7 @@ class Options:
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
     as_of: int | None = _how(
         None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", metavar="TIME",
-        parse="moment", commands=("pull", "plan", "ls", "verify"))  # fmt: skip
+        parse="moment", commands=("pull", "plan", "ls", "verify", "link"))  # fmt: skip
     overwrite_remote: bool = _how(
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
@@ -99,6 +103,11 @@ class Options:
                           parse="seconds", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
     retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
                         commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
+
+    hub: str = _link("", "a JupyterHub: the link leads everybody to a server of their own", metavar="URL")
+    server: str = _link("", "a Jupyter server, with its base URL", metavar="URL")
+    urlpath: str = _link("", "what is opened when the files are there, e.g. lab/tree/data/x.ipynb", metavar="PATH")
+    endpoint: str = _link("", "an S3 service, by the name that the server's owner gave it", metavar="NAME")
 
     profile: str = _where("", "a profile of the AWS configuration", metavar="NAME")
     region: str = _where("", "the bucket's region", metavar="NAME")
@@ -193,7 +202,7 @@ def _patterns(name: str, value: Any) -> list[str]:
 
 
 def _check_together(options: Options) -> None:
-    pairs = [("existing", "ignore_existing"), ("json", "verbose"), ("quiet", "verbose")]
+    pairs = [("existing", "ignore_existing"), ("json", "verbose"), ("quiet", "verbose"), ("hub", "server")]
     for one, other in pairs:
         if getattr(options, one) and getattr(options, other):
             raise UsageError(f"{flag(one)} and {flag(other)} exclude each other")

@@ -100,7 +100,10 @@ def checked(link: PullLink) -> PullLink:
     if not all(pattern for _, pattern in link.filters):
         raise UsageError("a filter is empty")
     if link.endpoint and not _ENDPOINT.fullmatch(link.endpoint):
-        raise UsageError(f"endpoint is a name that the server's owner gave, not {link.endpoint!r}")
+        # Never repeated: an address may carry a password.
+        raise UsageError(
+            "endpoint is no name of letters, digits, '.', '_' and '-'", "It is one that the server's owner gave"
+        )
     if link.as_of:
         try:
             parse_moment(link.as_of)
@@ -135,7 +138,7 @@ def target_of(link: PullLink) -> str:
     if not reason and any(part.startswith((".", "~")) for part in folder.split("/")):
         reason = "has a hidden segment"
     if reason:
-        raise UsageError(f"target {target!r} {reason}", "It is a folder below the server's root, e.g. target=data")
+        raise UsageError(f"target {target!r} {reason}", "It is a folder below the server's root, e.g. data")
     return folder
 
 
@@ -194,8 +197,8 @@ def _home(url: str, name: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or _CONTROL.search(url) or re.search(r"[\s\\<>\"']", url):
-        raise UsageError(f"{name} takes an address like https://hub.example.org, not {url!r}")
+    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or re.search(r"[\s\\<>\"']", url):
+        raise UsageError(f"{name} takes an address like https://hub.example.org")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{name} has a user or password in it", "A link is for others: leave them out")
     if parts.query or parts.fragment:

@@ -30,11 +30,11 @@ _ELSEWHERE = {
 }  # fmt: skip
 _WORDS = {"pull": ("REMOTE", "[LOCAL]"), "push": ("LOCAL", "REMOTE"), "verify": ("LOCAL", "REMOTE"),
           "apply": ("FILE",), "undo": ("[LOCAL]",), "ls": ("REMOTE",), "status": ("[LOCAL]",),
-          "run": ("FILE",), "doctor": ("[REMOTE]",), "jobs": (), "cancel": ("ID",),
+          "run": ("FILE",), "doctor": ("[REMOTE]",), "link": ("REMOTE", "[LOCAL]"), "jobs": (), "cancel": ("ID",),
           "panel": ("[REMOTE]", "[LOCAL]")}  # fmt: skip
 _AGAIN = ("pull", "push")  # that, without any words, do the last one again
 # In which order commands are named that take an option; plan, if it is the only one.
-_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status", "run", "doctor")
+_BELONGS = ("pull", "push", "verify", "apply", "undo", "ls", "status", "run", "doctor", "link")
 
 
 class HelpRequested(Exception):

@@ -142,6 +142,7 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
 def _answer(call: Call, engine: Engine, *, silent: bool) -> Item:
     from nbsync.diagnosis import Diagnosis
     from nbsync.folder_status import Status
+    from nbsync.links import Link
     from nbsync.ui import report
 
     found = engine.answer(call)
@@ -149,6 +150,9 @@ def _answer(call: Call, engine: Engine, *, silent: bool) -> Item:
         return found
     if call.options.json:
         _say([report.json_document(found)])
+    elif isinstance(found, Link):
+        _say([found.url])
+        _note(found.notes, quiet=call.options.quiet)
     elif not isinstance(found, Status | Diagnosis):
         _list(found, quiet=call.options.quiet)
     elif not call.options.quiet:
@@ -163,8 +167,13 @@ def _list(listing: Listing, *, quiet: bool) -> None:
 
     _say(report.listing_lines(listing.entries))
     if not quiet:
-        print(report.listing_total(listing), *(f"note: {note}" for note in map(one_line, listing.notes)),
-              sep="\n", file=sys.stderr)  # fmt: skip
+        print(report.listing_total(listing), file=sys.stderr)
+    _note(listing.notes, quiet=quiet)
+
+
+def _note(notes: Iterable[str], *, quiet: bool) -> None:
+    for note in () if quiet else notes:
+        print(f"note: {one_line(note)}", file=sys.stderr)
 
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:

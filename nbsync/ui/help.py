@@ -80,6 +80,17 @@ PAGES: dict[str, Page] = {
         ),
         "doctor s3://bucket/raw",
     ),
+    "link": Page(
+        "link REMOTE [LOCAL]",
+        "a link that asks a Jupyter server, or each of a hub's, to pull; no request",
+        (
+            ("REMOTE", "s3://bucket/prefix or bucket/prefix, as the server reaches it"),
+            ("LOCAL", "a folder below the server's root; without it, the last name in REMOTE"),
+            ("(no URL)", "in a server of a hub, that hub's; else the path alone"),
+            ("(Where options)", "are no part of a link: the server's owner says how it reaches S3"),
+        ),
+        "link bucket/raw data --hub https://hub.example.org --urlpath lab/tree/data/x.ipynb",
+    ),
     "ls": Page("ls REMOTE", "keys, sizes, times", (_REMOTE,), "ls s3://bucket/raw"),
 }
 _PANEL = Page(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 from nbsync.core.model import Snapshot
 from nbsync.diagnosis import Diagnosis
 from nbsync.folder_status import Status
+from nbsync.links import Link
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from nbsync.background import SyncJobs
     from nbsync.job import SyncJob
 
-ANSWERS = frozenset(
-    {"ls", "status", "doctor"}
-)  # commands that the engine answers at once; all others are jobs to follow
+# Commands that are answered at once; all others are jobs to follow.
+ANSWERS = frozenset({"ls", "status", "doctor", "link"})
 
 Tick = Callable[[Snapshot], None]
 
@@ -62,7 +62,7 @@ class Listing(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-Answer = Listing | Status | Diagnosis
+Answer = Listing | Status | Diagnosis | Link
 Item = Union[SyncResult, Answer, "SyncJob"]  # what one command comes to
 
 

@@ -13,6 +13,7 @@ import html
 from collections.abc import Iterable
 
 from nbsync.core.model import Active, Row, Snapshot
+from nbsync.links import Link
 from nbsync.result import SyncResult
 from nbsync.ui import report_text, words
 from nbsync.ui.folders import Share, Shares, by_folder
@@ -65,6 +66,17 @@ def page_html(shown: Page) -> str:
             for line in shown.lines]  # fmt: skip
     parts += [f'<table style="{_TABLE}">{"".join(rows)}</table>'] if rows else []
     parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in shown.notes]
+    return f'<div style="{_BOX}">{"".join(parts)}</div>'
+
+
+def link_html(link: Link) -> str:
+    """An address to click; a path alone, which leads to no page from here, only to be copied."""
+    shown = _untrusted(link.url, len(link.url))
+    if link.whole:
+        shown = f'<a href="{html.escape(link.url)}" target="_blank" rel="noopener noreferrer">{shown}</a>'
+    parts = [f"<div>{_strong(_untrusted(f'link {link.remote} → {link.local}', 400))}</div>",
+             f'<div style="overflow-wrap:anywhere">{shown}</div>']  # fmt: skip
+    parts += [_remark("note", words.GREY, _untrusted(note, _TEXT)) for note in link.notes]
     return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from nbsync.diagnosis import Diagnosis
 from nbsync.folder_status import Status
+from nbsync.links import Link
 from nbsync.result import SyncResult, SyncResults
 from nbsync.ui import words
 from nbsync.ui.pages import Line, Page, page
 from nbsync.ui.ports import Item
-from nbsync.ui.report_html import listing_html, page_html, result_html
+from nbsync.ui.report_html import link_html, listing_html, page_html, result_html
 from nbsync.ui.report_jobs import is_job, job_state, job_title
-from nbsync.ui.report_text import listing_text, listing_total, one_line_summary, page_text, result_text
+from nbsync.ui.report_text import link_text, listing_text, listing_total, one_line_summary, page_text, result_text
 
 _PATH = 400
 
@@ -21,6 +22,8 @@ def item_text(item: Item) -> str:
         return result_text(item)
     if is_job(item):
         return item._repr_mimebundle_()["text/plain"]
+    if isinstance(item, Link):
+        return link_text(item)
     return page_text(page(item)) if isinstance(item, Status | Diagnosis) else listing_text(item)
 
 
@@ -30,6 +33,8 @@ def item_html(item: Item) -> str:
         return result_html(item)
     if is_job(item):
         return item._repr_mimebundle_()["text/html"]
+    if isinstance(item, Link):
+        return link_html(item)
     return page_html(page(item)) if isinstance(item, Status | Diagnosis) else listing_html(item)
 
 
@@ -40,6 +45,8 @@ def item_line(item: Item, *, marked: bool = True) -> str:
     if is_job(item):
         return " · ".join((f"background sync {item.id}", job_title(item), *job_state(item)))
     mark = ("✓ " if item.ok else "✗ ") * marked
+    if isinstance(item, Link):
+        return f"link {words.clean(item.remote, _PATH)}: {mark}{item.url}"
     if not isinstance(item, Status | Diagnosis):
         return f"ls {words.clean(item.remote, _PATH)}: {mark}{listing_total(item).partition(';')[0]}"
     shown = page(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nbsync.core.model import Row, Snapshot
+from nbsync.links import Link
 from nbsync.result import SyncResult
 from nbsync.ui import words
 from nbsync.ui.nextsteps import steps
@@ -68,6 +69,11 @@ def page_text(shown: Page) -> str:
     gap = "  " if wide else ""
     lines += [f"  {line.sign} {line.name:<{wide}}{gap}{words.clean(line.text, _PATH)}".rstrip() for line in shown.lines]
     return "\n".join([*lines, *(f"  note: {words.clean(note, _TEXT)}" for note in shown.notes)])
+
+
+def link_text(link: Link) -> str:
+    """The whole address of a link on a line of its own: it is copied from there."""
+    return "\n".join([link.url, *(f"note: {words.clean(note, _TEXT)}" for note in link.notes)])
 
 
 def listing_text(listing: Listing) -> str:

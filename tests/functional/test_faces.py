@@ -164,3 +164,14 @@ def refusal(face: Face, *words: str) -> str:
         return str(error)
     assert document.get("code", 2) == 2
     return str(document["error"])
+
+
+def test_link(face: Face) -> None:
+    hub = {"hub": "https://hub.example.org", "urlpath": "lab/tree/a b.ipynb", "exclude": "*.tmp"}
+    made = face("link", "bucket/my data", "x&y", **hub)
+    assert (made["command"], made["ok"], made["local"], made["notes"]) == ("link", True, "x&y", [])
+    assert made["url"] == (
+        "https://hub.example.org/hub/user-redirect/nbsync/pull?source=bucket/my%20data&target=x%26y&exclude=*.tmp"
+        "&urlpath=lab/tree/a%20b.ipynb"
+    )
+    assert "target '../x' has a .. segment" in refusal(face, "link", "bucket/raw", "../x")

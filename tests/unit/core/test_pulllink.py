@@ -68,6 +68,17 @@ def test_what_is_no_server_is_refused(address: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_what_may_be_a_password_is_never_repeated() -> None:
+    for address in ("ftp://me:secret@h", "https://me:secret@h", "https://h/?token=secret", "me:secret@h"):
+        for place in ({"server": address}, {"hub": address}):
+            with pytest.raises(UsageError) as refused:
+                page_url(PullLink("bucket/p"), **place)
+            assert "secret" not in str(refused.value)
+    with pytest.raises(UsageError) as refused:
+        checked(PullLink("bucket/p", endpoint="https://me:secret@h"))
+    assert "secret" not in str(refused.value)
+
+
 def test_it_is_a_hub_or_a_server() -> None:
     with pytest.raises(UsageError, match="exclude each other"):
         page_url(PullLink("bucket/p"), server="http://a", hub="http://b")

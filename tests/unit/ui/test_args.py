@@ -32,6 +32,10 @@ def test_pull_push_plan_ls() -> None:
     assert call("ls b/p") == Call(command="ls", remote="b/p")
     assert call("status") == Call(command="status")
     assert call("status data") == Call(command="status", local="data")
+    assert call("link b/p") == Call(command="link", remote="b/p")
+    asked = Options(hub="https://h", urlpath="lab", endpoint="minio")
+    line = "link b/p data --hub https://h --urlpath lab --endpoint minio"
+    assert call(line) == Call(command="link", remote="b/p", local="data", options=asked)
 
 
 def test_a_pull_or_push_without_words_is_the_last_one_again() -> None:
@@ -84,12 +88,20 @@ def test_short_dry_run() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--json", "no command. It is one of: pull, push, plan, apply, verify, undo, status, run, doctor, ls, demo"),
+        (
+            "--json",
+            "no command. It is one of: pull, push, plan, apply, verify, undo, status, run, doctor, link, ls, demo",
+        ),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
         ("statu a", "unknown command 'statu'. Did you mean status?"),
         ("jobs", "jobs is for notebooks. There: %s3sync jobs"),
         ("status a b", "status does not take the word 'b'"),
         ("status --delete", "status has no option --delete. It belongs to: pull, push"),
+        ("link", "link needs REMOTE. It is: link REMOTE [LOCAL]"),
+        ("link b --delete", "link has no option --delete. It belongs to: pull, push"),
+        ("link b --hub https://a --server https://b", "--hub and --server exclude each other"),
+        ("pull b --urlpath lab", "pull has no option --urlpath. It belongs to: link"),
+        ("pull b --endpoint minio", "pull has no option --endpoint. It belongs to: link"),
         ("verify b/p", "verify needs REMOTE. It is: verify LOCAL REMOTE"),
         ("apply", "apply needs FILE. It is: apply FILE"),
         ("apply p.jsonl --delete", "apply has no option --delete. It belongs to: pull, push"),
@@ -219,7 +231,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
         parse(["--help"])
     text = asked.value.text
     assert all(page.does in text for page in PAGES.values())
-    assert not any(f"\n  {later} " in text for later in ("link", "jobs"))
+    assert not any(f"\n  {later} " in text for later in ("panel", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)
     with pytest.raises(HelpRequested, match=r"^nbsync "):

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from nbsync.errors import AccessDenied, GuardRefusal, SyncProblems, UsageError
+from nbsync.links import make
+from nbsync.options import Call
 from nbsync.ui import cli
+from nbsync.ui.args import parse
 from tests.unit.ui.samples import HOSTILE, Engine, Listing, Object, mixed, result, row, snapshot
 
 Captured = pytest.CaptureFixture[str]
@@ -67,6 +70,29 @@ def test_quiet_says_nothing_unless_it_failed(capsys: Captured) -> None:
 def test_verbose_shows_every_row(capsys: Captured) -> None:
     assert run("pull b --verbose", Engine(result(*(row(f"f{i}", "hit") for i in range(500))))) == 0
     assert "f499" in capsys.readouterr().out
+
+
+def test_a_link_is_alone_on_standard_output(capsys: Captured) -> None:
+    line = "link bucket/raw data --exclude *.tmp"
+    url = "/nbsync/pull?source=bucket/raw&target=data&exclude=*.tmp"
+    engine = clean()
+    engine.found = make(parse(line.split()).call or Call(command=""), {})
+    for words, notes in ((line, 1), (f"{line} --quiet", 0)):
+        assert run(words, engine) == 0
+        out, err = capsys.readouterr()
+        assert out == f"{url}\n"
+        assert (err.count("\n"), err.count("note: this goes behind a server's address")) == (notes, notes)
+    assert run(f"{line} --json", engine) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["command"], json.loads(out)["url"], err) == ("link", url, "")
+
+
+def test_no_link_exits_2(capsys: Captured) -> None:
+    assert cli.main(["link", "bucket/raw", "../up", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["command"], json.loads(out)["ok"]) == ("link", False)
+    assert "target '../up' has a .. segment" in json.loads(out)["error"]
+    assert err.startswith("nbsync: target '../up'")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ def words_of(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("pu", ["pull", "push"]), ("ver", ["verify"]), ("nothing", []),
+        ("pu", ["pull", "push"]), ("ver", ["verify"]), ("li", ["link"]), ("link dum", ["dumps/"]),
+        ("link b --url", ["--urlpath"]), ("link b --endpoint", ["--endpoint", "--endpoint-url"]),
+        ("pull b --urlp", []), ("link b --delete", []), ("link dumps/raw da", ["data/"]), ("nothing", []),
         ("plan ", ["pull", "push"]), ("plan pul", ["pull"]), ("--profile dev pul", ["pull"]),
         ("pull --comp", ["--compare"]), ("pull --compare ", ["content", "size-mtime", "size"]),
         ("pull --compare si", ["size-mtime", "size"]),

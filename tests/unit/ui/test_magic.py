@@ -87,6 +87,22 @@ def test_a_semicolon_hides_the_table_and_not_the_value(shell: Shell) -> None:
     assert Cell(shell, "r").displays == [table()]
 
 
+def test_a_link_is_shown_to_be_clicked(shell: Shell) -> None:
+    shell.user_ns.update(folder="my data", hub="https://hub.example.org")
+    cell = Cell(shell, "r = %s3sync link bucket/raw {folder} --hub $hub --urlpath lab")
+    url = "https://hub.example.org/hub/user-redirect/nbsync/pull?source=bucket/raw&target=my%20data&urlpath=lab"
+    assert (cell.error, shell.user_ns["r"].url) == (None, url)
+    assert cell.displays == [report_of(shell.user_ns["r"])]
+    assert cell.displays[0]["text/plain"] == url
+    assert f'<a href="{url.replace("&", "&amp;")}"' in cell.displays[0]["text/html"]
+    assert Cell(shell, "%s3sync link bucket/raw;").displays == []
+    assert "has a .. segment" in str(Cell(shell, "%s3sync link bucket/raw ../up").error)
+
+
+def report_of(item: Any) -> dict[str, str]:
+    return {"text/html": report.item_html(item), "text/plain": report.item_text(item)}
+
+
 def test_quiet_shows_nothing(shell: Shell) -> None:
     give(shell)
     cell = Cell(shell, "%s3sync pull b --quiet")

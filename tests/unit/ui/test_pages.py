@@ -7,6 +7,8 @@ from nbsync.core.model import Problem
 from nbsync.diagnosis import Diagnosis, Finding
 from nbsync.errors import ConfigError
 from nbsync.folder_status import Status, Synced, Trash
+from nbsync.links import Link, make
+from nbsync.options import Call, Options
 from nbsync.result import SyncResults
 from nbsync.ui import report
 from tests.unit.ui.samples import HOSTILE
@@ -73,6 +75,40 @@ def test_doctor() -> None:
     ]
     assert (doctor().exit_code, doctor().ok, doctor()["clock"].status) == (2, False, "warning")
     assert repr(doctor()) == "doctor s3://bucket/raw/: ✗ 1 problem, 1 warning"
+
+
+def link(**options: str) -> Link:
+    """To a hub, unless it is told otherwise."""
+    return make(Call(command="link", remote="bucket/it's <b>", local="a&b", options=Options(**options)), {})
+
+
+def test_a_link_is_its_whole_address() -> None:
+    made = link(hub="https://hub.example.org", urlpath=f"lab/tree/{'x' * 2_000}")
+    assert report.item_text(made) == str(made) == made.url
+    assert made.url.endswith("x" * 2_000)
+    assert repr(made) == f"link s3://bucket/it's <b>/: ✓ {made.url}"
+
+
+def test_a_link_can_be_clicked() -> None:
+    made = link(hub="https://hub.example.org/$a$/", endpoint="minio")
+    html = report.item_html(made)
+    assert made.url == "https://hub.example.org/$a$/hub/user-redirect/nbsync/pull?source=bucket/it%27s%20%3Cb%3E&" \
+                       "target=a%26b&endpoint=minio"  # fmt: skip
+    assert f'<a href="{made.url.replace("&", "&amp;")}" target="_blank" rel="noopener noreferrer">' in html
+    seen = Reader(html)
+    assert made.url in seen.text
+    assert made.url not in seen.outside_code, "a front end may read it as a formula"
+    assert seen.tags <= {"div", "b", "a", "code"}
+    assert seen.attributes <= {"style", "href", "target", "rel"}
+
+
+def test_a_path_alone_is_nothing_to_click() -> None:
+    made = link(profile="dev")
+    assert made.url in Reader(report.item_html(made)).text.replace("&amp;", "&")
+    assert "href" not in report.item_html(made)
+    assert report.item_text(made).splitlines()[0] == made.url
+    assert [line.partition(":")[0] for line in report.item_text(made).splitlines()[1:]] == ["note", "note"]
+    assert report.together_text(SyncResults([made])).splitlines()[0] == "1 command"
 
 
 def test_what_others_chose_is_only_text() -> None:
