@@ -96,6 +96,10 @@ def test_a_link_is_shown_to_be_clicked(shell: Shell) -> None:
     assert cell.displays[0]["text/plain"] == url
     assert f'<a href="{url.replace("&", "&amp;")}"' in cell.displays[0]["text/html"]
     assert Cell(shell, "%s3sync link bucket/raw;").displays == []
+    shell.run_line_magic("config", "S3Sync.endpoint_url = 'http://me:secret@minio'")
+    seen = Cell(shell, "%s3sync link bucket/raw --hub $hub").displays[0]
+    assert "note: not in the link: --endpoint-url. " in seen["text/plain"], "the default of this notebook"
+    assert "secret" not in str(seen)
     assert "has a .. segment" in str(Cell(shell, "%s3sync link bucket/raw ../up").error)
 
 
