@@ -254,17 +254,6 @@ def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
     return BACKGROUND.begin(SyncJob(call, after=after))
 
 
-def endpoint_of(call: Call) -> str:
-    """`scheme://host:port/path` of the service that a command asks; no request.
-
-    Raises:
-        NbsyncError: wrong words, or a configuration that names none.
-    """
-    bucket = Bucket(parse_location(call.remote), call.options, wait=threading.Event().wait)
-    bucket.client.close()
-    return bucket.endpoint
-
-
 def jobs() -> SyncJobs:
     """The background syncs of this process: those under way, and the last ones that have ended."""
     return BACKGROUND.jobs()

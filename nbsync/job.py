@@ -115,6 +115,16 @@ class SyncJob:
         return self._run.board.state
 
     @property
+    def answered(self) -> bool:
+        """Has REMOTE given its first answer?"""
+        return self._run.board.answered
+
+    @property
+    def endpoint(self) -> str:
+        """`scheme://host:port/path` of the service that it asks; empty before that is known, and for an undo."""
+        return self._run.endpoint
+
+    @property
     def result(self) -> SyncResult:
         """What it came to. Waits for the end; what ended it early is the result's `error`, not raised."""
         if not self.poll():

@@ -11,10 +11,22 @@ from nbsync.errors import GuardRefusal
 
 
 class Limits(NamedTuple):
-    """The most that a run may move, set by whoever lets others begin runs; None: no limit."""
+    """What a run may do, set by whoever lets others begin runs.
+
+    Attributes:
+        files: the most that it may move; None: no limit.
+        bytes: the most that it may move; None: no limit.
+        git: may it write into `.git` folders? What git reads there, it runs.
+    """
 
     files: int | None = None
     bytes: int | None = None
+    git: bool = True
+
+    @property
+    def measured(self) -> bool:
+        """Must the whole run be compared with them before it begins?"""
+        return self.files is not None or self.bytes is not None
 
 
 NO_LIMITS = Limits()
@@ -61,11 +73,11 @@ def no_room_for_files(needed: int, free: int | None, place: str) -> GuardRefusal
 
 
 def too_much(files: int, size: int, limits: Limits) -> GuardRefusal | None:
-    """A run that would move more files or bytes than its limits allow."""
+    """A run that would move more files or bytes than its limits allow; those found so far are enough to know."""
     for count, limit, what in ((files, limits.files, "files"), (size, limits.bytes, "bytes")):
         if limit is not None and count > limit:
             return GuardRefusal(
-                f"this run would move {count:,} {what}, and {limit:,} are allowed here; nothing was changed",
+                f"this run would move more than the {limit:,} {what} that are allowed here; nothing was changed",
                 "Choose less (include, exclude), or ask whoever set the limit",
             )
     return None

@@ -134,6 +134,11 @@ class BaseRun(ABC):
         self.result.error = _interrupted()
         self.board.state = "cancelled"
 
+    @property
+    def endpoint(self) -> str:
+        """The service's address, once it is known."""
+        return self._bucket.endpoint if self._bucket is not None else ""
+
     def requests(self) -> dict[str, int]:
         """Requests so far, by kind. Any thread may ask."""
         return self._bucket.counts.snapshot() if self._bucket is not None else dict(self.result.requests)

@@ -58,7 +58,7 @@ class Execution:
             held.append(action)
             if len(held) >= _HELD:
                 break
-        if self._ctx.options.delete or self._limits != guard.NO_LIMITS or not self._has_plenty(held):
+        if self._ctx.options.delete or self._limits.measured or not self._has_plenty(held):
             self._complete(chain(held, actions), source_guard)
         else:
             self._stream(chain(held, actions))
@@ -128,7 +128,10 @@ class Execution:
             spool.close()
 
     def _compare_all(self, actions: Iterable[Action], spool: Spool) -> _Need:
-        """Settle every question that needs reading; nothing is changed. All Actions end in the spool."""
+        """Settle every question that needs reading; nothing is changed. All Actions end in the spool.
+
+        The source of a run that goes beyond its limits is not listed to its end.
+        """
         need = _Need(self._ctx, self._direction)
         runner: Runner[Action] = Runner(lambda: Worker(self._ctx), _resolve, **self._runs())
         self.runner = runner
@@ -140,7 +143,7 @@ class Execution:
 
         try:
             for action in actions:
-                if self._ctx.cancelled():
+                if self._ctx.cancelled() or need.too_much(self._limits) is not None:
                     break
                 self._board.files_total += 1
                 if action.check:
@@ -233,9 +236,13 @@ class _Need:
         """Bytes that a file takes on the disk: whole blocks."""
         return -(-size // self._block) * self._block
 
+    def too_much(self, limits: guard.Limits) -> GuardRefusal | None:
+        """The limit that what was added so far goes beyond, if it does."""
+        return guard.too_much(self._moves, self._moved_bytes, limits)
+
     def refusal(self, limits: guard.Limits) -> GuardRefusal | None:
         """The guard that says no, if one does."""
-        much = guard.too_much(self._moves, self._moved_bytes, limits)
+        much = self.too_much(limits)
         if much is not None:
             return much
         if self._direction is Direction.PULL:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from nbsync.core import decide, guard
+from nbsync.core import decide, guard, names
 from nbsync.core.merge import join
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.base import BaseRun
@@ -139,6 +139,7 @@ class Run(BaseRun):
 
     def _began(self, bucket: Bucket) -> None:
         """REMOTE has answered; nothing is decided yet."""
+        self.board.answered = True
         if isinstance(self.result, SyncPlan):
             planned_at = datetime.fromtimestamp(self._now_ns() // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             place = Place(self.root, bucket.endpoint, bucket.region, bucket.profile, planned_at)
@@ -186,6 +187,7 @@ class Run(BaseRun):
         )  # fmt: skip
         self._seen = 0
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
+        remote = remote if self.call.limits.git else map(_without_git, remote)
         for one in join(self._scan(), remote, state.rows()):
             self._count_source(one)
             action = decide.decide(one, policy)
@@ -255,6 +257,13 @@ class Run(BaseRun):
         hits = self.result.counts[Status.HIT.value]
         if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")
+
+
+def _without_git(entry: RemoteEntry) -> RemoteEntry:
+    """The entry, refused if git would run what it says."""
+    if entry.refused or not names.is_git(entry.path):
+        return entry
+    return entry._replace(refused="is git's own (.git), which a link does not bring: git would run what it says")
 
 
 def _nearest(path: str) -> str:

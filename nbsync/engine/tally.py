@@ -20,6 +20,7 @@ class Board:
 
     def __init__(self) -> None:
         self.state = "starting"
+        self.answered = False  # REMOTE has given its first answer
         self.counts: dict[str, int] = {status.value: 0 for status in Status}
         self.listing_done = False
         self.files_done = 0

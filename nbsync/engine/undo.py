@@ -39,6 +39,7 @@ class Undo:
 
     direction = Direction.PULL  # it changes LOCAL
     execution = None
+    endpoint = ""
     runner = None
 
     def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:

@@ -21,7 +21,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     activity = settings.setdefault("last_activity_times", {})
     places = settings["nbsync_places"] = Places(links, root)
     settings["nbsync_pulls"] = Pulls(
-        concurrent=links.concurrent_pulls, check=places.check_again,
+        concurrent=links.concurrent_pulls, root=places.root,
         note_activity=lambda now: activity.update(nbsync=now),
     )  # fmt: skip
     serverapp.web_app.add_handlers(".*$", handlers(settings["base_url"]))

@@ -6,6 +6,8 @@ too, unless the request carries the server's token itself. See JupyterHandler.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from http.client import responses
 from typing import Any, NoReturn
@@ -16,13 +18,13 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from nbsync.core.pulllink import PullLink
-from nbsync.errors import AccessDenied, NbsyncError, UsageError
-from nbsync.server.documents import document, with_result
+from nbsync.core.pulllink import PullLink, urlpath_below
+from nbsync.errors import AccessDenied, LockedError, NbsyncError, UsageError
 from nbsync.server.places import Errand, Places
 from nbsync.server.pulls import Pull, Pulls
 from nbsync.server.request import read_request
 
+INTERVAL = 0.2  # seconds between two messages of a stream
 PATIENCE = 15.0  # seconds: a stream on which nothing comes for longer is cut by proxies
 _ID = r"([0-9a-f]{32})"
 
@@ -53,6 +55,11 @@ class PullsBase(APIHandler):
             raise web.HTTPError(404, "there is no such pull here (any more)")
         return found
 
+    def told(self, pull: Pull, document: dict[str, Any], urlpath: str | None = None) -> dict[str, Any]:
+        """The document, with where to go on: where `urlpath` leads, or the link of who asked first."""
+        link = pull.errand.link.urlpath if urlpath is None else urlpath
+        return {**document, "url": urlpath_below(self.base_url, link)}
+
     def refuse(self, status: int, error: NbsyncError) -> NoReturn:
         """Answer with an error's own words, in the shape of Jupyter's errors; nothing after this is done.
 
@@ -61,14 +68,15 @@ class PullsBase(APIHandler):
         self.set_status(status)
         raise web.Finish(json.dumps({"message": str(error), "reason": responses[status]}))
 
-    def errand(self, link: PullLink, dry_run: bool) -> Errand:
+    async def errand(self, link: PullLink, dry_run: bool) -> Errand:
         """What a link comes to.
 
         Raises:
             HTTPError: 400, it makes no sense; 403, its bucket is not allowed.
         """
         try:
-            return self.places.errand(link, dry_run=dry_run)
+            # The disk is asked where the target is: another thread waits for it.
+            return await asyncio.to_thread(self.places.errand, link, dry_run=dry_run)
         except AccessDenied as error:
             self.refuse(403, error)
         except UsageError as error:
@@ -82,7 +90,7 @@ class PullsHandler(PullsBase):
     @authorized
     async def get(self) -> None:
         """All pulls, the oldest first."""
-        self.finish(json.dumps([document(pull, self.base_url) for pull in self.pulls.all()]))
+        self.finish(json.dumps([self.told(pull, pull.brief()) for pull in self.pulls.all()]))
 
     @web.authenticated
     @authorized
@@ -92,10 +100,14 @@ class PullsHandler(PullsBase):
             link, dry_run = read_request(self.request.headers.get("Content-Type", ""), self.request.body)
         except UsageError as error:
             self.refuse(400, error)
-        pull = self.pulls.ask(self.errand(link, dry_run))
+        errand = await self.errand(link, dry_run)
+        try:
+            pull = self.pulls.ask(errand)
+        except LockedError as error:
+            self.refuse(429, error)
         self.set_status(202)
         self.set_header("Location", url_path_join(self.base_url, "nbsync/api/pulls", pull.id))
-        self.finish(json.dumps(document(pull, self.base_url, urlpath=link.urlpath)))
+        self.finish(json.dumps(self.told(pull, pull.document(), link.urlpath)))
 
 
 class PullHandler(PullsBase):
@@ -105,7 +117,8 @@ class PullHandler(PullsBase):
     @authorized
     async def get(self, number: str) -> None:
         """How it goes, or what it came to."""
-        self.finish(json.dumps(with_result(self.pull(number), self.base_url)))
+        pull = self.pull(number)
+        self.finish(json.dumps(self.told(pull, pull.with_result())))
 
     @web.authenticated
     @authorized
@@ -125,25 +138,50 @@ class EventsHandler(PullsBase):
         """A document whenever something has changed, until the pull has ended."""
         pull = self.pull(number)
         self.set_header("Content-Type", "text/event-stream")
-        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # nginx would hold events back
-        seen, row, ended = -1, 0, False
-        try:
-            while not ended:
-                if await pull.news(seen, PATIENCE):
-                    seen, ended = pull.version, pull.ended
-                    told = document(pull, self.base_url, seen=row)
-                    row = told["last_row"]
-                    self._tell("end" if ended else "progress", told)
-                else:
-                    self.write(": still there\n\n")
+        self._gone = asyncio.Event()
+        with contextlib.suppress(StreamClosedError):  # whoever followed it is gone
+            await self._follow(pull)
+
+    def on_connection_close(self) -> None:
+        """The other side has gone."""
+        gone: asyncio.Event | None = getattr(self, "_gone", None)
+        if gone is not None:
+            gone.set()
+
+    async def _follow(self, pull: Pull) -> None:
+        seen = 0
+        while not pull.ended:
+            changed = pull.changed
+            await self._tell("progress", self.told(pull, pull.document(seen)))
+            seen = pull.rows_seen
+            await self._wait(INTERVAL)
+            while not await self._wait(PATIENCE, changed):
+                self.write(": still there\n\n")
                 await self.flush()
-        except StreamClosedError:
-            return  # whoever followed it is gone
+        await self._tell("end", self.told(pull, pull.document()))
         self.finish(set_content_type="text/event-stream")
 
-    def _tell(self, event: str, told: dict[str, Any]) -> None:
+    async def _wait(self, seconds: float, *events: asyncio.Event) -> bool:
+        """Wait for one of them; False if none happens in time.
+
+        Raises:
+            StreamClosedError: the other side has gone meanwhile.
+        """
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._gone, *events)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        if self._gone.is_set():
+            raise StreamClosedError
+        return any(event.is_set() for event in events)
+
+    async def _tell(self, event: str, told: dict[str, Any]) -> None:
         self.write(f"event: {event}\ndata: {json.dumps(told)}\n\n")
+        await self.flush()
 
 
 def handlers(base_url: str) -> list[tuple[str, type]]:

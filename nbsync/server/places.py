@@ -15,9 +15,6 @@ from nbsync.errors import AccessDenied, LocalError, UsageError
 from nbsync.options import Call
 from nbsync.server.config import PullLinks
 
-# What git reads from such a folder it runs, or lets run.
-NEVER_PULLED = ("[.][gG][iI][tT]", "[.][gG][iI][tT]/*", "*/[.][gG][iI][tT]", "*/[.][gG][iI][tT]/*")
-
 
 class Errand(NamedTuple):
     """What a link comes to on this server.
@@ -64,40 +61,49 @@ class Places:
             UsageError: it makes no sense, or leads out of the root. AccessDenied: its bucket is not allowed.
         """
         location, links = location_of(checked(link)), self.links
-        filters = (*link.filters, *(("exclude", pattern) for pattern in NEVER_PULLED))
-        options = links.options(link.endpoint, filters=filters, as_of=link.as_of or None)
+        options = links.options(link.endpoint, filters=link.filters, as_of=link.as_of or None)
         if not any(fnmatchcase(location.bucket, pattern) for pattern in links.buckets_of(link.endpoint)):
             raise AccessDenied(
                 f"links may not pull from {location.bucket} here", "The server's owner lists the buckets"
             )
         target = target_of(link)
         call = Call(
-            command="plan" if dry_run else "pull", direction="pull", remote=location.uri, local=self.contained(target),
-            options=options, limits=Limits(links.max_files, links.max_bytes),
+            command="plan" if dry_run else "pull", direction="pull", remote=location.uri,
+            local=contained(self.root, target), options=options,
+            limits=Limits(links.max_files, links.max_bytes, git=False),
         )  # fmt: skip
         return Errand(link, location.uri, target, call)
 
-    def contained(self, target: str) -> str:
-        """The real path of a target.
 
-        Raises:
-            UsageError: a symbolic link leads out of the root, to it, or into a hidden folder.
-        """
-        real = os.path.realpath(os.path.join(self.root, target))
-        below = os.path.relpath(real, self.root).split(os.sep)
-        if below[0] in (os.pardir, os.curdir) or any(part.startswith(".") for part in below):
-            raise UsageError(f"target {target!r} leads out of the server's root, or into a hidden folder")
-        return real
+def contained(root: str, target: str) -> str:
+    """The real path of a target.
 
-    def check_again(self, errand: Errand) -> None:
-        """Is the target where it was when the errand was taken?
+    Args:
+        root: the real path of the folder below which targets are.
+        target: relative to it.
 
-        Raises:
-            LocalError: it is not.
-        """
-        try:
-            moved = self.contained(errand.target) != errand.call.local
-        except UsageError:
-            moved = True
-        if moved:
-            raise LocalError(f"{errand.target} is another folder than it was when the pull was asked for")
+    Raises:
+        UsageError: a symbolic link leads out of the root, to it, or into a hidden folder; or it is no path here.
+    """
+    try:
+        real = os.path.realpath(os.path.join(root, target))
+    except (OSError, ValueError):
+        raise UsageError(f"target {target!r} is no path here") from None
+    below = os.path.relpath(real, root).split(os.sep)
+    if below[0] in (os.pardir, os.curdir) or any(part.startswith(".") for part in below):
+        raise UsageError(f"target {target!r} leads out of the server's root, or into a hidden folder")
+    return real
+
+
+def check_again(errand: Errand, root: str) -> None:
+    """Is the target where it was when the errand was taken?
+
+    Raises:
+        LocalError: it is not.
+    """
+    try:
+        moved = contained(root, errand.target) != errand.call.local
+    except UsageError:
+        moved = True
+    if moved:
+        raise LocalError(f"{errand.target} is another folder than it was when the pull was asked for")

@@ -1,32 +1,41 @@
 """The pulls of one server: each once, a few at a time, never two in one folder. For the event loop's thread alone.
 
-A run has threads of its own; a ticker on this loop moves its progress (see nbsync.background), and every move is
-news for who follows the pull.
+Each is done by a process of its own (see hands.py), whose every word is news for who follows the pull.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from nbsync.core.decide import EDITED_HERE
-from nbsync.core.model import Row, Status
-from nbsync.errors import Interrupted, NbsyncError, one_line
+from nbsync.errors import LockedError
+from nbsync.server import documents
+from nbsync.server.documents import MAX_ROWS, Document
+from nbsync.server.hands import Hand, Order
 from nbsync.server.places import Errand
 
-if TYPE_CHECKING:
-    from nbsync.job import SyncJob
-    from nbsync.result import SyncResult
-
 ENDED = ("done", "cancelled", "failed")
-ROWS = 200  # the newest, and at the end those that matter most
 _KEPT = 50  # pulls that have ended
 _LOOKS_AT_ONCE = 2  # dry runs; they wait for no pull
-_TROUBLE = (Status.FAILED.value, Status.CONFLICT.value, Status.SKIPPED.value, Status.CANCELLED.value)
+_MOST_WAITING = 500
+_PATIENCE = 5.0  # seconds that a pull may take to stop
+
+
+class Worker(Protocol):
+    """What does one pull."""
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Start = Callable[[Order, Callable[[Document | None], None]], Worker]
 
 
 class Pull:
@@ -34,83 +43,63 @@ class Pull:
 
     Attributes:
         id: names it in the API; cannot be guessed.
-        job: the run, once it has begun.
-        error: what kept it from beginning.
-        endpoint: `https://host:port` of the service, once known.
-        version: grows with every change that is worth telling.
+        worker: who does it, once it has begun.
+        changed: set when there is something new; then there is another one to wait for.
+        rows_seen: rows there were so far.
+        is_cancelled: it was told to stop.
     """
 
     def __init__(self, errand: Errand) -> None:
         self.id = uuid.uuid4().hex
         self.errand = errand
-        self.job: SyncJob | None = None
-        self.error: NbsyncError | None = None
-        self.endpoint = ""
-        self.version = 0
-        self.taken = 0  # rows, hits included
-        self._news = asyncio.Event()
-        self._changes = 0
-        self._rows: deque[tuple[int, Row]] = deque(maxlen=ROWS)  # that are no hits, numbered from 1
+        self.worker: Worker | None = None
+        self.changed = asyncio.Event()
+        self.rows_seen = 0
+        self.is_cancelled = False
+        self._document = documents.first(self.id, errand)
+        self._result: Document | None = None
+        self._rows: deque[Document] = deque(maxlen=MAX_ROWS)
 
     @property
     def state(self) -> str:
-        """`queued`, or the state of its run."""
-        if self.error is not None:
-            return "cancelled" if isinstance(self.error, Interrupted) else "failed"
-        if self.job is None:
-            return "queued"
-        return self.job.state if self.job.done or self.job.state not in ENDED else "syncing"
+        """In a word."""
+        return str(self._document["state"])
 
     @property
     def ended(self) -> bool:
         """Will nothing more happen?"""
-        return self.error is not None or (self.job is not None and self.job.done)
+        return self.state in ENDED
 
-    @property
-    def result(self) -> SyncResult | None:
-        """What it came to, once it has ended."""
-        return self.job.result if self.job is not None and self.job.done else None
+    def brief(self) -> Document:
+        """How it goes, or went, without rows."""
+        return {**self._document, "rows": [], "rows_omitted": self.rows_seen}
 
-    def moved(self) -> None:
-        """Something has happened: take in what is new, and wake who follows."""
-        if self.job is not None:
-            rows = self.job.rows(self.taken)
-            self.taken += len(rows)
-            for row in rows:
-                if row.status != Status.HIT.value:
-                    self._changes += 1
-                    self._rows.append((self._changes, row))
-        self.version += 1
-        self._news.set()
-        self._news = asyncio.Event()
+    def document(self, seen: int = 0) -> Document:
+        """How it goes, with the newest rows after the first `seen`; at the end, with the rows that matter most."""
+        if self.ended:
+            return dict(self._document)
+        new = self.rows_seen - seen
+        rows = list(self._rows)[-new:] if new > 0 else []
+        return {**self._document, "rows": rows, "rows_omitted": max(0, new - len(rows))}
 
-    async def news(self, seen: int, patience: float) -> bool:
-        """Wait until the version is another than `seen`; False if it was not within so many seconds."""
-        if self.version != seen:
-            return True
-        try:
-            await asyncio.wait_for(self._news.wait(), patience)
-        except asyncio.TimeoutError:
-            return False
-        return True
+    def with_result(self) -> Document:
+        """The document, and the contract's result once there is one."""
+        return self.document() if self._result is None else {**self.document(), "result": self._result}
 
-    def rows_after(self, number: int) -> tuple[list[Row], int, int]:
-        """The newest rows after row `number`, how many more there were, and the number of the last one.
-
-        At the end these are the rows that matter most, whatever was told before.
-        """
-        result = self.result
-        if result is not None:
-            changed = [row for row in result.files if row.status != Status.HIT.value]
-            return sorted(changed, key=_rank)[:ROWS], max(0, len(changed) - ROWS), self._changes
-        rows = [row for at, row in self._rows if at > number]
-        return rows, self._changes - number - len(rows), self._changes
-
-
-def _rank(row: Row) -> int:
-    if row.status in _TROUBLE:
-        return 0
-    return 1 if row.reason == EDITED_HERE else 2
+    def take(self, news: Document) -> None:
+        """What its process, or who manages it, says of it."""
+        news = dict(news)
+        if news.pop("ended", False):
+            self._result = news.pop("result", None)
+            self._rows.clear()
+            self.rows_seen = len(news.get("rows", ())) + news.get("rows_omitted", 0)
+        else:
+            rows, omitted = news.pop("rows", ()), news.pop("rows_omitted", 0)
+            self._rows.extend(rows)
+            self.rows_seen += len(rows) + omitted
+        self._document.update(news)
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
 class Pulls:
@@ -118,16 +107,15 @@ class Pulls:
 
     Args:
         concurrent: how many run at once.
+        root: the folder that targets lie in.
         note_activity: told the time while one runs: such a server is not idle.
-        check: asked once more just before a run begins; what it raises ends the pull.
+        start: begins one.
     """
 
-    def __init__(self, *, concurrent: int, check: Callable[[Errand], None],
-                 note_activity: Callable[[datetime], object]) -> None:  # fmt: skip
-        self._concurrent, self._check, self._note_activity = concurrent, check, note_activity
+    def __init__(self, *, concurrent: int, root: str, note_activity: Callable[[datetime], object],
+                 start: Start = Hand) -> None:  # fmt: skip
+        self._concurrent, self._root, self._note_activity, self._start = concurrent, root, note_activity, start
         self._pulls: dict[str, Pull] = {}
-        self._under_way: list[Pull] = []
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def all(self) -> list[Pull]:
         """The oldest first; of those that have ended, the last ones."""
@@ -138,92 +126,89 @@ class Pulls:
         return self._pulls.get(number)
 
     def ask(self, errand: Errand) -> Pull:
-        """The pull that does `errand`: one that is to do the same already, else a new one."""
-        for pull in self._pulls.values():
-            if pull.errand.key == errand.key and not pull.ended:
+        """The pull that does `errand`: one that is to do the same already, else a new one.
+
+        Raises:
+            LockedError: too many wait.
+        """
+        going = [pull for pull in self._pulls.values() if not pull.ended]
+        for pull in going:
+            if pull.errand.key == errand.key and not pull.is_cancelled:
                 return pull
+        if len(going) >= _MOST_WAITING:
+            raise LockedError("too many pulls are waiting on this server", "Try again later")
         pull = Pull(errand)
         self._pulls[pull.id] = pull
-        ended = [known.id for known in self._pulls.values() if known.ended]
-        for number in ended[:-_KEPT]:
-            del self._pulls[number]
         self._advance()
         return pull
 
     def cancel(self, pull: Pull) -> None:
         """Stop it within a second; what has come is kept. One that has ended is left alone."""
-        if pull.ended:
+        if pull.ended or pull.is_cancelled:
             return
-        if pull.job is not None:
-            pull.job.cancel()
-        else:
-            pull.error = Interrupted("stopped before it began")
-            self._end(pull)
+        pull.is_cancelled = True
+        if pull.worker is None:
+            pull.take({"ended": True, "state": "cancelled", "error": "stopped before it began"})
+            self._advance()
+            return
+        pull.worker.stop()
+        asyncio.get_running_loop().call_later(_PATIENCE, self._end, pull)
 
     def close(self) -> None:
         """Stop them all: the server ends."""
         for pull in self.all():
-            self.cancel(pull)
+            pull.is_cancelled = True
+            if pull.worker is not None:
+                pull.worker.stop()
+
+    def _end(self, pull: Pull) -> None:
+        if not pull.ended and pull.worker is not None:
+            pull.worker.kill()
 
     def _advance(self) -> None:
         """Begin what may begin now, in the order in which it was asked for."""
+        earlier: list[Pull] = []
         for pull in self.all():
-            if pull.job is None and not pull.ended and pull not in self._under_way and self._may_begin(pull):
-                self._under_way.append(pull)
-                task = asyncio.get_running_loop().create_task(self._begin(pull))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            if pull.ended:
+                continue
+            if pull.worker is None and not pull.is_cancelled and self._may_begin(pull, earlier):
+                self._begin(pull)
+            earlier.append(pull)
+        ended = [known.id for known in self._pulls.values() if known.ended]
+        for number in ended[:-_KEPT]:
+            del self._pulls[number]
 
-    def _may_begin(self, pull: Pull) -> bool:
-        like = [other for other in self._under_way if other.errand.dry_run == pull.errand.dry_run]
+    def _may_begin(self, pull: Pull, earlier: list[Pull]) -> bool:
+        like = [other for other in self.all() if other.errand.dry_run == pull.errand.dry_run and not other.ended]
+        running = sum(other.worker is not None for other in like)
         if pull.errand.dry_run:
-            return len(like) < _LOOKS_AT_ONCE
+            return running < _LOOKS_AT_ONCE
         mine = pull.errand.call.local
-        return len(like) < self._concurrent and not any(_overlap(mine, other.errand.call.local) for other in like)
+        before = (other for other in earlier if not other.errand.dry_run)
+        return running < self._concurrent and not any(_overlap(mine, other.errand.call.local) for other in before)
 
-    async def _begin(self, pull: Pull) -> None:
-        try:
-            pull.endpoint = await asyncio.to_thread(_make_ready, pull.errand)
-            if pull.ended:  # it was cancelled meanwhile
-                return
-            self._check(pull.errand)
-            from nbsync import api
+    def _begin(self, pull: Pull) -> None:
+        loop = asyncio.get_running_loop()
 
-            pull.job = api.begin(pull.errand.call)
-            pull.job.watch(lambda: self._moved(pull))
-            pull.moved()
-        except NbsyncError as error:
-            pull.error = error
-            self._end(pull)
-        except Exception as error:  # a bug, which must not leave the others waiting
-            pull.error = NbsyncError(one_line(f"internal error: {type(error).__name__}: {error}"))
-            self._end(pull)
+        def hear(news: Document | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
+                loop.call_soon_threadsafe(self._heard, pull, news)
 
-    def _moved(self, pull: Pull) -> None:
+        pull.worker = self._start(Order(pull.errand, self._root, os.getcwd()), hear)
+        pull.take({"state": "starting"})
         self._note_activity(datetime.now(timezone.utc))
-        if pull.ended:
-            self._end(pull)
-        else:
-            pull.moved()
 
-    def _end(self, pull: Pull) -> None:
-        if pull in self._under_way:
-            self._under_way.remove(pull)
-        pull.moved()
+    def _heard(self, pull: Pull, news: dict[str, Any] | None) -> None:
+        self._note_activity(datetime.now(timezone.utc))
+        if news is not None:
+            pull.take(news)
+            return
+        if not pull.ended:
+            state, error = ("cancelled", "stopped") if pull.is_cancelled else ("failed", "the pull's process broke off")
+            pull.take({"ended": True, "state": state, "error": error, "active": []})
         self._advance()
 
 
 def _overlap(one: str, other: str) -> bool:
     """Is one folder the other, or below it?"""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
-
-
-def _make_ready(errand: Errand) -> str:
-    """Load the engine, which takes its time; then the address that the run will ask.
-
-    Raises:
-        NbsyncError: there is none.
-    """
-    from nbsync import api
-
-    return api.endpoint_of(errand.call)
