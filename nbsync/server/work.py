@@ -7,6 +7,7 @@ Each line of standard output is a JSON object.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -49,11 +50,11 @@ def perform(order: Order, report: Report, stopped: threading.Event,
     watch = _Watch(job, call.options.timeout, now)
     rows = documents.Rows(scrub)
     while not job.done:
-        stopped.wait(INTERVAL)
+        with contextlib.suppress(Exception):  # not ended yet; or a crash, which is the result's error
+            job.wait(INTERVAL)
         if stopped.is_set() or watch.is_over():
             job.cancel()
         rows.take(job.rows(rows.taken))
-        job.poll()
         report(documents.moment(job.progress.snapshot(), job.endpoint, rows.fresh(), rows.edited))
     result = job.result
     if watch.over and isinstance(result.error, NbsyncError):
