@@ -12,6 +12,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     """Add the page and the API to a starting server."""
     from nbsync.server.config import PullLinks
     from nbsync.server.handlers import handlers
+    from nbsync.server.page import routes
     from nbsync.server.places import Places
     from nbsync.server.pulls import Pulls
 
@@ -24,4 +25,5 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
         concurrent=links.concurrent_pulls, root=places.root,
         note_activity=lambda now: activity.update(nbsync=now),
     )  # fmt: skip
-    serverapp.web_app.add_handlers(".*$", handlers(settings["base_url"]))
+    base_url = settings["base_url"]
+    serverapp.web_app.add_handlers(".*$", [*handlers(base_url), *routes(base_url)])

@@ -63,10 +63,11 @@ class Lab:
 
     def shut_down_kernels(self) -> None:
         """End every kernel, so that the next test has only its own."""
-        for session in self._call("api/sessions"):
-            self._call(f"api/sessions/{session['id']}", method="DELETE")
+        for session in self.call("api/sessions"):
+            self.call(f"api/sessions/{session['id']}", method="DELETE")
 
-    def _call(self, path: str, method: str = "GET") -> Any:
+    def call(self, path: str, method: str = "GET") -> Any:
+        """What the server's REST API answers, asked with the token."""
         headers = {"Authorization": f"token {TOKEN}"}
         request = urllib.request.Request(f"{self.url}/{path}", headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=20) as answer:
@@ -87,11 +88,17 @@ def run_all(page: Page) -> None:
 
 @contextmanager
 def running_lab(
-    folder: Path, env: Mapping[str, str], *, app: str = "jupyterlab", page: str = "lab/tree"
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    app: str = "jupyterlab",
+    page: str = "lab/tree",
+    base_url: str = "/",
+    config: Mapping[str, Any] | None = None,
 ) -> Iterator[Lab]:
     """JupyterLab in `folder`, or another `app` that shows notebooks under `page`, with settings of its own.
 
-    `env` is what its kernels see too.
+    `env` is what its kernels see too; `config` is the server's own, by class.
     """
     root = folder / "root"
     root.mkdir()
@@ -99,12 +106,14 @@ def running_lab(
              "IPYTHONDIR": "ipython", "JUPYTERLAB_SETTINGS_DIR": "settings",
              "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}  # fmt: skip
     _write_settings(folder / "settings", SETTINGS)
+    _write_config(folder / "config", config or {})
     port = free_port()
     command = [sys.executable, "-m", app, "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
                "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={TOKEN}", "--LabApp.extension_manager=readonly"]  # fmt: skip
+               f"--ServerApp.base_url={base_url}", f"--IdentityProvider.token={TOKEN}",
+               "--LabApp.extension_manager=readonly"]  # fmt: skip
     variables = environment({**env, **{name: str(folder / room) for name, room in rooms.items()}})
-    lab = Lab(f"http://127.0.0.1:{port}", root, folder / "settings", page)
+    lab = Lab(f"http://127.0.0.1:{port}{base_url.rstrip('/')}", root, folder / "settings", page)
     with (folder / "log").open("w") as log, process(
         command, cwd=root, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
     ) as running:  # fmt: skip
@@ -118,7 +127,7 @@ def running_lab(
 def _answers(lab: Lab, running: subprocess.Popen[str], log: Path) -> bool:
     assert running.poll() is None, log.read_text(errors="replace")
     try:
-        lab._call("api/status")
+        lab.call("api/status")
     except OSError:
         return False
     return True
@@ -129,6 +138,11 @@ def _write_settings(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> 
         file = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "jupyter_server_config.json").write_text(json.dumps(config))
 
 
 def snap(target: Page | Locator, name: str) -> None:
