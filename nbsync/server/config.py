@@ -46,6 +46,10 @@ class PullLinks(Configurable):
             unknown = set(settings) - {*WHERE, _BUCKETS}
             if unknown:
                 raise t.TraitError(f"PullLinks.endpoints[{name!r}] has no {', '.join(map(repr, sorted(unknown)))}")
+            if "@" in str(settings.get("endpoint_url", "")):  # never repeated: it may be a password
+                raise t.TraitError(
+                    f"PullLinks.endpoints[{name!r}]: endpoint_url must not hold credentials: use a profile"
+                )
             try:
                 build_options("pull", {key: value for key, value in settings.items() if key in WHERE})
             except UsageError as error:

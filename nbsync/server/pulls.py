@@ -58,7 +58,7 @@ class Pull:
         self.is_cancelled = False
         self._document = documents.first(self.id, errand)
         self._result: Document | None = None
-        self._rows: deque[Document] = deque(maxlen=MAX_ROWS)
+        self._rows: deque[tuple[int, Document]] = deque(maxlen=MAX_ROWS)  # numbered from 1
 
     @property
     def state(self) -> str:
@@ -78,9 +78,8 @@ class Pull:
         """How it goes, with the newest rows after the first `seen`; at the end, with the rows that matter most."""
         if self.ended:
             return dict(self._document)
-        new = self.rows_seen - seen
-        rows = list(self._rows)[-new:] if new > 0 else []
-        return {**self._document, "rows": rows, "rows_omitted": max(0, new - len(rows))}
+        rows = [row for number, row in self._rows if number > seen]
+        return {**self._document, "rows": rows, "rows_omitted": self.rows_seen - seen - len(rows)}
 
     def with_result(self) -> Document:
         """The document, and the contract's result once there is one."""
@@ -94,9 +93,10 @@ class Pull:
             self._rows.clear()
             self.rows_seen = len(news.get("rows", ())) + news.get("rows_omitted", 0)
         else:
-            rows, omitted = news.pop("rows", ()), news.pop("rows_omitted", 0)
-            self._rows.extend(rows)
-            self.rows_seen += len(rows) + omitted
+            self.rows_seen += news.pop("rows_omitted", 0)  # older than those that it brings
+            for row in news.pop("rows", ()):
+                self.rows_seen += 1
+                self._rows.append((self.rows_seen, row))
         self._document.update(news)
         self.changed.set()
         self.changed = asyncio.Event()

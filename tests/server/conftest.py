@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
-from nbsync.server.pulls import Pulls
+from nbsync.server.pulls import ENDED, Pulls
 from tests.functional.world import World
+from tests.server.held import Held
 from tests.servers import Server
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
@@ -77,23 +78,20 @@ class Api:
 
     async def ended(self, pull_id: str, seconds: float = 60.0) -> Any:
         """The last document of a pull, once there is one."""
-        async with asyncio.timeout(seconds) if hasattr(asyncio, "timeout") else _forever():
+
+        async def asked() -> Any:
             while True:
                 status, document = await self.send("GET", pull_id)
                 assert status == 200, document
-                if document["state"] in ("done", "failed", "cancelled"):
+                if document["state"] in ENDED:
                     return document
                 await asyncio.sleep(0.02)
+
+        return await asyncio.wait_for(asked(), seconds)
 
     async def pulled(self, **asked: Any) -> Any:
         """What a pull came to."""
         return await self.ended((await self.begun(**asked))["id"])
-
-
-class _forever:
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 @pytest.fixture
@@ -107,3 +105,11 @@ def pulls(jp_serverapp: Any) -> Iterator[Pulls]:
     found = jp_serverapp.web_app.settings["nbsync_pulls"]
     yield found
     found.close()
+
+
+@pytest.fixture
+def held(pulls: Pulls, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """Pulls that end when the test says so."""
+    made = Held()
+    monkeypatch.setattr(pulls, "_start", made)
+    return made

@@ -1,0 +1,123 @@
+"""A real server: what it costs to start, that it stays quick under load, and that pulls end with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.helpers import environment, wait_until
+from tests.functional.world import World
+from tests.server.real import CONFIG, Server, running_server, watched
+from tests.servers import Server as Store
+from tests.servers.moto import MotoServer
+
+HEAVY = ("boto3", "botocore", "awscrt", "IPython", "ipywidgets", "nbsync.engine", "nbsync.job", "nbsync.wire",
+         "nbsync.storage", "nbsync.transfer")  # fmt: skip
+START = """
+import asyncio, sys, time
+import jupyter_server.serverapp, jupyter_server.services.contents.handlers  # the server has them already
+from types import SimpleNamespace as Some
+from traitlets.config import Config, Configurable
+from tornado.web import Application
+class Parent(Configurable):
+    root_dir, contents_manager, log, web_app = ".", None, None, Application(base_url="/")
+parent = Parent(config=Config())
+began = time.perf_counter()
+import nbsync
+from importlib import import_module
+for point in nbsync._jupyter_server_extension_points():
+    import_module(point["module"])._load_jupyter_server_extension(parent)
+print((time.perf_counter() - began) * 1000, *(name for name in sys.argv[1:] if name in sys.modules))
+"""
+
+
+def test_it_costs_a_server_s_start_little_and_loads_no_engine() -> None:
+    def once() -> list[str]:
+        done = subprocess.run([sys.executable, "-c", START, *HEAVY], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    took = [once() for _ in range(3)]
+
+    assert [names for _, *names in took] == [[], [], []]
+    assert min(float(ms) for ms, *_ in took) < 100
+
+
+def test_jupyter_says_that_the_extension_is_ok(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")  # the list looks at no JUPYTER_CONFIG_PATH
+    env = environment({"JUPYTER_CONFIG_DIR": str(tmp_path / "config")})
+    command = [sys.executable, "-m", "jupyter", "server", "extension", "list"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+
+    said = re.sub(r"\x1b\[\d+m", "", done.stdout + done.stderr)
+    assert re.search(r"nbsync enabled\n.*\n?.*nbsync \S+ OK", said), said
+
+
+@pytest.mark.bench
+def test_fifty_links_at_once_leave_it_quick(moto_server: MotoServer, tmp_path: Path) -> None:
+    world = World(moto_server, tmp_path)
+    for number in range(200):
+        world.put(f"{number % 10}/{number}.bin", os.urandom(20_000))
+    asked = [{"source": f"{world.remote}{number % 10}", "target": f"data/{number % 10}"} for number in range(25)]
+    asked += [{"source": world.remote, "target": f"all-{number}"} for number in range(25)]
+
+    with running_server(tmp_path, moto_server.env()) as server:
+        server.call("nbsync/api/pulls")
+        with watched(server) as took, ThreadPoolExecutor(50) as askers:
+            at_once = threading.Barrier(50)
+            taken = list(askers.map(lambda one: at_once.wait() >= 0 and ask(server, one), asked))
+            wait_until("all have ended", lambda: all_ended(server), seconds=240)
+
+    assert len(set(taken)) == 10 + 25
+    assert max(took) < 200, sorted(took)[-20:]
+    assert (len(took) > 50, len(list((server.root / "data").rglob("*.bin")))) == (True, 200)
+
+
+def ask(server: Server, body: object) -> str:
+    return str(server.call("nbsync/api/pulls", "POST", body)["id"])
+
+
+def all_ended(server: Server) -> bool:
+    pulls = server.call("nbsync/api/pulls")
+    assert not [pull for pull in pulls if pull["state"] in ("failed", "cancelled")], pulls
+    return all(pull["state"] == "done" for pull in pulls)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_pulls_end_with_the_server(moto_server: Store, tmp_path: Path, end: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, running_server(
+        tmp_path, {**moto_server.env(), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"},
+        "--PullLinks.timeout=300",
+    ) as server:  # fmt: skip
+        ask(server, {"source": "bucket/p", "target": "data"})
+        silent.accept()  # the pull is at work
+        children = [int(pid) for pid in _children(server.running.pid)]
+        assert children
+
+        server.running.send_signal(end)
+        server.running.wait(20)
+
+        wait_until("its pulls have ended", lambda: not any(map(_lives, children)), seconds=10)
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [
+        pid for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,182 @@
+"""Pulls that really run: limits, dead endpoints, events, stopping, activity. Each is a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nbsync.server.pulls import Pulls
+from tests.functional.world import World
+from tests.server.conftest import Api, Fetch
+from tests.server.held import Held
+
+
+async def events(jp_fetch: Fetch, pull_id: str, **more: Any) -> list[tuple[str, Any]]:
+    """What a follower is told until the stream ends."""
+    answer = await jp_fetch("nbsync", "api", "pulls", pull_id, "events", **more)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    blocks = [block for block in answer.body.decode().split("\n\n") if block and not block.startswith(":")]
+    lines = [block.split("\n") for block in blocks]
+    return [(kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for kind, data in lines]
+
+
+@pytest.mark.parametrize("settings", [{"max_files": 2}, {"max_bytes": 9}])
+async def test_what_goes_beyond_a_limit_changes_nothing(api: Api, world: World, settings: dict[str, int]) -> None:
+    for name in "abc":
+        world.put(name, b"four")
+
+    look = await api.pulled(source=world.remote, target="data", dry_run=True)
+    done = await api.pulled(source=world.remote, target="data")
+
+    for document in (look, done):
+        assert document["state"] == "failed"
+        assert str(next(iter(settings.values()))) in document["error"]
+    assert not world.local.exists()
+
+
+@pytest.mark.parametrize("settings", [{"max_files": 2, "max_bytes": 8}])
+async def test_limits_count_what_would_travel(api: Api, world: World) -> None:
+    for name in "ab":
+        world.put(name, b"four")
+    assert (await api.pulled(source=world.remote, target="data"))["ok"]
+    world.put("c", b"four")
+    world.put("d", b"four")
+
+    document = await api.pulled(source=world.remote, target="data")
+
+    assert (document["ok"], sorted(world.files())) == (True, ["a", "b", "c", "d"])
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """An address that swallows SYNs: its queue of connections is full and nobody takes them."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        taken = [socket.socket() for _ in range(4)]
+        for one in taken:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        for one in taken:
+            one.close()
+
+
+@pytest.fixture
+def refusing() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("settings", [{"timeout": 1.5, "retries": 5}])
+@pytest.mark.parametrize("dead", ["refusing", "silent", "full"])
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_dead_endpoint_is_said_within_the_time_out(
+    request: pytest.FixtureRequest, api: Api, world: World, monkeypatch: pytest.MonkeyPatch, dead: str, dry_run: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue(dead))
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+
+    document = await api.pulled(source="bucket/p", target="data", dry_run=dry_run)
+
+    assert document["state"] == "failed"
+    assert "no answer from the endpoint" in document["error"]
+    assert document["seconds"] < 1.5 + 1.0  # and a second to stop
+    assert not world.local.exists()
+
+
+async def test_followers_are_told_until_the_end(api: Api, world: World, jp_fetch: Fetch) -> None:
+    for number in range(30):
+        world.put(f"f{number:02}", b"x" * 100)
+    pull = await api.begun(source=world.remote, target="data")
+
+    first, second = await asyncio.gather(events(jp_fetch, pull["id"]), events(jp_fetch, pull["id"]))
+
+    for told in (first, second):
+        assert [kind for kind, _ in told].count("end") == 1
+        assert told[-1][0] == "end"
+        assert (told[-1][1]["state"], told[-1][1]["counts"]["miss"], len(told[-1][1]["rows"])) == ("done", 30, 30)
+    late = await events(jp_fetch, pull["id"])
+    assert [kind for kind, _ in late] == ["end"]
+    assert "result" not in late[0][1]
+
+
+async def test_each_row_is_told_once_and_the_newest_first_of_many(api: Api, held: Held, jp_fetch: Fetch) -> None:
+    pull = await api.begun(source="bucket/p", target="data")
+    rows = [{"path": f"{number:04}"} for number in range(250)]
+    held.hear(0, {"state": "syncing", "rows": rows[:150], "rows_omitted": 0})
+    following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
+    await asyncio.sleep(0.3)
+    held.hear(0, {"rows": rows[150:], "rows_omitted": 7})
+    await asyncio.sleep(0.5)  # a follower hears at most five times a second
+    held.end(0)
+
+    told = await following
+
+    progress = [document for kind, document in told if kind == "progress"]
+    paths = [row["path"] for document in progress for row in document["rows"]]
+    assert paths == [row["path"] for row in rows]
+    assert sum(document["rows_omitted"] for document in progress) == 7
+
+
+async def test_a_follower_that_goes_away_leaves_nothing(
+    api: Api, held: Held, jp_fetch: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tornado.httpclient import HTTPClientError
+
+    pull = await api.begun(source="bucket/p", target="data")
+    tasks = len(asyncio.all_tasks())
+
+    with pytest.raises(HTTPClientError, match="Timeout"):
+        await events(jp_fetch, pull["id"], request_timeout=0.4)
+    await asyncio.sleep(0.1)
+
+    assert len(asyncio.all_tasks()) <= tasks
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    held.end(0)
+    assert (await api.ended(pull["id"]))["ok"]
+
+
+@pytest.mark.parametrize("settings", [{"timeout": 30.0}])
+async def test_a_running_pull_is_cancelled_within_a_second(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", silent)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    pull = await api.begun(source="bucket/p", target="data")
+    while not (await api.send("GET", pull["id"]))[1]["seconds"]:
+        await asyncio.sleep(0.02)
+
+    began = time.monotonic()
+    await api.send("DELETE", pull["id"])
+    document = await api.ended(pull["id"])
+
+    assert document["state"] == "cancelled"
+    assert time.monotonic() - began < 2
+    assert not world.local.exists()
+
+
+async def test_a_running_pull_keeps_the_server_from_being_culled(
+    api: Api, held: Held, pulls: Pulls, jp_serverapp: Any
+) -> None:
+    await api.begun(source="bucket/p", target="data")
+    before = jp_serverapp.web_app.last_activity()
+
+    held.hear(0, {"state": "syncing", "bytes_done": 5})
+    await asyncio.sleep(0.01)
+
+    assert jp_serverapp.web_app.last_activity() > before
