@@ -3,6 +3,7 @@
 const ENDED = ["done", "cancelled", "failed"];
 const QUIET = 4000; // milliseconds without an event, until the document is asked for (a proxy may hold events back)
 const POLL = 1000; // milliseconds between two looks where there is no stream
+const AGAIN = 3000; // milliseconds until a stream that ended is tried again
 
 export const hasEnded = (pull) => ENDED.includes(pull.state);
 
@@ -15,7 +16,7 @@ export class ApiError extends Error {
 }
 
 export class Api {
-  /** `base` is the server's base URL, with its last slash; `xsrf` is sent with each change. */
+  /** `base` is the server's base URL, with its last slash; `xsrf` is sent with each request. */
   constructor(base, xsrf) {
     this.root = `${base}nbsync/api/pulls`;
     this.xsrf = xsrf;
@@ -27,13 +28,16 @@ export class Api {
   cancel(id) { return this.ask("DELETE", this.at(id)); }
   at(id) { return `${this.root}/${encodeURIComponent(id)}`; }
 
-  async ask(method, url, body) {
-    const headers = { Accept: "application/json" };
-    if (method !== "GET") headers["X-XSRFToken"] = this.xsrf;
-    if (body) headers["Content-Type"] = "application/json";
+  /** A request of this page's own: JupyterHub wants the XSRF token with a GET, too, and so no EventSource will do. */
+  request(method, url, { headers, ...more } = {}) {
+    return fetch(url, { method, cache: "no-store", headers: { ...headers, "X-XSRFToken": this.xsrf }, ...more });
+  }
+
+  async ask(method, url, sent) {
+    const more = sent ? { headers: { "Content-Type": "application/json" }, body: JSON.stringify(sent) } : {};
     let answer;
     try {
-      answer = await fetch(url, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+      answer = await this.request(method, url, more);
     } catch {
       throw new ApiError(0, "This server does not answer.");
     }
@@ -42,31 +46,67 @@ export class Api {
     if (answer.ok && said !== null) return said;
     throw new ApiError(answer.status, said?.message || `The server answered ${answer.status}.`);
   }
+
+  /** Each event of a pull as `[name, document]`, until the stream ends; none where the server gives no stream. */
+  async* events(id, signal) {
+    const answer = await this.request("GET", `${this.at(id)}/events`, { signal });
+    if (!answer.ok) return;
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; ;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop();
+      for (const block of blocks) {
+        const field = (name) => block.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+        if (field("data")) yield [field("event"), JSON.parse(field("data"))];
+      }
+    }
+  }
 }
 
 /** Follow a pull to its end. It is told by the event stream, and asked for where the stream says nothing. */
 class Follower {
   constructor(api, id, tell, lost) {
-    Object.assign(this, { api, id, tell, lost });
+    Object.assign(this, { api, id, tell, lost, streaming: false, over: false });
     this.ended = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-    this.stream = new EventSource(`${api.at(id)}/events`);
-    this.stream.addEventListener("progress", (event) => this.heard(JSON.parse(event.data)));
-    this.stream.addEventListener("end", () => this.look());
-    this.stream.addEventListener("error", () => this.later());
+    this.stop = new AbortController();
+    this.listen();
     this.later();
+  }
+
+  /** One stream after another, as long as there is something to hear. */
+  async listen() {
+    while (!this.over) {
+      try {
+        for await (const [name, pull] of this.api.events(this.id, this.stop.signal)) {
+          this.streaming = true;
+          if (name === "end") this.look();
+          else this.heard(pull);
+        }
+      } catch {
+        // The line is lost; to look says more, and the next stream begins where this one ended.
+      }
+      this.streaming = false;
+      this.later();
+      await new Promise((resolve) => { setTimeout(resolve, AGAIN); });
+    }
   }
 
   heard(pull) {
     if (this.over) return;
     this.lost(false);
-    this.tell(pull);
-    this.later();
+    try {
+      this.tell(pull);
+      this.later();
+    } catch (error) {
+      this.finish(() => this.reject(error));
+    }
   }
 
   later() {
     clearTimeout(this.timer);
-    const streaming = this.stream.readyState === EventSource.OPEN;
-    if (!this.over) this.timer = setTimeout(() => this.look(), streaming ? QUIET : POLL);
+    if (!this.over) this.timer = setTimeout(() => this.look(), this.streaming ? QUIET : POLL);
   }
 
   async look() {
@@ -89,7 +129,7 @@ class Follower {
     this.over = true;
     this.lost(false);
     clearTimeout(this.timer);
-    this.stream.close();
+    this.stop.abort();
     settle();
   }
 }

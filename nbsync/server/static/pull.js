@@ -178,7 +178,7 @@ function start(act) {
     try {
       await act();
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      if (!(error instanceof ApiError)) console.error(error);
       enter("failed");
       refused(error);
     }

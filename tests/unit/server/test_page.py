@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,14 @@ async def test_a_bad_link_is_a_page_that_says_why(page: Fetch, parts: dict[str, 
     assert "<script" not in response.body.decode()
 
 
+async def test_a_target_that_leaves_by_a_symlink_is_refused(page: Fetch, jp_root_dir: Path, tmp_path: Path) -> None:
+    (jp_root_dir / "out").symlink_to(tmp_path)
+    with pytest.raises(HTTPClientError) as caught:
+        await page(source="bucket/raw", target="out/data")
+
+    assert caught.value.code == 400
+
+
 async def test_a_bucket_that_is_not_allowed_is_a_page_that_says_so(page: Fetch) -> None:
     with pytest.raises(HTTPClientError) as caught:
         await page(source="elsewhere/raw")
@@ -178,7 +187,7 @@ async def test_a_token_in_the_link_does_not_stay_in_the_address(
     assert response.headers["Set-Cookie"]
 
 
-async def test_the_page_starts_nothing(page: Fetch, jp_root_dir: Any) -> None:
+async def test_the_page_starts_nothing(page: Fetch, jp_root_dir: Path) -> None:
     before = sorted(jp_root_dir.rglob("*"))
     await page(source="bucket/raw", target="data")
 
