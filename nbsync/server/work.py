@@ -24,6 +24,7 @@ from nbsync.server import documents
 from nbsync.server.hands import Order
 from nbsync.server.places import check_again
 
+_NICE = 5  # the server, and what runs in notebooks, go first where there are too few cores for all
 INTERVAL = 0.25  # seconds between two reports
 Report = Callable[[dict[str, Any]], None]
 
@@ -87,6 +88,8 @@ class _Watch:
 def main() -> None:
     """Read the order, do it, and say how it goes."""
     order: Order = pickle.load(sys.stdin.buffer)  # from the server that has started this process
+    with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing
+        os.nice(_NICE)
     os.chdir(order.cwd)  # not before: what lies there is not to be imported
     stopped = threading.Event()
 

@@ -33,3 +33,16 @@ def test_no_room() -> None:
     refusal = guard.no_room(11_000, 10_000, "/x")
     assert refusal is not None
     assert "10,000 bytes, and this pull needs 11,000" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("files", "size", "limits", "refused"),
+    [
+        (5, 50, guard.NO_LIMITS, ""), (5, 50, guard.Limits(5, 50), ""), (0, 0, guard.Limits(0, 0), ""),
+        (6, 50, guard.Limits(5, 50), "5 files"), (5, 51, guard.Limits(5, 50), "50 bytes"), (1, 0, guard.Limits(0), "0 files"),
+    ],
+)  # fmt: skip
+def test_more_than_the_owner_allows_is_refused(files: int, size: int, limits: guard.Limits, refused: str) -> None:
+    refusal = guard.too_much(files, size, limits)
+
+    assert (refused in str(refusal)) if refused else (refusal is None)
