@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_jupyter.jupyter_server import *  # noqa: F403
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from nbsync.server.pulls import ENDED, Pulls
@@ -16,7 +17,6 @@ from tests.functional.world import World
 from tests.server.held import Held
 from tests.servers import Server
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
 API = ("nbsync", "api", "pulls")
 Fetch = Callable[..., Awaitable[HTTPResponse]]
 

@@ -39,7 +39,8 @@ def test_no_room() -> None:
     ("files", "size", "limits", "refused"),
     [
         (5, 50, guard.NO_LIMITS, ""), (5, 50, guard.Limits(5, 50), ""), (0, 0, guard.Limits(0, 0), ""),
-        (6, 50, guard.Limits(5, 50), "5 files"), (5, 51, guard.Limits(5, 50), "50 bytes"), (1, 0, guard.Limits(0), "0 files"),
+        (6, 50, guard.Limits(5, 50), "5 files"), (5, 51, guard.Limits(5, 50), "50 bytes"),
+        (1, 0, guard.Limits(0), "0 files"),
     ],
 )  # fmt: skip
 def test_more_than_the_owner_allows_is_refused(files: int, size: int, limits: guard.Limits, refused: str) -> None:

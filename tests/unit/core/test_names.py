@@ -212,12 +212,15 @@ def test_keys_that_are_too_long(path: str, prefix_bytes: int, refused: bool) -> 
 
 
 @pytest.mark.parametrize(
-    "path", [".git", "a/.git/config", ".GIT/x", ".git./x", ".git /x", "git~1", "x/GIT~2/y", ".g\u200cit/x", "\ufeff.git"]
+    "path",
+    [".git", "a/.git/config", ".GIT/x", ".git./x", ".git /x", "git~1", "x/GIT~2/y", ".g\u200cit/x", "\ufeff.git"],
 )
 def test_what_git_may_read_as_its_own(path: str) -> None:
     assert names.is_git(path)
 
 
-@pytest.mark.parametrize("path", ["git", ".gitignore", "a/.gitattributes", "x.git", ".github/w", "digit~1", "g\u00efit"])
+@pytest.mark.parametrize(
+    "path", ["git", ".gitignore", "a/.gitattributes", "x.git", ".github/w", "digit~1", "g\u00efit"]
+)
 def test_what_git_does_not_read_as_its_own(path: str) -> None:
     assert not names.is_git(path)
