@@ -106,7 +106,7 @@ class PullPage(_Guarded):
     def write_error(self, status_code: int, **_: Any) -> None:
         """A page in the same clothes, with no more than the status."""
         if status_code == 403:
-            self._refuse(403, "You may not do this here", "This server does not let you write files.")
+            self._refuse(403, "This server does not allow it", "Your account may not see or change files here.")
         else:
             self._refuse(status_code, "This server met an error", "Its log says more.")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from nbsync.core.pulllink import PullLink, page_url
 from tests.e2e.helpers import fill, nbsync, staged, tree, write_notebook
@@ -68,6 +68,22 @@ def lab(
     folder = tmp_path_factory.mktemp("lab")
     with running_lab(folder, moto_server.env(), base_url=BASE, config={"PullLinks": links}) as started:
         yield started
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """A page whose own script neither fails nor meets its content security policy."""
+    complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        ours = re.search(r"/nbsync/(static|pull)", message.location["url"])
+        if ours and message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(str(error)) if "/nbsync/pull" in page.url else None)
+    yield page
+    assert complaints == []
 
 
 @pytest.fixture

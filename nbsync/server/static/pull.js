@@ -12,9 +12,9 @@ const api = new Api(page.base, page.xsrf);
 const request = JSON.parse(page.request);
 const next = page.next; // on this server, which has checked it; empty: nowhere
 const into = visible(request.target);
-const WAITS = { queued: "Waiting for the pulls before it…", waiting: "Waiting for another nbsync run in this folder…",
+const WAITS = { queued: "Waiting for its turn: other pulls are under way…", waiting: "Waiting for another nbsync run in this folder…",
   starting: "Getting ready…" };
-const LOOKS = { queued: "Waiting for the looks before it…" };
+const LOOKS = { queued: "Waiting for its turn…" };
 let announced = 0; // local changes that the person was told of before they chose Pull
 let steadyHint = ""; // what stands below while the server answers
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.auth import Authorizer, User
 from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
@@ -161,6 +162,24 @@ async def test_a_bucket_that_is_not_allowed_is_a_page_that_says_so(page: Fetch) 
     assert caught.value.code == 403
     assert caught.value.response is not None
     assert "may not pull from elsewhere" in caught.value.response.body.decode()
+
+
+class Nobody(Authorizer):
+    """Lets nobody do anything."""
+
+    async def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> bool:
+        return False
+
+
+async def test_who_may_not_use_contents_gets_no_page(page: Fetch, jp_serverapp: ServerApp) -> None:
+    jp_serverapp.web_app.settings["authorizer"] = Nobody()
+    with pytest.raises(HTTPClientError) as caught:
+        await page(source="bucket/raw")
+
+    assert caught.value.code == 403
+    assert caught.value.response is not None
+    assert "may not see or change files" in caught.value.response.body.decode()
+    assert "data-request" not in caught.value.response.body.decode()
 
 
 async def test_who_is_not_logged_in_is_sent_to_the_login(page: Fetch, jp_base_url: str) -> None:
