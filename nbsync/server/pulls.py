@@ -115,6 +115,7 @@ class Pulls:
     def __init__(self, *, concurrent: int, root: str, note_activity: Callable[[datetime], object],
                  start: Start = Hand) -> None:  # fmt: skip
         self._concurrent, self._root, self._note_activity, self._start = concurrent, root, note_activity, start
+        self._cwd = os.getcwd()  # now: it may be deleted later
         self._pulls: dict[str, Pull] = {}
 
     def all(self) -> list[Pull]:
@@ -194,7 +195,7 @@ class Pulls:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
                 loop.call_soon_threadsafe(self._heard, pull, news)
 
-        pull.worker = self._start(Order(pull.errand, self._root, os.getcwd()), hear)
+        pull.worker = self._start(Order(pull.errand, self._root, self._cwd), hear)
         pull.take({"state": "starting"})
         self._note_activity(datetime.now(timezone.utc))
 

@@ -90,7 +90,8 @@ def main() -> None:
     order: Order = pickle.load(sys.stdin.buffer)  # from the server that has started this process
     with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing
         os.nice(_NICE)
-    os.chdir(order.cwd)  # not before: what lies there is not to be imported
+    with contextlib.suppress(OSError):  # it is gone: only relative paths of the configuration would need it
+        os.chdir(order.cwd)  # not before: what lies there is not to be imported
     stopped = threading.Event()
 
     def listen() -> None:
