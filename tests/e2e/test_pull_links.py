@@ -246,6 +246,25 @@ def test_what_i_edited_is_said_and_kept(lab: Lab, page: Page, moto_server: Serve
     assert (data / "2024" / "forest.csv").read_bytes() == b"mine"
 
 
+def test_what_i_edit_while_the_page_asks_is_kept_and_said_afterwards(
+    lab: Lab, page: Page, moto_server: Server, store: str, data: Path
+) -> None:
+    fill(moto_server, store, {"raw/a.csv": b"theirs"})
+    nbsync("pull", f"{store}/raw", "data", cwd=lab.root, env=moto_server.env())
+    fill(moto_server, store, {"raw/a.csv": b"theirs, newer"})
+    visit(page, lab, link(store))
+    says(page, "Pull 1 file into data?")
+    expect(page.locator(".callout")).to_have_count(0)
+    (data / "a.csv").write_bytes(b"mine")
+    button(page, "Pull 1 file").click()
+    says(page, "1 file pulled into data")
+    expect(page.locator(".callout")).to_contain_text("1 file with changes of yours was replaced")
+    assert nbsync("undo", "data", cwd=lab.root, env={}).returncode == 0
+    assert (data / "a.csv").read_bytes() == b"mine"
+    button(page, "Open").click()
+    arrived(page, lab)
+
+
 def test_a_file_that_fails_is_named(lab: Lab, page: Page, moto_server: Server, store: str, data: Path) -> None:
     fill(moto_server, store, {"raw/a.csv": b"1", "raw/b.csv": b"2", "raw/secret.csv": b"3"})
     visit(page, lab, link(store, "faulty"))

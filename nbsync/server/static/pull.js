@@ -66,7 +66,7 @@ async function look() {
 function ask(pull) {
   const todo = pull.counts.planned || 0;
   const bad = troubled(pull.counts);
-  if (!todo && !bad) return allThere(pull);
+  if (!todo && pull.ok) return allThere(pull);
   enter("asking", todo ? "Nothing has been changed yet." : "");
   announced = pull.local_changes;
   view.outcome(pull);
@@ -124,8 +124,8 @@ function ended(pull) {
     return stay("stopped", "The pull was cancelled", came(got), "Pull again");
   }
   if (!pull.ok) {
-    const bad = plural(troubled(pull.counts), "file");
-    return stay("failed", `${bad} could not be pulled`, `${plural(got, "file")} pulled; the list says what went wrong.`, "Try again");
+    const bad = troubled(pull.counts);
+    return stay("failed", `${bad ? plural(bad, "file") : "Something"} could not be pulled`, `${plural(got, "file")} pulled; the list says what went wrong.`, "Try again");
   }
   const told = `${plural(got, "file")} pulled into ${into}`;
   if (pull.local_changes > announced) return stay("done", told, "");
