@@ -123,7 +123,8 @@ class Execution:
             if self._ctx.cancelled():
                 return
             self._stream(action for action in spool if action.verb not in _DELETES)
-            self._delete(spool)
+            if need.deletes:  # a second stream counts from the beginning
+                self._delete(spool)
         finally:
             spool.close()
 
@@ -190,7 +191,7 @@ class _Need:
     def __init__(self, ctx: Context, direction: Direction) -> None:
         self._ctx, self._direction = ctx, direction
         self._sum = self._largest = 0
-        self._deletes = 0
+        self.deletes = 0
         self._moves = self._moved_bytes = 0
         self._ways: set[str] = set()
         place = ctx.root
@@ -230,7 +231,7 @@ class _Need:
             if action.in_the_way:
                 self._ways.add(action.in_the_way)
         elif action.verb in _DELETES:
-            self._deletes += 1
+            self.deletes += 1
 
     def _room_of(self, size: int) -> int:
         """Bytes that a file takes on the disk: whole blocks."""
@@ -254,7 +255,7 @@ class _Need:
         limit = self._ctx.options.max_delete
         if limit is None:
             return None
-        deletes = self._deletes + sum(_files_at(self._ctx.local_path(way)) for way in self._ways)
+        deletes = self.deletes + sum(_files_at(self._ctx.local_path(way)) for way in self._ways)
         return guard.too_many_deletes(deletes, limit)
 
 
