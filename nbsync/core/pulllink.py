@@ -19,6 +19,7 @@ from nbsync.errors import UsageError
 PAGE = "nbsync/pull"  # below a server's base URL
 USER_REDIRECT = "hub/user-redirect"  # JupyterHub: to the same page in the server of whoever clicks
 MAX_QUERY = 8_000  # characters: servers and proxies take a line of 8 KiB
+_MAX_TEXT = MAX_QUERY + 1_000  # characters that a server takes: the page spells out what a link leaves out
 
 _SINGLE = ("source", "target", "urlpath", "endpoint", "as_of")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -90,6 +91,9 @@ def checked(link: PullLink) -> PullLink:
     """
     if not link.source:
         raise UsageError("the link has no source", "It is: source=bucket/prefix")
+    pairs = [*zip(_SINGLE, (getattr(link, name) for name in _SINGLE), strict=True), *link.filters]
+    if sum(len(name) + len(text) + len("=&") for name, text in pairs) > _MAX_TEXT:
+        raise UsageError(f"the link is too long: servers take {MAX_QUERY:,} characters")
     texts = {**{name: getattr(link, name) for name in _SINGLE}, "a filter": "".join(text for _, text in link.filters)}
     for name, text in texts.items():
         if _CONTROL.search(text):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nbsync.core.pulllink import PullLink, checked
+from nbsync.core.pulllink import MAX_QUERY, PullLink, checked
 from nbsync.errors import UsageError
 
 _TEXTS = ("source", "target", "urlpath", "endpoint", "as_of")
 _LISTS = ("exclude", "include")
+_MOST_BYTES = 8 * MAX_QUERY  # JSON may write each character of a link in six
 
 
 def read_request(content_type: str, body: bytes) -> tuple[PullLink, bool]:
@@ -20,10 +21,14 @@ def read_request(content_type: str, body: bytes) -> tuple[PullLink, bool]:
     Raises:
         UsageError: it is no JSON object, or a part of it makes no sense.
     """
+    if len(body) > _MOST_BYTES:  # before it is read: a long text keeps the event loop
+        raise UsageError(f"the body is too long: {_MOST_BYTES:,} bytes are taken")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise UsageError("the body is JSON", "Send it with Content-Type: application/json")
     try:
-        given = json.loads(body)
+        given = json.loads(body, object_pairs_hook=_once)
+    except UsageError:
+        raise
     except (ValueError, RecursionError):
         raise UsageError("the body is no JSON") from None
     if not isinstance(given, dict):
@@ -39,6 +44,14 @@ def read_request(content_type: str, body: bytes) -> tuple[PullLink, bool]:
     return checked(PullLink(**texts, filters=tuple(filters))), dry_run
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's members, each of which stands once, as in a link."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise UsageError("a name stands twice in the body")
+    return members
+
+
 def _text(name: str, value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise UsageError(f"{name} is text")
@@ -46,15 +59,15 @@ def _text(name: str, value: Any) -> str:
 
 
 def _patterns(name: str, given: dict[str, Any]) -> list[str]:
-    value = given.get(name) or []
-    patterns = [value] if isinstance(value, str) else value
+    value = given.get(name)
+    patterns = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
         raise UsageError(f"{name} is a list of patterns")
     return patterns
 
 
 def _ordered(value: Any) -> list[tuple[str, str]]:
-    pairs = value or []
+    pairs = [] if value is None else value
     well = isinstance(pairs, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair) for pair in pairs
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from typing import Any
 
 import pytest
@@ -103,6 +105,8 @@ async def test_what_no_bucket_holds_is_one_clear_line(api: Api, world: World) ->
         '{"source": "b/p", "filters": [["include"]]}', '{"source": "b/p", "as_of": "yesterday"}',
         '{"source": "b/p", "endpoint": "https://evil.org"}', '{"source": "b/p", "endpoint": "unnamed"}',
         '{"source": "b/p", "endpoint_url": "http://evil.org"}', '{"source": "b/p", "profile": "admin"}',
+        '{"source": "b/p", "filters": 0}', '{"source": "b/p", "include": false}', '{"source": "b/p", "dry_run": null}',
+        '{"source": "b/p", "target": "a", "target": "b"}', '{"source": "b/p", "exclude": ["x"], "exclude": []}',
         '{"source": "https://evil.org/b/p"}', '{"source": "file:///etc"}', '{"source": "b/p\\u0000"}', "[" * 40_000,
     ],
 )  # fmt: skip
@@ -112,6 +116,18 @@ async def test_what_makes_no_sense_is_refused(api: Api, pulls: Pulls, body: str)
     assert status == 400
     assert document["message"]
     assert "\n" not in document["message"]
+    assert pulls.all() == []
+
+
+@pytest.mark.parametrize("part", ["source", "exclude", "nonsense"])
+async def test_a_body_longer_than_any_link_is_refused_unread(api: Api, pulls: Pulls, part: str) -> None:
+    body = json.dumps({"source": "bucket/p", "target": "data", part: "x" * 30_000_000})
+    began = time.process_time()
+
+    status, document = await api.send("POST", body=body)
+
+    assert (status, "too long" in document["message"]) == (400, True)
+    assert time.process_time() - began < 1
     assert pulls.all() == []
 
 

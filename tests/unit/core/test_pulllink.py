@@ -173,3 +173,13 @@ def test_whatever_urlpath_is_a_browser_stays_below_the_base(urlpath: str) -> Non
 def test_a_link_that_is_too_long_is_refused() -> None:
     with pytest.raises(UsageError, match="characters long"):
         to_query(PullLink("bucket/p", filters=(("include", "x" * 9_000),)))
+
+
+def test_a_server_takes_every_link_that_can_be_made_and_not_much_more() -> None:
+    filters = (("exclude", "*"), ("include", "x" * 7_000))
+    link = PullLink("bucket/p", filters=filters)
+
+    assert read(to_query(link)) == link
+    for more in (PullLink("bucket/p", filters=(("include", "x"),) * 2_000), PullLink("bucket/" + "p" * 20_000, "data")):
+        with pytest.raises(UsageError, match="too long"):
+            checked(more)
