@@ -1,10 +1,11 @@
-"""The pull page and its static files. In Jupyter Server's event loop; nothing here waits, reads a disk or asks S3.
+"""The pull page and its static files. In Jupyter Server's event loop, which waits for no disk and asks no S3.
 
 A link is untrusted: all of it is shown as text, and the page runs no script but its own files.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nbsync.core.pulllink import PAGE, from_pairs, urlpath_below
 from nbsync.errors import AccessDenied, UsageError, one_line
 from nbsync.server.places import Errand, Places
 
+_HUB_S_COUNT = "redirects"  # JupyterHub adds it where its proxy learns of a server late (UserUrlHandler)
 _ROOM = Path(__file__).parent
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -72,16 +74,17 @@ class PullPage(_Guarded):
 
     @web.authenticated
     @authorized
-    def get(self) -> None:
+    async def get(self) -> None:
         """The page; for a link that makes no sense (400) or is not allowed (403), one that says why."""
         pairs = parse_qsl(self.request.query, keep_blank_values=True)
-        kept = [pair for pair in pairs if pair[0] != "token"]
-        if len(kept) < len(pairs):  # the login cookie is set: the token need not stay in the address
+        kept = [pair for pair in pairs if pair[0] not in ("token", _HUB_S_COUNT)]
+        if "token" in dict(pairs):  # the login cookie is set: the token need not stay in the address
             self.redirect(f"{self._below(PAGE)}?{urlencode(kept, quote_via=quote, safe='/*')}")
             return
         places: Places = self.settings["nbsync_places"]
         try:
-            errand = places.errand(from_pairs(kept), dry_run=True)
+            # The disk is asked where the target is: another thread waits for it.
+            errand = await asyncio.to_thread(places.errand, from_pairs(kept), dry_run=True)
         except AccessDenied as error:
             self._refuse(403, "This server does not allow it", str(error))
         except UsageError as error:

@@ -192,6 +192,12 @@ async def test_who_is_not_logged_in_is_sent_to_the_login(page: Fetch, jp_base_ur
     assert re.match(re.escape(jp_base_url) + r"login\?next=.*nbsync.*pull.*source", response.headers["Location"])
 
 
+async def test_a_hub_s_count_of_redirects_is_no_part_of_the_link(page: Fetch) -> None:
+    answer = await page(source="bucket/p", redirects="1")
+
+    assert answer.code == 200
+
+
 async def test_a_token_in_the_link_does_not_stay_in_the_address(
     page: Fetch, jp_base_url: str, jp_serverapp: ServerApp
 ) -> None:
