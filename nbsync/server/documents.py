@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsync.core.decide import EDITED_HERE
 from nbsync.core.model import Row, Snapshot, Status
-from nbsync.errors import NbsyncError, one_line
+from nbsync.errors import Interrupted, NbsyncError, one_line
 
 if TYPE_CHECKING:
     from nbsync.result import SyncResult
@@ -96,11 +96,12 @@ def refused(error: Exception, scrub: Scrub) -> Document:
             "hint": scrub(one_line(hint)), "active": []}  # fmt: skip
 
 
-def ended(result: SyncResult, endpoint: str, target: str, scrub: Scrub, *, cancelled: bool) -> Document:
+def ended(result: SyncResult, endpoint: str, target: str, scrub: Scrub) -> Document:
     """What a pull came to; `rows` are those that need a look first, and `result` is the contract's document."""
     rows = sorted((row for row in result.files if row.status != Status.HIT.value),
                   key=lambda row: row.status not in _TROUBLE)  # fmt: skip
     failure = refused(result.error, scrub) if result.error is not None else {"error": None, "hint": ""}
+    cancelled = isinstance(result.error, Interrupted)  # not if all was done when it was told to stop
     edited = getattr(result, "trashing", 0) if result.dry_run else result.trashed
     return {
         **failure, "ended": True, "ok": result.ok, "active": [], "eta_seconds": None, "listing_done": True,

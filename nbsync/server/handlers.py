@@ -153,9 +153,8 @@ class EventsHandler(PullsBase):
     async def _follow(self, pull: Pull) -> None:
         seen = 0
         while not pull.ended:
-            changed = pull.changed
-            await self._tell("progress", self.told(pull, pull.document(seen)))
-            seen = pull.rows_seen
+            changed, document, seen = pull.changed, pull.document(seen), pull.rows_seen
+            await self._tell("progress", self.told(pull, document))  # meanwhile more may come
             await self._wait(INTERVAL)
             while not await self._wait(PATIENCE, changed):
                 self.write(": still there\n\n")

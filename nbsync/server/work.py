@@ -60,7 +60,7 @@ def perform(order: Order, report: Report, stopped: threading.Event,
     result = job.result
     if watch.over and isinstance(result.error, NbsyncError):
         result.error = watch.error(order.errand.source)
-    report(documents.ended(result, job.endpoint, target, scrub, cancelled=stopped.is_set() and not watch.over))
+    report(documents.ended(result, job.endpoint, target, scrub))
 
 
 class _Watch:

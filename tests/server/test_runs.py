@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from nbsync.server import work
+from nbsync.server.handlers import EventsHandler
 from nbsync.server.pulls import Pulls
 from tests.functional.world import World
 from tests.server.conftest import Api, Fetch
@@ -48,9 +51,11 @@ async def test_limits_count_what_would_travel(api: Api, world: World) -> None:
     world.put("c", b"four")
     world.put("d", b"four")
 
+    look = await api.pulled(source=world.remote, target="data", dry_run=True)
     document = await api.pulled(source=world.remote, target="data")
 
     assert (document["ok"], sorted(world.files())) == (True, ["a", "b", "c", "d"])
+    assert [(one["bytes_total"], one["files_total"]) for one in (look, document)] == [(8, 4), (8, 4)]
 
 
 @pytest.fixture
@@ -131,6 +136,43 @@ async def test_each_row_is_told_once_and_the_newest_first_of_many(api: Api, held
     paths = [row["path"] for document in progress for row in document["rows"]]
     assert paths == [row["path"] for row in rows]
     assert sum(document["rows_omitted"] for document in progress) == 7
+
+
+async def test_rows_that_come_while_a_message_is_sent_are_told_too(
+    api: Api, held: Held, jp_fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = EventsHandler._tell
+
+    async def slowly(handler: EventsHandler, event: str, told: dict[str, Any]) -> None:
+        await tell(handler, event, told)
+        if event == "progress" and told["state"] == "starting":
+            held.hear(0, {"state": "syncing", "rows": [{"path": "meanwhile"}], "rows_omitted": 0})
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(EventsHandler, "_tell", slowly)
+    pull = await api.begun(source="bucket/p", target="data")
+    asyncio.get_running_loop().call_later(0.5, held.end, 0)
+
+    told = await events(jp_fetch, pull["id"])
+
+    assert [row["path"] for _, document in told for row in document["rows"]] == ["meanwhile"]
+
+
+async def test_what_was_done_when_it_was_told_to_stop_is_done(
+    api: Api, world: World, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put("a.txt", b"a")
+    await api.begun(source=world.remote, target="data")
+    stopped, told = threading.Event(), []
+    monkeypatch.setattr(work, "INTERVAL", 60)  # the first report comes when all is done
+
+    def report(document: dict[str, Any]) -> None:
+        told.append(document)
+        stopped.set()
+
+    await asyncio.to_thread(work.perform, held.orders[0], report, stopped)
+
+    assert (told[-1]["state"], told[-1]["ok"], world.files()) == ("done", True, {"a.txt": b"a"})
 
 
 async def test_a_follower_that_goes_away_leaves_nothing(
