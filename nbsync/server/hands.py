@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -59,7 +60,8 @@ class Hand:
         """End it at once, where it did not end by itself; every file is wholly old or wholly new."""
         with self._lock:
             if self._process is not None:
-                self._process.kill()
+                _kill_group(self._process)
+                self._process = None  # once it was waited for, its number may be another's
 
     def _work(self) -> None:
         try:
@@ -67,6 +69,7 @@ class Hand:
             if process is not None:
                 with process:
                     self._listen(process)
+                    self.kill()  # what it began to get credentials, too
         finally:
             self._hear(None)
 
@@ -96,3 +99,12 @@ class Hand:
                 document = json.loads(line)
                 if isinstance(document, dict):
                     self._hear(document)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and what it has begun."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -101,7 +102,10 @@ def main() -> None:
     threading.Thread(target=listen, name="nbsync-server-gone", daemon=True).start()
     perform(order, _write, stopped)
     sys.stdout.flush()
-    os._exit(0)  # a thread that waits for credentials, or for standard input, is not waited for
+    # A thread that waits for credentials, or for standard input, is not waited for; nor is what runs to get them.
+    if sys.platform != "win32" and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
 
 
 def _write(document: dict[str, Any]) -> None:

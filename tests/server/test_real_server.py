@@ -122,6 +122,30 @@ def test_pulls_end_with_the_server(moto_server: Store, tmp_path: Path, end: sign
         wait_until("its pulls have ended", lambda: not any(map(_lives, children)), seconds=10)
 
 
+@pytest.mark.parametrize("end", ["cancel", "kill the server", "kill the pull"])
+def test_what_asks_for_credentials_ends_with_the_pull(moto_server: Store, tmp_path: Path, end: str) -> None:
+    started = tmp_path / "pid"
+    helper = tmp_path / "helper.sh"
+    helper.write_text(f"echo $$ > {started}.new; mv {started}.new {started}; exec sleep 40")
+    config = tmp_path / "aws"
+    config.write_text(f"[default]\nregion = us-east-1\ncredential_process = sh {helper}\n")
+    env = {**moto_server.env(), "AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with running_server(tmp_path, env, "--PullLinks.timeout=300") as server:
+        pull = ask(server, {"source": "bucket/p", "target": "data"})
+        wait_until("it asks for credentials", started.exists, seconds=20)
+        asker = int(started.read_text())
+        assert _lives(asker)
+
+        if end == "cancel":
+            server.call(f"nbsync/api/pulls/{pull}", "DELETE")
+        elif end == "kill the server":
+            server.running.kill()
+        else:
+            os.kill(int(_children(server.running.pid)[0]), signal.SIGKILL)
+
+        wait_until("nothing asks any more", lambda: not _lives(asker), seconds=10)
+
+
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [
         pid for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()
