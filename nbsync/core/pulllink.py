@@ -103,7 +103,7 @@ def checked(link: PullLink) -> PullLink:
     Filters(link.filters)
     if not all(pattern for _, pattern in link.filters):
         raise UsageError("a filter is empty")
-    if link.endpoint and not _ENDPOINT.fullmatch(link.endpoint):
+    if link.endpoint and not is_endpoint_name(link.endpoint):
         # Never repeated: an address may carry a password.
         raise UsageError(
             "endpoint is no name of letters, digits, '.', '_' and '-'", "It is one that the server's owner gave"
@@ -115,6 +115,11 @@ def checked(link: PullLink) -> PullLink:
             raise UsageError(f"as_of {error}") from None
     urlpath_below("/", link.urlpath)
     return link
+
+
+def is_endpoint_name(text: str) -> bool:
+    """Can a link name an S3 service so?"""
+    return _ENDPOINT.fullmatch(text) is not None
 
 
 def location_of(link: PullLink) -> Location:

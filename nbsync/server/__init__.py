@@ -10,6 +10,8 @@ from typing import Any
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     """Add the page and the API to a starting server."""
+    from jupyter_server.services.contents.filemanager import FileContentsManager
+
     from nbsync.server.config import PullLinks
     from nbsync.server.handlers import handlers
     from nbsync.server.page import routes
@@ -17,7 +19,10 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     from nbsync.server.pulls import Pulls
 
     links = PullLinks(parent=serverapp)
-    root = links.target_root or getattr(serverapp.contents_manager, "root_dir", "") or serverapp.root_dir
+    contents = serverapp.contents_manager
+    # One that keeps no files has a root_dir too: `/`, of no disk.
+    shown = contents.root_dir if isinstance(contents, FileContentsManager) else serverapp.root_dir
+    root = links.target_root or shown
     settings = serverapp.web_app.settings
     activity = settings.setdefault("last_activity_times", {})
     places = settings["nbsync_places"] = Places(links, root)

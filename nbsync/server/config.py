@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import traitlets as t
 from traitlets.config import Configurable
 
+from nbsync.core.pulllink import is_endpoint_name
 from nbsync.errors import UsageError
 from nbsync.options import Options, build_options
 
@@ -14,6 +16,7 @@ from nbsync.options import Options, build_options
 WHERE = ("endpoint_url", "region", "profile", "addressing_style", "no_sign_request", "no_verify_ssl", "ca_bundle",
          "request_payer")  # fmt: skip
 _BUCKETS = "buckets"
+_ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.IGNORECASE)
 
 
 class PullLinks(Configurable):
@@ -24,7 +27,6 @@ class PullLinks(Configurable):
     ).tag(config=True)
     endpoints = t.Dict(
         key_trait=t.Unicode(),
-        value_trait=t.Dict(),
         help="S3 services that a link may name (endpoint=NAME), beside the server's own: NAME -> a dict of "
         f"{', '.join(WHERE)}; and of {_BUCKETS}, instead of allowed_buckets. A link never brings an address.",
     ).tag(config=True)
@@ -43,17 +45,9 @@ class PullLinks(Configurable):
     def _check_endpoints(self, proposal: Any) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = proposal["value"]
         for name, settings in found.items():
-            unknown = set(settings) - {*WHERE, _BUCKETS}
-            if unknown:
-                raise t.TraitError(f"PullLinks.endpoints[{name!r}] has no {', '.join(map(repr, sorted(unknown)))}")
-            if "@" in str(settings.get("endpoint_url", "")):  # never repeated: it may be a password
-                raise t.TraitError(
-                    f"PullLinks.endpoints[{name!r}]: endpoint_url must not hold credentials: use a profile"
-                )
-            try:
-                build_options("pull", {key: value for key, value in settings.items() if key in WHERE})
-            except UsageError as error:
-                raise t.TraitError(f"PullLinks.endpoints[{name!r}]: {error}") from None
+            wrong = _wrong_with(name, settings)
+            if wrong:
+                raise t.TraitError(f"PullLinks.endpoints[{name!r}]: {wrong}")
         return found
 
     def buckets_of(self, endpoint: str) -> list[str]:
@@ -70,3 +64,27 @@ class PullLinks(Configurable):
             raise UsageError(f"this server knows no endpoint {endpoint!r}", "Its owner names them: PullLinks.endpoints")
         where = {key: value for key, value in self.endpoints.get(endpoint, {}).items() if key in WHERE}
         return build_options("pull", {**where, "timeout": self.timeout, "retries": self.retries, **more})
+
+
+def _wrong_with(name: str, settings: Any) -> str:
+    """What is wrong with an endpoint; empty if nothing is. No value is repeated that may hold a password."""
+    if not is_endpoint_name(name):
+        return "a name has letters, digits, '.', '_' and '-', and begins with one of the first two"
+    if not isinstance(settings, dict):
+        return f"it is a dict of {', '.join(WHERE)}; and of {_BUCKETS}"
+    unknown = sorted(map(repr, set(settings) - {*WHERE, _BUCKETS}))
+    if unknown:
+        return f"there is no {', '.join(unknown)}"
+    buckets = settings.get(_BUCKETS, [])
+    if not isinstance(buckets, list | tuple) or not all(isinstance(one, str) for one in buckets):
+        return f"{_BUCKETS} is a list of patterns"
+    url = settings.get("endpoint_url")
+    if isinstance(url, str) and "@" in url:
+        return "endpoint_url must not hold credentials: use a profile"
+    if isinstance(url, str) and url and not _ADDRESS.fullmatch(url):
+        return "endpoint_url is like https://minio.example.org:9000"
+    try:
+        build_options("pull", {key: value for key, value in settings.items() if key in WHERE})
+    except UsageError as error:
+        return str(error)
+    return ""

@@ -42,6 +42,7 @@ def perform(order: Order, report: Report, stopped: threading.Event,
     """
     scrub, target = Scrubber(), order.errand.target
     scrub.hide(order.errand.call.local, instead=target)  # no path of the server's disk in a document
+    scrub.hide(order.root, instead="the server's root")
     try:
         check_again(order.errand, order.root)
         job = SyncJob(order.errand.call)

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.contents.manager import ContentsManager
 from tornado.httpclient import HTTPResponse
+from tornado.web import Application
+from traitlets import TraitError
 
+from nbsync.server import _load_jupyter_server_extension
+from nbsync.server.config import PullLinks
 from nbsync.server.pulls import Pulls
 from tests.functional.world import World
 from tests.server.conftest import Api
@@ -235,10 +241,6 @@ async def test_no_secret_is_in_a_document_event_or_log(
 
 @pytest.mark.parametrize("settings", [{"endpoints": {"lab": {"endpoint_url": f"https://user:{SECRET}@host"}}}])
 def test_an_endpoint_with_a_password_is_no_setting(settings: dict[str, Any]) -> None:
-    from traitlets import TraitError
-
-    from nbsync.server.config import PullLinks
-
     with pytest.raises(TraitError) as caught:
         PullLinks(**settings)
     assert SECRET not in str(caught.value)
@@ -252,3 +254,39 @@ async def test_a_path_of_the_server_s_disk_is_in_no_document(api: Api, world: Wo
 
     assert document["notes"], "the trash is said"
     assert os.fspath(world.local) not in json.dumps(document)
+
+
+async def test_nor_is_the_path_of_the_root(api: Api, jp_root_dir: Path) -> None:
+    (jp_root_dir / "file").write_text("no folder")
+
+    document = await api.pulled(source="bucket/p", target="file/below")
+
+    assert document["state"] == "failed"
+    assert os.fspath(jp_root_dir) not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lab", f"https://user:{SECRET}@host"), ("lab", {"buckets": "open-*"}), ("lab", {"buckets": None}),
+        ("lab", {"buckets": [1]}), ("my lab", {}), ("", {"endpoint_url": "http://host"}),
+        ("lab", {"secret_key": SECRET}),
+        ("lab", {"endpoint_url": "host:9000"}), ("lab", {"endpoint_url": f"https://host/?token={SECRET}"}),
+        ("lab", {"endpoint_url": "ftp://host"}), ("lab", {5: 1, "x": 2}),
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_makes_no_sense_is_refused_at_the_start(name: str, value: Any) -> None:
+    with pytest.raises(TraitError, match=r"PullLinks\.endpoints") as caught:
+        PullLinks(endpoints={name: value})
+    assert SECRET not in str(caught.value)
+
+
+def test_a_contents_manager_that_keeps_no_files_does_not_say_where_links_lead(tmp_path: Path) -> None:
+    parent = ServerApp(root_dir=str(tmp_path))
+    parent.contents_manager = ContentsManager(parent=parent)
+    parent.web_app = Application(base_url="/")
+    assert parent.contents_manager.root_dir == "/"
+
+    _load_jupyter_server_extension(parent)
+
+    assert parent.web_app.settings["nbsync_places"].root == os.path.realpath(tmp_path)
