@@ -253,7 +253,8 @@ class Run(BaseRun):
             notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         self._note_filters()
         if place.room is not None:
-            note_trash(self.result, place.room, "replaced or deleted by this run", self.options.trash_days)
+            why = "replaced or deleted" if self.options.delete else "replaced"
+            note_trash(self.result, place.room, f"{why} by this run", self.options.trash_days)
         hits = self.result.counts[Status.HIT.value]
         if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")

@@ -22,10 +22,9 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     contents = serverapp.contents_manager
     # One that keeps no files has a root_dir too: `/`, of no disk.
     shown = contents.root_dir if isinstance(contents, FileContentsManager) else serverapp.root_dir
-    root = links.target_root or shown
     settings = serverapp.web_app.settings
     activity = settings.setdefault("last_activity_times", {})
-    places = settings["nbsync_places"] = Places(links, root)
+    places = settings["nbsync_places"] = Places(links, links.target_root or shown, shown)
     settings["nbsync_pulls"] = Pulls(
         concurrent=links.concurrent_pulls, root=places.root,
         note_activity=lambda now: activity.update(nbsync=now),

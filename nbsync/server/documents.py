@@ -6,6 +6,7 @@ message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,18 @@ def _edited(rows: Iterable[Row]) -> int:
     return sum(row.reason == EDITED_HERE for row in rows)
 
 
+_OPTION = re.compile(r",? (?:or|and) (?:use )?--[a-z-]+| \(--[a-z/-]+\)")
+
+
+def for_links(text: str) -> str:
+    """An advice without the options of a command line: who follows a link has none."""
+    return _OPTION.sub("", text)
+
+
 def row_document(row: Row, scrub: Scrub) -> Document:
     """One file's row."""
-    return {"path": row.path, "action": row.action, "status": row.status, "reason": scrub(row.reason),
-            "bytes": row.bytes, "error": scrub(one_line(row.error)) if row.error else None}  # fmt: skip
+    return {"path": row.path, "action": row.action, "status": row.status, "reason": for_links(scrub(row.reason)),
+            "bytes": row.bytes, "error": for_links(scrub(one_line(row.error))) if row.error else None}  # fmt: skip
 
 
 def host_of(endpoint: str) -> str:
@@ -93,7 +102,7 @@ def refused(error: Exception, scrub: Scrub) -> Document:
     message = error.message if isinstance(error, NbsyncError) else str(error)
     hint = error.hint if isinstance(error, NbsyncError) else ""
     return {"ended": True, "state": "failed", "ok": False, "error": scrub(one_line(message)),
-            "hint": scrub(one_line(hint)), "active": []}  # fmt: skip
+            "hint": for_links(scrub(one_line(hint))), "active": []}  # fmt: skip
 
 
 def ended(result: SyncResult, endpoint: str, target: str, scrub: Scrub) -> Document:

@@ -26,7 +26,7 @@ from nbsync.server.request import read_request
 
 INTERVAL = 0.2  # seconds between two messages of a stream
 PATIENCE = 15.0  # seconds: a stream on which nothing comes for longer is cut by proxies
-_ID = r"([0-9a-f]{32})"
+_ID = r"([^/]+)"
 
 
 class PullsBase(APIHandler):

@@ -81,16 +81,20 @@ class PullPage(_Guarded):
         if "token" in dict(pairs):  # the login cookie is set: the token need not stay in the address
             self.redirect(f"{self._below(PAGE)}?{urlencode(kept, quote_via=quote, safe='/*')}")
             return
-        places: Places = self.settings["nbsync_places"]
         try:
             # The disk is asked where the target is: another thread waits for it.
-            errand = await asyncio.to_thread(places.errand, from_pairs(kept), dry_run=True)
+            errand = await asyncio.to_thread(self._places.errand, from_pairs(kept), dry_run=True)
         except AccessDenied as error:
             self._refuse(403, "This server does not allow it", str(error))
         except UsageError as error:
             self._refuse(400, "This link cannot be followed", str(error))
         else:
             self._show("pull.html", **self._told(errand))
+
+    @property
+    def _places(self) -> Places:
+        found: Places = self.settings["nbsync_places"]
+        return found
 
     def _told(self, errand: Errand) -> dict[str, Any]:
         """What the template shows, and what its script sends and goes on to."""
@@ -100,7 +104,7 @@ class PullPage(_Guarded):
             "filters": [list(pair) for pair in link.filters], "as_of": link.as_of, "urlpath": link.urlpath,
         }  # fmt: skip
         return {"link": link, "request": request, "next": urlpath_below(self.base_url, link.urlpath),
-                "xsrf": self.xsrf_token.decode()}  # fmt: skip
+                "xsrf": self.xsrf_token.decode(), "folder": self._places.seen_from_home(errand.target)}  # fmt: skip
 
     def _refuse(self, status: int, headline: str, message: str) -> None:
         self.set_status(status)

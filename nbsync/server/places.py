@@ -48,11 +48,19 @@ class Places:
     Args:
         links: what its owner allows.
         root: the folder below which targets are.
+        home: the server's own root, where its terminals and pages begin.
     """
 
-    def __init__(self, links: PullLinks, root: str) -> None:
+    def __init__(self, links: PullLinks, root: str, home: str = "") -> None:
         self.links = links
         self.root = os.path.realpath(os.path.expanduser(root))
+        self._home = os.path.realpath(os.path.expanduser(home or root))
+
+    def seen_from_home(self, target: str) -> str:
+        """How a terminal of the server names a target's folder: relative to its root, where it lies below that."""
+        path = os.path.join(self.root, target)
+        below = os.path.relpath(path, self._home)
+        return path if below.split(os.sep)[0] == os.pardir else below
 
     def errand(self, link: PullLink, *, dry_run: bool) -> Errand:
         """What `link` comes to here. Nothing is made.
@@ -64,7 +72,7 @@ class Places:
         options = links.options(link.endpoint, filters=link.filters, as_of=link.as_of or None)
         if not any(fnmatchcase(location.bucket, pattern) for pattern in links.buckets_of(link.endpoint)):
             raise AccessDenied(
-                f"links may not pull from {location.bucket} here", "The server's owner lists the buckets"
+                f"links may not pull from the bucket {location.bucket!r} here", "The server's owner lists the buckets"
             )
         target = target_of(link)
         call = Call(

@@ -334,7 +334,7 @@ def test_how_long_the_trash_is_kept(edited: World, monkeypatch: pytest.MonkeyPat
 def test_the_size_of_all_trash_is_shown(edited: World) -> None:
     edited.write("f", b"more")
     [note] = [note for note in edited.run("pull").notes if "trash" in note]
-    assert note.startswith("1 local file (4 bytes), replaced or deleted by this run, kept for 7 days")
+    assert note.startswith("1 local file (4 bytes), replaced by this run, kept for 7 days")
     assert note.endswith("; in the trash by now: 4 local files (29 bytes)")
 
 

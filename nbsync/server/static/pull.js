@@ -11,7 +11,8 @@ const page = document.getElementById("pull").dataset;
 const api = new Api(page.base, page.xsrf);
 const request = JSON.parse(page.request);
 const next = page.next; // on this server, which has checked it; empty: nowhere
-const into = visible(request.target);
+const folder = page.folder; // as a terminal of this server names it
+const into = visible(folder);
 const WAITS = { queued: "Waiting for its turn: other pulls are under way…", waiting: "Waiting for another nbsync run in this folder…",
   starting: "Getting ready…" };
 const LOOKS = { queued: "Waiting for its turn…" };
@@ -127,9 +128,9 @@ function ended(pull) {
     const bad = troubled(pull.counts);
     return stay("failed", `${bad ? plural(bad, "file") : "Something"} could not be pulled`, `${plural(got, "file")} pulled; the list says what went wrong.`, "Try again");
   }
-  const told = `${plural(got, "file")} pulled into ${into}`;
-  if (pull.local_changes > announced) return stay("done", told, "");
-  return arrive(told, "");
+  const headline = `${plural(got, "file")} pulled into ${into}`;
+  if (pull.local_changes > announced) return stay("done", headline, "");
+  return arrive(headline, "");
 }
 
 /** All is well: go on to where the link leads. */
@@ -142,7 +143,8 @@ function arrive(headline, message) {
   return undefined;
 }
 
-const came = (files) => `${plural(files, "file")} came before; no file is half there.`;
+const came = (files) => `${files ? plural(files, "file") : "No file"} came before; none is half there.`;
+const told = (pull) => visible([pull.error, pull.hint].filter(Boolean).map((text) => text.replace(/\.?$/, ".")).join(" "));
 
 /** End here, with what can be done now. */
 function stay(state, headline, message, again = "Look again") {
@@ -158,7 +160,7 @@ function failed(headline, pull) {
   view.outcome(pull);
   enter("failed");
   view.notes(pull.notes || []);
-  view.callouts(["bad", visible(pull.error)], replaced(pull));
+  view.callouts(["bad", told(pull)], replaced(pull));
   stay("failed", headline, pull.counts.miss ? came(pull.counts.miss) : "Nothing was changed.", "Try again");
 }
 
@@ -167,9 +169,9 @@ function replaced(pull) {
   const many = pull.local_changes;
   if (!many) return null;
   const [is, was, it] = many === 1 ? ["version is", "was", "it"] : ["versions are", "were", "them"];
-  const folder = /^[\w./-]+$/.test(request.target) ? request.target : `'${into.replaceAll("'", "'\\''")}'`;
+  const word = /^[\w./-]+$/.test(folder) ? folder : `'${into.replaceAll("'", "'\\''")}'`;
   return ["warn", `${plural(many, "file")} with changes of yours ${pull.dry_run ? "will be" : was} replaced. `
-    + `Your ${is} kept in the trash; in a terminal, this brings ${it} back:`, `nbsync undo ${folder}`];
+    + `Your ${is} kept in the trash; in a terminal, this brings ${it} back:`, `nbsync undo ${word}`];
 }
 
 /** What happens on a click, or at first: refusals and lost sessions become a page that says so. */

@@ -7,6 +7,7 @@ const MAX_NOTES = 10;
 const MAX_ACTIVE = 5;
 const KINDS = [["failed", "failed"], ["conflict", "in conflict"], ["skipped", "left out"], ["cancelled", "not pulled"],
   ["planned", "to pull"], ["miss", "pulled"], ["hit", "up to date"]];
+const WORDS = Object.fromEntries(KINDS);
 const at = (id) => document.getElementById(id);
 
 function make(tag, props, ...children) {
@@ -79,7 +80,7 @@ function line(row) {
   const moves = row.action === "download" && row.bytes !== null && ["planned", "miss"].includes(row.status);
   const made = make("li", {},
     make("span", { className: "sign" }, make("span", { textContent: sign(row), ariaHidden: "true" }),
-      make("span", { className: "unseen", textContent: `${row.status}: ` })),
+      make("span", { className: "unseen", textContent: `${WORDS[row.status] || row.status}: ` })),
     make("bdi", { className: "name", textContent: visible(row.path), title: visible(row.path) }),
     make("span", { className: "size", textContent: moves ? size(row.bytes) : "" }),
     make("span", { className: "why", textContent: visible(why(row)), title: visible(why(row)) }));

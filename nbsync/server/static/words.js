@@ -38,10 +38,17 @@ export function sign(row) {
   return row.reason.startsWith("missing") ? "+" : "*";
 }
 
+/** The reasons of what was pulled, said of what is past. */
+const WAS = {
+  "missing locally": "new",
+  "content differs": "updated",
+  "content differs; what is here goes to the trash": "updated; yours is in the trash",
+};
+
 /** The reason, and the error where there is one. */
 export function why(row) {
   if (row.error && row.error !== row.reason) return row.reason ? `${row.reason}: ${row.error}` : row.error;
-  return row.reason;
+  return (row.status === "miss" && WAS[row.reason]) || row.reason;
 }
 
 const PROBLEMS = ["failed", "conflict", "skipped", "cancelled"];

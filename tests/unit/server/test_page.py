@@ -161,7 +161,7 @@ async def test_a_bucket_that_is_not_allowed_is_a_page_that_says_so(page: Fetch) 
 
     assert caught.value.code == 403
     assert caught.value.response is not None
-    assert "may not pull from elsewhere" in caught.value.response.body.decode()
+    assert "may not pull from the bucket" in caught.value.response.body.decode()
 
 
 class Nobody(Authorizer):
