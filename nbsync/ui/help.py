@@ -82,7 +82,7 @@ PAGES: dict[str, Page] = {
     ),
     "link": Page(
         "link REMOTE [LOCAL]",
-        "a link that asks a Jupyter server, or each of a hub's, to pull; no request",
+        "a pull link for a Jupyter server, or for everybody of a hub",
         (
             ("REMOTE", "s3://bucket/prefix or bucket/prefix, as the server reaches it"),
             ("LOCAL", "a folder below the server's root; without it, the last name in REMOTE"),
