@@ -9,6 +9,7 @@
     │   ├── EndpointUnreachable
     │   └── ListingError         a listing that cannot be believed
     ├── LocalError               LOCAL is missing, a file, or unreadable            exit 2
+    ├── ClusterError             an engine or its workers cannot be used            exit 2
     ├── GuardRefusal             refused before (or instead of) changing anything   exit 3
     ├── LockedError              another run holds LOCAL                            exit 3
     ├── Interrupted              Ctrl-C, stop button, cancel                        exit 130
@@ -75,6 +76,10 @@ class ListingError(RemoteError):
 
 class LocalError(NbsyncError):
     """LOCAL does not exist, is not a directory, or cannot be read or written."""
+
+
+class ClusterError(NbsyncError):
+    """An engine (Dask, ipyparallel, an executor) or one of its workers is missing, lost, or not fit for the run."""
 
 
 class GuardRefusal(NbsyncError):

@@ -1,0 +1,139 @@
+"""Dask: a scheduler's workers, through a client of ours or of the user's. `distributed` is imported when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nbsync.cluster.engine import Engine, EngineLost, Task, Watch, WorkerLost
+from nbsync.cluster.remote import short
+from nbsync.errors import ClusterError
+
+TIMEOUT_SECONDS = 5.0
+_LOST = ("KilledWorker", "NoValidWorkerError")  # by name: they have moved between versions
+
+
+class DaskEngine(Engine):
+    """The workers of one scheduler.
+
+    Args:
+        client: a synchronous `distributed.Client`.
+        name: as the user wrote it.
+        owned: close it in the end.
+    """
+
+    can_pin = True
+
+    def __init__(self, client: Any, name: str, *, owned: bool) -> None:
+        self._client, self.name, self._owned = client, name, owned
+        self._addresses: dict[str, str] = {}  # name -> address
+        self._under_way: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._watch = Watch(self.workers)
+
+    def workers(self) -> list[str]:
+        try:
+            addresses = sorted(self._client.nthreads())
+        except Exception as error:
+            raise EngineLost(f"{self.name}: {error}") from None
+        self._addresses = {short(address): address for address in addresses}
+        return list(self._addresses)
+
+    def _send(
+        self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
+    ) -> None:
+        where = self._pinned(task) if task.worker else self._preferred()
+        try:
+            future = self._client.submit(function, *args, pure=False, **where)
+        except Exception as error:
+            raise EngineLost(f"{self.name}: {error}") from None
+        task.withdraw = future.release  # does not wait for the scheduler
+        task.add_done_callback(partial(self._forget, where))
+        future.add_done_callback(partial(self._ended, task, give))
+
+    def _pinned(self, task: Task) -> dict[str, Any]:
+        address = self._addresses.get(task.worker)
+        if address is None and task.worker not in self.workers():
+            raise WorkerLost(f"worker {task.worker} is gone")
+        self._watch.add(task)  # Dask would wait for a worker of this name for ever
+        return {"workers": [address or self._addresses[task.worker]], "allow_other_workers": False}
+
+    def _preferred(self) -> dict[str, Any]:
+        """The worker with the least of ours; another one does it if that dies."""
+        if not self._addresses:
+            self.workers()
+        with self._lock:
+            address = min(self._addresses.values(), key=lambda one: (self._under_way[one], one), default=None)
+            if address is None:
+                return {}
+            self._under_way[address] += 1
+        return {"workers": [address], "allow_other_workers": True}
+
+    def _forget(self, where: dict[str, Any], _task: object) -> None:
+        if where.get("allow_other_workers"):
+            with self._lock:
+                self._under_way[where["workers"][0]] -= 1
+
+    def _ended(self, task: Task, give: Callable[[Any], object], future: Any) -> None:
+        """In a thread of Dask's."""
+        try:
+            status = future.status
+            if status == "finished":
+                give(future.result(timeout=TIMEOUT_SECONDS))
+            elif status == "error":
+                task.fail(self._translated(future.exception(timeout=TIMEOUT_SECONDS)))
+            else:  # cancelled, lost
+                task.fail(EngineLost(f"the scheduler {self.name} is gone, or has dropped the work"))
+        except Exception as error:  # its result can no longer be fetched
+            task.fail(WorkerLost(f"{type(error).__name__}: {error}"))
+        finally:
+            with contextlib.suppress(Exception):
+                future.release()
+
+    def _translated(self, error: BaseException | None) -> BaseException:
+        if type(error).__name__ in _LOST:
+            self._addresses = {}  # look again who is there
+            return WorkerLost("its worker died")
+        return error or WorkerLost("it failed")
+
+    def close(self) -> None:
+        self._watch.close()
+        if self._owned:
+            with contextlib.suppress(Exception):
+                self._client.close(timeout=1)
+
+
+def connect(address: str, name: str) -> DaskEngine:
+    """The engine of a scheduler at `HOST:PORT`.
+
+    Raises:
+        ClusterError: Dask is not installed, or nobody answers.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise ClusterError(f"--on {name} needs Dask, which is not installed", 'pip install "nbsync[dask]"') from None
+    try:
+        client = distributed.Client(f"tcp://{address}", timeout=TIMEOUT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        hint = "Check host and port, and that the scheduler runs (dask scheduler)"
+        raise ClusterError(f"the Dask scheduler {name} does not answer: {why}", hint) from None
+    return DaskEngine(client, name, owned=True)
+
+
+def of_client(client: Any) -> DaskEngine:
+    """The engine of a client of the user's.
+
+    Raises:
+        ClusterError: it is asynchronous, or closed.
+    """
+    if getattr(client, "asynchronous", False):
+        raise ClusterError("the Dask client of executor= is asynchronous", "Give one made without asynchronous=True")
+    if getattr(client, "status", "") != "running":
+        raise ClusterError("the Dask client of executor= is closed", "Make a new one: distributed.Client(…)")
+    return DaskEngine(client, f"dask://{short(client.scheduler.address)}", owned=False)

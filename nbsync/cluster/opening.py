@@ -1,0 +1,126 @@
+"""From what the user gave, `--on` or `executor=`, to an engine whose workers are there and have this nbsync."""
+
+from __future__ import annotations
+
+import pydoc
+import re
+from concurrent.futures import Executor
+from typing import Any
+
+from nbsync import __version__
+from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
+from nbsync.errors import ClusterError, UsageError
+
+PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot
+_DASK = re.compile(r"dask://((?:\[[0-9A-Fa-f:.%]+\]|[^\s/@:\[\]]+):\d{1,5})/?")
+_IPYPARALLEL = re.compile(r"ipyparallel(?::([\w.-]+))?")
+
+
+def check_words(on: str) -> None:
+    """Does `--on` name an engine? Looks at the words alone.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if on and not _DASK.fullmatch(on) and not _IPYPARALLEL.fullmatch(on):
+        shown = re.sub(r"//[^/]*@", "//…@", on)
+        raise UsageError(f"--on {shown} is no engine", "Write dask://HOST:PORT, ipyparallel or ipyparallel:PROFILE")
+
+
+def check_executor(executor: Any) -> None:
+    """Is it what `executor=` takes?
+
+    Raises:
+        UsageError: it is not.
+    """
+    if executor is not None and not isinstance(executor, Executor):
+        hint = "Of a Dask client it is client.get_executor(pure=False); of an ipyparallel view, view.executor"
+        raise UsageError(f"executor= takes a concurrent.futures.Executor, not {type(executor).__name__}", hint)
+
+
+def open_engine(on: str, executor: Executor | None) -> Engine:
+    """The engine; the caller closes it.
+
+    Raises:
+        UsageError: neither or both, or they make no sense. ClusterError: not installed, or nobody answers.
+    """
+    check_words(on)
+    check_executor(executor)
+    if on and executor is not None:
+        raise UsageError("--on and executor= exclude each other")
+    if executor is not None:
+        return _of_executor(executor)
+    dask, ipyparallel = _DASK.fullmatch(on), _IPYPARALLEL.fullmatch(on)
+    if dask is not None:
+        from nbsync.cluster.dask import connect
+
+        return connect(dask[1], on)
+    if ipyparallel is not None:
+        from nbsync.cluster import ipyparallel as ipp
+
+        return ipp.connect(ipyparallel[1] or "", on)
+    raise UsageError("no engine is named", "Give --on, or executor= in Python")
+
+
+def _of_executor(executor: Executor) -> Engine:
+    """The engine of an executor; where Dask or ipyparallel stands behind it, theirs."""
+    kind = f"{type(executor).__module__}.{type(executor).__name__}"
+    if kind == "distributed.cfexecutor.ClientExecutor":
+        from nbsync.cluster import dask
+
+        return dask.of_client(executor._client)  # type: ignore[attr-defined]
+    if kind == "ipyparallel.client.view.ViewExecutor":
+        from nbsync.cluster import ipyparallel
+
+        return ipyparallel.of_client(executor.view.client)  # type: ignore[attr-defined]
+    from nbsync.cluster.pool import PoolEngine
+
+    return PoolEngine(executor)
+
+
+def workers_of(engine: Engine) -> list[str]:
+    """The engine's workers, each of which has this very nbsync.
+
+    Raises:
+        ClusterError: there is none, one has another version or none, or does not answer.
+    """
+    try:
+        names = engine.workers()
+        if not names:
+            raise ClusterError(f"{engine.name} has no workers", "Start some, or wait until they are there")
+        asked = names if engine.can_pin else names[:1]  # a pool's have one environment
+        answers = [engine.ask(pydoc.locate, "nbsync.__version__", worker=name if engine.can_pin else "")
+                   for name in asked]  # fmt: skip
+    except (EngineLost, WorkerLost) as error:
+        raise lost(engine, error) from None
+    for name, task in zip(asked, answers, strict=True):
+        _check_version(engine, name, task)
+    return names
+
+
+def _check_version(engine: Engine, name: str, task: Task) -> None:
+    """The answer to a question that needs no nbsync there.
+
+    Raises: as workers_of.
+    """
+    try:
+        version = task.result(PATIENCE_SECONDS)
+    except TimeoutError:
+        task.cancel()
+        hint = "Is it busy or dead? Nothing was changed"
+        raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
+    except (EngineLost, WorkerLost) as error:
+        raise lost(engine, error) from None
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise ClusterError(f"{name} of {engine.name} could not be asked for its nbsync: {text}") from None
+    wanted = f'pip install "nbsync=={__version__}" there'
+    if version is None:
+        raise ClusterError(f"{name} of {engine.name} has no nbsync, or one that cannot be imported", wanted)
+    if version != __version__:
+        raise ClusterError(f"{name} of {engine.name} has nbsync {version}, and this is {__version__}", wanted)
+
+
+def lost(engine: Engine, error: Exception) -> ClusterError:
+    """What is told of an engine that went away."""
+    return ClusterError(f"{engine.name} was lost: {error}", "What was done is recorded; run it again to do the rest")
