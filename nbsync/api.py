@@ -49,7 +49,9 @@ def pull(
             `local` (by default the current directory) is done again, with the options that it had.
         local: a directory; default `./` + the last name in `remote`.
         background: return a SyncJob at once.
-        **options: every option of `nbsync pull` by its name with underscores; see `nbsync.options.Options`.
+        **options: every option of `nbsync pull` by its name with underscores; see `nbsync.options.Options`. And
+            `executor=`, a concurrent.futures.Executor whose workers do the transfers: a process pool, a Dask
+            client's `get_executor(pure=False)`, the `executor` of an ipyparallel view. It is not closed.
 
     Returns:
         The result. Failures of single files are rows in it, see `SyncResult.raise_for_problems`.
@@ -150,10 +152,12 @@ def ls(remote: str, **options: Any) -> Listing:
 
 def _call(command: str, options: dict[str, Any], remote: Any, local: PathLike | None, direction: str = "") -> Call:
     """A command as Python words it."""
+    executor = options.pop("executor", None) if command in ("pull", "push") else None
     way = direction or (command if command in ("pull", "push") else "")
     again = remote is _LAST
     return Call(command=command, direction=way, remote="" if again else _text(remote, "remote"), local=_local(local),
-                options=build_options(command, options, direction), asked=frozenset(options), again=again)  # fmt: skip
+                options=build_options(command, options, direction), asked=frozenset(options), again=again,
+                executor=executor)  # fmt: skip
 
 
 def undo(local: PathLike = ".", **options: Any) -> SyncResult:

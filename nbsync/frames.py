@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # What is not here is text.
 _TYPES = {"action": "category", "status": "category", "evidence": "category", "assurance": "category",
-          "storage_class": "category", "command": "category", "remote": "category", "local": "category",
-          "bytes": "int64", "size": "int64", "seconds": "float64"}  # fmt: skip
+          "storage_class": "category", "worker": "category", "command": "category", "remote": "category",
+          "local": "category", "bytes": "int64", "size": "int64", "seconds": "float64"}  # fmt: skip
 _NO_TIME = -(2**63)  # pandas' NaT
 
 
@@ -26,7 +26,7 @@ def result_frame(result: SyncResult) -> pandas.DataFrame:
     Raises:
         NbsyncError: pandas is not installed.
     """
-    return _frame(result.columns, (row[: len(result.columns)] for row in result.files))
+    return _frame(result.columns, map(result.cells, result.files))
 
 
 def results_frame(results: Iterable[SyncResult]) -> pandas.DataFrame:
@@ -39,8 +39,9 @@ def results_frame(results: Iterable[SyncResult]) -> pandas.DataFrame:
     rows = []
     for result in several:
         head = (result.command, result.remote, result.local)
-        missing = ("",) * (len(names) - len(result.columns))  # the assurance, which only a verify has, comes last
-        rows += [(*head, *row[: len(result.columns)], *missing) for row in result.files]
+        missing = dict.fromkeys(names, "")  # such as the assurance, which only a verify has
+        rows += [(*head, *{**missing, **dict(zip(result.columns, result.cells(row), strict=True))}.values())
+                 for row in result.files]  # fmt: skip
     return _frame(("command", "remote", "local", *names), rows)
 
 

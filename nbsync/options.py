@@ -94,6 +94,10 @@ class Options:
     preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", commands=("pull", "plan"))
     jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs",
                      commands=RUNS)  # fmt: skip
+    on: str = _how("", "transfer on an engine's workers: dask://HOST:PORT, ipyparallel, ipyparallel:PROFILE",
+                   metavar="ENGINE", commands=("pull", "push"))  # fmt: skip
+    spread: str = _how("", "with --on: workers share one file system (the default), or each gets its own copy",
+                       choices=("shared", "each"), commands=("pull", "push"))  # fmt: skip
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
                           commands=RUNS)  # fmt: skip
     trash_days: float | None = _how(
@@ -348,6 +352,7 @@ class Call:
         again: a pull or push that was given no REMOTE: the last one of its kind in LOCAL is meant.
         repeats: the sync that is done again, once it is known.
         limits: the most that it may move.
+        executor: a concurrent.futures.Executor whose workers do the transfers; it never leaves this process.
     """
 
     command: str
@@ -362,3 +367,7 @@ class Call:
     again: bool = False
     repeats: Repeat | None = field(default=None, compare=False)
     limits: Limits = NO_LIMITS
+    executor: Any = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "executor": None}

@@ -40,10 +40,11 @@ class SyncResult:
         requests: what went over the wire, by kind, retries included.
         seconds: from start to end.
         trashed: local files that the run moved to the trash; `undo` puts them back.
+        on_workers: some of it was done on the workers of an engine, which the rows name.
         error: the refusal that ended the run, or None.
     """
 
-    columns: tuple[str, ...] = Row._fields[:-1]  # of a row, as `--json` and `to_pandas` give it
+    _own_columns: tuple[str, ...] = Row._fields[:-2]  # beside the worker
 
     def __init__(
         self,
@@ -70,7 +71,18 @@ class SyncResult:
         self.seconds = 0.0
         self.hits_omitted = 0
         self.trashed = 0
+        self.on_workers = False
         self.error: NbsyncError | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of a row's cells, as `--json` and `to_pandas` give them: the worker only where there is one."""
+        return (*self._own_columns, "worker") if self.on_workers else self._own_columns
+
+    def cells(self, row: Row) -> tuple[Any, ...]:
+        """The cells of a row, one for each of the `columns`."""
+        own = row[: len(self._own_columns)]
+        return (*own, row.worker) if self.on_workers else own
 
     @property
     def ok(self) -> bool:
@@ -141,11 +153,12 @@ class SyncResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON document, as a dict of plain values."""
+        columns = self.columns
         document: dict[str, Any] = {
             "command": self.command, "remote": self.remote, "local": self.local, "ok": self.ok,
             "dry_run": self.dry_run, "counts": dict(self.counts), "bytes": dict(self.bytes),
             "requests": dict(self.requests), "seconds": round(self.seconds, 3),
-            "files": [dict(zip(self.columns, row, strict=False)) for row in self.files],
+            "files": [dict(zip(columns, self.cells(row), strict=True)) for row in self.files],
             "problems": [problem._asdict() for problem in self.problems], "notes": list(self.notes),
         }  # fmt: skip
         if self.hits_omitted:
@@ -275,7 +288,7 @@ class VerifyResult(SyncResult):
         assurance: rows by assurance: `strong`, `weak`, `unknown`.
     """
 
-    columns = Row._fields
+    _own_columns = Row._fields[:-1]
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)

@@ -10,6 +10,7 @@ from typing import Any
 from nbsync import __version__
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
 from nbsync.errors import ClusterError, UsageError
+from nbsync.options import Call
 
 PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot
 _DASK = re.compile(r"dask://((?:\[[0-9A-Fa-f:.%]+\]|[^\s/@:\[\]]+):\d{1,5})/?")
@@ -38,16 +39,28 @@ def check_executor(executor: Any) -> None:
         raise UsageError(f"executor= takes a concurrent.futures.Executor, not {type(executor).__name__}", hint)
 
 
-def open_engine(on: str, executor: Executor | None) -> Engine:
-    """The engine; the caller closes it.
+def check_call(call: Call) -> bool:
+    """Is the call's work for an engine? Looks at its words alone.
 
     Raises:
-        UsageError: neither or both, or they make no sense. ClusterError: not installed, or nobody answers.
+        UsageError: they make no sense.
     """
+    on, executor = call.options.on, call.executor
     check_words(on)
     check_executor(executor)
     if on and executor is not None:
         raise UsageError("--on and executor= exclude each other")
+    if call.options.spread and not on and executor is None:
+        raise UsageError("--spread needs an engine", "Give --on, or executor= in Python")
+    return bool(on) or executor is not None
+
+
+def open_engine(on: str, executor: Executor | None) -> Engine:
+    """The engine that a checked call names; the caller closes it.
+
+    Raises:
+        ClusterError: not installed, or nobody answers.
+    """
     if executor is not None:
         return _of_executor(executor)
     dask, ipyparallel = _DASK.fullmatch(on), _IPYPARALLEL.fullmatch(on)

@@ -196,6 +196,7 @@ class Outcome(NamedTuple):
     record: RecordedEntry | None = None  # what to remember
     forget: bool = False  # what was recorded of this path no longer holds
     planned: Action | None = None  # what a plan would have done
+    worker: str = ""  # of an engine, which did it; empty on this machine
 
 
 class Row(NamedTuple):
@@ -210,6 +211,7 @@ class Row(NamedTuple):
     seconds: float
     error: str | None
     assurance: str = ""  # of `verify`
+    worker: str = ""  # of an engine, which did it
 
 
 class Active(NamedTuple):

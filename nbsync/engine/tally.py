@@ -75,8 +75,9 @@ class Tally:
         path = printable(outcome.path)
         self._result.files.append(
             Row(path, outcome.verb.value, outcome.status.value, outcome.reason, outcome.evidence.value,
-                outcome.bytes, outcome.seconds, outcome.error, assurance)
+                outcome.bytes, outcome.seconds, outcome.error, assurance, outcome.worker)
         )  # fmt: skip
+        self._result.on_workers = self._result.on_workers or bool(outcome.worker)
         self.failed = self.failed or outcome.status is Status.FAILED
         if outcome.problem:
             self._result.problems.append(Problem(path, outcome.problem, outcome.error or outcome.reason))

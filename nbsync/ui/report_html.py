@@ -22,7 +22,7 @@ from nbsync.ui.pages import Page
 from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
-_PATH, _TEXT = 140, 160
+_PATH, _TEXT, _WORKER = 140, 160, 40
 _BOX = "max-width:980px;margin:2px 0;font-size:13px;line-height:1.45;text-align:left"
 _TABLE = "border-collapse:collapse;width:100%;margin:4px 0 0 0;font-size:12px;color:inherit;overflow-wrap:anywhere"
 _TR = "background:transparent;border-top:1px solid rgba(128,128,128,.22)"
@@ -178,25 +178,30 @@ def _folder(escaped: str, share: Share, shares: Shares, planned: bool) -> str:
 
 
 def _table(seen: View) -> str:
-    rows = [_row(row, sign(seen, row)) for row in seen.rows]
+    workers = any(row.worker for row in seen.rows)
+    rows = [_row(row, sign(seen, row), workers) for row in seen.rows]
+    wide = 5 if workers else 4
     if seen.more:
-        rows.append(_wide_row("…", f"and {seen.more:,} more: r.to_pandas() or --json"))
+        rows.append(_wide_row("…", f"and {seen.more:,} more: r.to_pandas() or --json", wide))
     if seen.hits:
-        rows.append(_wide_row("=", seen.hits))
+        rows.append(_wide_row("=", seen.hits, wide))
     if seen.rows:
-        head = [_th("", "17%"), _th("path", "38%"), _th("size", "9%", _RIGHT), _th("reason (evidence)", "36%")]
+        by = [_th("worker", "14%")] if workers else []
+        head = [_th("", "17%"), *by, _th("path", "31%" if workers else "38%"), _th("size", "9%", _RIGHT),
+                _th("reason (evidence)", "29%" if workers else "36%")]  # fmt: skip
         rows.insert(0, _tr(head))
     return f'<table style="{_TABLE}">{"".join(rows)}</table>' if rows else ""
 
 
-def _row(row: Row, mark: str) -> str:
+def _row(row: Row, mark: str, workers: bool) -> str:
     status = f'<b style="color:{words.colour(row.status)}">{mark}</b> {html.escape(word(row))}'
-    return _tr([_td(status, "white-space:nowrap"), _td(_untrusted(row.path, _PATH), _MONO),
+    by = [_td(_untrusted(row.worker, _WORKER))] if workers else []
+    return _tr([_td(status, "white-space:nowrap"), *by, _td(_untrusted(row.path, _PATH), _MONO),
                 f'<td style="{_RIGHT}">{amount(row)}</td>', _td(_untrusted(why(row), _TEXT))])  # fmt: skip
 
 
-def _wide_row(mark: str, text: str) -> str:
-    cell = f'<td colspan="4" style="{_CELL}"><b style="color:{words.GREY}">{mark}</b> {html.escape(text)}</td>'
+def _wide_row(mark: str, text: str, columns: int) -> str:
+    cell = f'<td colspan="{columns}" style="{_CELL}"><b style="color:{words.GREY}">{mark}</b> {html.escape(text)}</td>'
     return _tr([cell])
 
 

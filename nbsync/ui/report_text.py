@@ -14,7 +14,7 @@ from nbsync.ui.ports import Listed, Listing
 from nbsync.ui.view import View, amount, sign, state, title, view, why, word
 
 MAX_LISTED = 200
-_PATH, _TEXT = 400, 240
+_PATH, _TEXT, _WORKER = 400, 240, 40
 _SCREEN_LINES = 22  # of a terminal: past them, the header has scrolled away
 _ANSI = {"failed": "31", "conflict": "31", "skipped": "33", "cancelled": "33", "deleted": "33",
          "miss": "32", "planned": "34", "hit": "2"}  # fmt: skip
@@ -126,7 +126,10 @@ def _rows(seen: View, colour: bool) -> list[str]:
     paths = [words.clean(row.path, _PATH) for row in seen.rows]
     wide = min(max(map(len, paths), default=0), 48)
     label = max((len(word(row)) for row in seen.rows), default=0)
-    lines = [_row(row, sign(seen, row), path, wide, label, colour) for row, path in zip(seen.rows, paths, strict=True)]
+    # The worker stands before the path, where there is one: its names are about as long as each other.
+    by = max((len(words.clean(row.worker, _WORKER)) + 2 for row in seen.rows if row.worker), default=0)
+    lines = [_row(row, sign(seen, row), f"{words.clean(row.worker, _WORKER):<{by}}{path:<{wide}}", label, colour)
+             for row, path in zip(seen.rows, paths, strict=True)]  # fmt: skip
     if seen.more:
         lines.append(f"  … and {seen.more:,} more: --json shows all, r.to_pandas() in Python")
     if seen.hits:
@@ -134,8 +137,8 @@ def _rows(seen: View, colour: bool) -> list[str]:
     return lines
 
 
-def _row(row: Row, mark: str, path: str, wide: int, label: int, colour: bool) -> str:
+def _row(row: Row, mark: str, where: str, label: int, colour: bool) -> str:
     head = f"{mark} {word(row):<{label}}"
     if colour:
         head = f"\x1b[{_ANSI.get(row.status, '0')}m{head}\x1b[0m"
-    return f"  {head}  {amount(row):>9}  {path:<{wide}}  {words.clean(why(row), _TEXT)}".rstrip()
+    return f"  {head}  {amount(row):>9}  {where}  {words.clean(why(row), _TEXT)}".rstrip()

@@ -33,8 +33,9 @@ def listing(*times: int) -> Listing:
 @pytest.mark.parametrize("rows", [ROWS, []], ids=["rows", "empty"])
 @pytest.mark.parametrize("kind", [SyncResult, SyncPlan, VerifyResult])
 def test_a_row_a_file_with_sensible_types(kind: type[SyncResult], rows: list[Row]) -> None:
-    frame = made(kind, rows).to_pandas()
-    assert list(frame.columns) == list(kind.columns)
+    result = made(kind, rows)
+    frame = result.to_pandas()
+    assert list(frame.columns) == list(result.columns)
     assert list(frame["path"]) == [row.path for row in rows]
     types = {name: str(kind) for name, kind in frame.dtypes.items()}
     assert types["bytes"] == "int64"
