@@ -61,10 +61,14 @@ def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) ->
     return staged
 
 
+def length_of_ranges(size: int) -> int:
+    """Bytes of each range of an object of `size` bytes."""
+    return min(max(-(-size // _RANGES // MiB) * MiB, RANGE_BYTES), MAX_RANGE_BYTES)
+
+
 def _begin(ctx: Context, remote: RemoteEntry) -> Download:
-    size = -(-remote.size // _RANGES // MiB) * MiB
     name = os.path.basename(ctx.lasting_staging())
-    return ctx.journal.begin_download(remote, name, min(max(size, RANGE_BYTES), MAX_RANGE_BYTES))
+    return ctx.journal.begin_download(remote, name, length_of_ranges(remote.size))
 
 
 def _drop(ctx: Context, download: Download, path: str) -> None:

@@ -1,10 +1,11 @@
 """A longer way to a server: a relay that holds back what the client sends, and counts the requests in it.
 
-`python -m tests.servers.latency --to URL --seconds 0.04` prints its own URL. Bytes go through as they are (the Host
-header too, so signatures stay right); what a client sends arrives `seconds` later, in any amount at once, as over a
-longer wire: each round trip is longer, the throughput is the same. The first bytes of a connection are held back
-twice as long, since a TCP handshake is a round trip of its own. One process, one thread; some 50 microseconds a
-request, for hundreds of connections.
+`python -m tests.servers.latency --to URL --seconds 0.04` prints its own URL; with `--rate 1e6`, each connection
+carries at most so many bytes a second from the server, as a distant service gives each of them. Bytes go through as
+they are (the Host header too, so signatures stay right); what a client sends arrives `seconds` later, in any amount
+at once, as over a longer wire: each round trip is longer, the throughput is the same. The first bytes of a connection
+are held back twice as long, since a TCP handshake is a round trip of its own. One process, one thread; some 50
+microseconds a request, for hundreds of connections.
 
 A request is counted where its first line begins what a client sends after an answer (HTTP/1.1 without pipelining).
 On SIGUSR1 the relay prints its counts as a line of JSON and begins anew.
@@ -23,6 +24,7 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 _FIRST_LINE = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) /([^ ?/]*)/?([^ ?]*)\??([^ ]*) HTTP/1\.1\r\n")
+_PIECE = 16 << 10  # bytes that are let through at once where there is a rate
 _HELD_BYTES = 8 << 20  # of one connection, on its way; a client that sends more waits
 
 
@@ -40,10 +42,10 @@ def kind_of(data: bytes) -> str:
 
 
 class Relay:
-    """What all connections share."""
+    """What all connections share. `rate`: bytes a second of one connection's answers; 0 is no limit."""
 
-    def __init__(self, host: str, port: int, seconds: float) -> None:
-        self.host, self.port, self.seconds = host, port, seconds
+    def __init__(self, host: str, port: int, seconds: float, rate: float = 0.0) -> None:
+        self.host, self.port, self.seconds, self.rate = host, port, seconds, rate
         self.counts: Counter[str] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -77,15 +79,35 @@ class _Half(asyncio.Protocol):
 
 
 class _Server(_Half):
-    """The server's side: what it says goes to the client at once."""
+    """The server's side: what it says goes to the client at once, or as fast as the rate allows."""
 
-    def __init__(self, client: _Client) -> None:
-        self._client = client
+    def __init__(self, client: _Client, rate: float) -> None:
+        self._client, self._rate = client, rate
+        self._loop = asyncio.get_running_loop()
+        self._free = 0.0  # when what came before is through
         self.other = client.transport
 
     def data_received(self, data: bytes) -> None:
         self._client.answered = True
-        self._client.transport.write(data)
+        if not self._rate:
+            self._client.transport.write(data)
+            return
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            self._free = max(self._free, self._loop.time()) + len(piece) / self._rate
+            self._loop.call_at(self._free, self._client.transport.write, piece)
+        self.transport.pause_reading()  # the server waits, as it would for a slow wire
+        self._loop.call_at(self._free, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._free > self._loop.time():  # what it said last is still under way
+            self._loop.call_at(self._free, super().connection_lost, error)
+        else:
+            super().connection_lost(error)
 
 
 class _Client(_Half):
@@ -108,7 +130,9 @@ class _Client(_Half):
 
     async def _connect(self) -> None:
         try:
-            made, _ = await self._loop.create_connection(lambda: _Server(self), self._relay.host, self._relay.port)
+            made, _ = await self._loop.create_connection(
+                lambda: _Server(self, self._relay.rate), self._relay.host, self._relay.port
+            )
         except OSError:
             self.transport.abort()
             return
@@ -153,8 +177,9 @@ async def _serve(relay: Relay) -> None:
 class LatencyRelay:
     """A running relay before `endpoint_url`; `with` ends it."""
 
-    def __init__(self, endpoint_url: str, seconds: float) -> None:
+    def __init__(self, endpoint_url: str, seconds: float, rate: float = 0.0) -> None:
         command = [sys.executable, "-m", "tests.servers.latency", "--to", endpoint_url, "--seconds", str(seconds)]
+        command += ["--rate", str(rate)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.endpoint_url: str = self._said()
 
@@ -184,9 +209,10 @@ def main() -> None:
     words = argparse.ArgumentParser(prog="python -m tests.servers.latency", description=__doc__)
     words.add_argument("--to", required=True, metavar="URL")
     words.add_argument("--seconds", type=float, default=0.04, help="added to each round trip")
+    words.add_argument("--rate", type=float, default=0.0, help="bytes a second of each connection; 0: no limit")
     given = words.parse_args()
     target = urlsplit(given.to)
-    asyncio.run(_serve(Relay(str(target.hostname), target.port or 80, given.seconds)))
+    asyncio.run(_serve(Relay(str(target.hostname), target.port or 80, given.seconds, given.rate)))
 
 
 if __name__ == "__main__":

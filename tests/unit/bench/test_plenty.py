@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -102,6 +105,23 @@ def test_a_client_lists_reads_and_is_refused_through_a_relay_that_counts(relay: 
             refused()
     assert relay.take_counts() == {"list": 5, "get": 3, "head": 1, "put": 1}
     assert relay.take_counts() == {}
+
+
+def test_each_connection_has_a_rate_of_its_own(server: PlentyServer) -> None:
+    body = 200_000  # a page of a listing and more
+    with LatencyRelay(server.endpoint_url, 0.0, rate=1e6) as relay:
+        url = f"{relay.endpoint_url}/{PlentyServer.bucket(1_000)}?list-type=2"
+
+        def fetch() -> tuple[int, float]:
+            started = time.monotonic()
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url) as answer:
+                return len(answer.read()), time.monotonic() - started
+
+        with ThreadPoolExecutor(4) as pool:
+            took = [one.result() for one in [pool.submit(fetch) for _ in range(4)]]
+    assert all(count > body for count, _ in took)
+    assert min(count / seconds for count, seconds in took) < 1.05e6
+    assert sum(count for count, _ in took) / max(seconds for _, seconds in took) > 1.5e6
 
 
 def test_local_files_equal_the_objects(tmp_path: Path) -> None:
