@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nbsync.cluster.each import Each
+from nbsync.cluster.opening import check_call
 from nbsync.core.model import Row, Snapshot
 from nbsync.engine.apply import Apply
 from nbsync.engine.base import BaseRun
@@ -34,6 +36,17 @@ _PATIENCE = 0.5  # seconds
 _RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
 _INTERVAL = 0.2  # seconds between two looks of who waits
 _GLANCE = 0.05  # seconds between two looks of a job that waits for another one
+
+
+def _run_of(call: Call, cancel: threading.Event) -> BaseRun | Undo | Each:
+    """Who does it.
+
+    Raises:
+        UsageError: the call makes no sense.
+    """
+    if check_call(call) and call.options.spread == "each":
+        return Each(call, cancel)
+    return _RUNS[call.command](call, cancel)
 
 
 class SyncJob:
@@ -58,7 +71,7 @@ class SyncJob:
         self.id = 0
         self.ticker: Ticker | None = None
         self._cancel = threading.Event()
-        self._run = _RUNS[call.command](call, self._cancel)
+        self._run = _run_of(call, self._cancel)
         self.call = self._run.call  # what is repeated is known now
         self._after = after
         self._now = now

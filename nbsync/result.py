@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync import __version__
 from nbsync.core import planfile, verify
-from nbsync.core.model import Outcome, Problem, Row, Status
+from nbsync.core.model import NodeResult, Outcome, Problem, Row, Status
 from nbsync.core.planfile import Header, SavedPlan
 from nbsync.errors import NbsyncError, SyncProblems, UsageError
 
@@ -41,6 +41,7 @@ class SyncResult:
         seconds: from start to end.
         trashed: local files that the run moved to the trash; `undo` puts them back.
         on_workers: some of it was done on the workers of an engine, which the rows name.
+        nodes: with `--spread each`, what each node came to.
         error: the refusal that ended the run, or None.
     """
 
@@ -72,6 +73,7 @@ class SyncResult:
         self.hits_omitted = 0
         self.trashed = 0
         self.on_workers = False
+        self.nodes: list[NodeResult] = []
         self.error: NbsyncError | None = None
 
     @property
@@ -161,11 +163,9 @@ class SyncResult:
             "files": [dict(zip(columns, self.cells(row), strict=True)) for row in self.files],
             "problems": [problem._asdict() for problem in self.problems], "notes": list(self.notes),
         }  # fmt: skip
-        if self.hits_omitted:
-            document["hits_omitted"] = self.hits_omitted
-        if self.error is not None:
-            document["error"] = str(self.error)
-        return document
+        more = {"nodes": [node._asdict() for node in self.nodes], "hits_omitted": self.hits_omitted,
+                "error": str(self.error) if self.error is not None else ""}  # fmt: skip
+        return {**document, **{name: value for name, value in more.items() if value}}
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a file, columns as in `--json`; words as categories, bytes as int64.

@@ -214,6 +214,18 @@ class Row(NamedTuple):
     worker: str = ""  # of an engine, which did it
 
 
+class NodeResult(NamedTuple):
+    """What one node came to that has its own copy. `complete`: it holds all that REMOTE held."""
+
+    host: str
+    local: str
+    worker: str
+    complete: bool
+    counts: dict[str, int]
+    bytes: dict[str, int]
+    error: str | None
+
+
 class Active(NamedTuple):
     """A file on its way: bytes done so far, of `size`."""
 

@@ -63,7 +63,7 @@ class BaseRun(ABC):
         self._listing: Iterator[RemoteEntry] | None = None
         self._waypoints = Waypoints()
         self._controller = Controller(self.options.jobs, files=files_left())
-        self._listed = _read_list(self.options.files_from) if call.only is None else call.only
+        self._listed = read_list(self.options.files_from) if call.only is None else call.only
         self._admits = _make_filter(self.options, self._listed)
         self._unseen = set(self._listed or ())  # of the paths in --files-from
         self._seen = 0  # files of the source, before the filters
@@ -113,7 +113,7 @@ class BaseRun(ABC):
         if self._bucket is not None:
             result.requests = {**result.requests, **self._bucket.counts.snapshot()}
             self._bucket.client.close()
-        result.files.sort(key=lambda row: row.path)
+        result.files = sorted(result.files, key=lambda row: row.path)  # who follows the old list keeps his place in it
         result.seconds = time.monotonic() - started
         self._ended()
         self.board.state = "cancelled" if self._stopped else "failed" if result.error else "done"
@@ -209,7 +209,7 @@ def _interrupted() -> Interrupted:
     )
 
 
-def _read_list(path: str) -> frozenset[str] | None:
+def read_list(path: str) -> frozenset[str] | None:
     """The paths that --files-from names; None without it."""
     if not path:
         return None
