@@ -25,7 +25,7 @@ from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.s3_errors import translate
 from nbsync.transfer.control import Controller, files_left
-from nbsync.transfer.runner import Runner
+from nbsync.transfer.runner import AnyRunner
 from nbsync.wire.errors import Aborted, WireError
 
 
@@ -71,7 +71,7 @@ class BaseRun(ABC):
 
     @property
     @abstractmethod
-    def runner(self) -> Runner[Any] | None: ...
+    def runner(self) -> AnyRunner[Any] | None: ...
 
     @abstractmethod
     def _empty_result(self) -> SyncResult:

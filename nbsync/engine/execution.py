@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbsync.core import guard
 from nbsync.core.model import Action, Direction, Outcome, Status, Verb
@@ -18,8 +18,11 @@ from nbsync.engine.tally import Board, Tally
 from nbsync.errors import GuardRefusal, NbsyncError
 from nbsync.transfer.context import Context
 from nbsync.transfer.lane import Lane
-from nbsync.transfer.runner import Runner
+from nbsync.transfer.runner import AnyRunner, Runner
 from nbsync.transfer.worker import Worker, settled
+
+if TYPE_CHECKING:
+    from nbsync.cluster.crew import Crew
 
 _HELD = 256  # Actions looked at before it is known whether the run can stream
 _PLENTY = 100  # times the room that those need: then there is no need to know the rest first
@@ -31,17 +34,17 @@ class Execution:
     """Runs the Actions of one run.
 
     `prepare` is called before the first change, and before anything is tallied. Under `limits`, all is compared
-    before that.
+    before that. What can be is done by the `crew`, workers of an engine, if there is one.
     """
 
     def __init__(
         self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None],
-        limits: guard.Limits = guard.NO_LIMITS,
+        limits: guard.Limits = guard.NO_LIMITS, crew: Crew | None = None,
     ) -> None:  # fmt: skip
-        self._prepare, self._limits = prepare, limits
+        self._prepare, self._limits, self._crew = prepare, limits, crew
         self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
         self._distrust = ""
-        self.runner: Runner[Outcome] | Runner[Action] | None = None
+        self.runner: AnyRunner[Outcome] | AnyRunner[Action] | None = None
 
     def run(self, actions: Iterator[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
         """Do them all.
@@ -84,15 +87,18 @@ class Execution:
         ctx = self._ctx
         return {"controller": ctx.controller, "cancel": ctx.cancel, "abort": ctx.bucket.client.abort}
 
-    def _start(self, do: Callable[[Worker, Action], Outcome]) -> Runner[Outcome]:
+    def _start(self, do: Callable[[Worker, Action], Outcome]) -> AnyRunner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
         runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
+        if self._crew is not None and self._ctx.room is not None:
+            self.runner = self._crew.runner(self._ctx, self._direction, runner)
+            return self.runner
         if not self._ctx.dry_run:
             runner.lane = Lane(self._ctx, done=runner.ended, hand_over=runner.hand_over)
         self.runner = runner
         return runner
 
-    def _feed(self, runner: Runner[Outcome], actions: Iterable[Action]) -> None:
+    def _feed(self, runner: AnyRunner[Outcome], actions: Iterable[Action]) -> None:
         board = self._board
         for action in actions:
             if self._ctx.cancelled():

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbsync.core import decide, guard, names
 from nbsync.core.merge import join
@@ -35,7 +35,10 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.leftovers import clear_away
 from nbsync.transfer.limiter import Limiter
-from nbsync.transfer.runner import Runner
+from nbsync.transfer.runner import AnyRunner
+
+if TYPE_CHECKING:
+    from nbsync.cluster.crew import Crew
 
 
 class Run(BaseRun):
@@ -51,11 +54,13 @@ class Run(BaseRun):
         self._noted: PastSync | None = None  # what the room remembers of this run
         self._waited_for = ""  # another run's process
         common_put_headers(self.options)
+        self._is_for_engine = _is_for_engine(self.call)
+        self._crew: Crew | None = None
         if self.options.save:
             plans.check(self.options.save)
 
     @property
-    def runner(self) -> Runner[Any] | None:
+    def runner(self) -> AnyRunner[Any] | None:
         """Who works now."""
         return self.execution.runner if self.execution is not None else None
 
@@ -71,6 +76,17 @@ class Run(BaseRun):
 
     def _run(self, bucket: Bucket) -> None:
         check_place(self.call, bucket)
+        if self._is_for_engine:
+            from nbsync.cluster.crew import Crew
+
+            self._crew = Crew(self.options.on, self.call.executor)
+        try:
+            self._in_place(bucket)
+        finally:
+            if self._crew is not None:
+                self._crew.close()
+
+    def _in_place(self, bucket: Bucket) -> None:
         while True:
             place = Workplace(
                 self.root, self.local, self.direction, changes=not self.dry_run, wait=self.wait,
@@ -124,13 +140,15 @@ class Run(BaseRun):
                 place.note_sync(self._noted)
             self._changing = True
 
-        self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits)
+        self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
         complete = False
         try:
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
             self._note_end(place)
             complete = True
         finally:
+            if self._crew is not None:
+                self._crew.dismiss()
             self.result.notes += state.notes
             self._settle(place, tally)
             if self._changing and (complete or self._stopped):
@@ -249,6 +267,8 @@ class Run(BaseRun):
         if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
             notes.append("conditional DELETE is unproven on this server: best effort")
         notes += bucket.can.notes()
+        if self._crew is not None:
+            notes += [note for note in self._crew.notes if note not in notes]
         if state.fresh and any(row.reason == decide.NEVER_SYNCED for row in rows):
             notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         self._note_filters()
@@ -265,6 +285,19 @@ def _without_git(entry: RemoteEntry) -> RemoteEntry:
     if entry.refused or not names.is_git(entry.path):
         return entry
     return entry._replace(refused="is git's own (.git), which a link does not bring: git would run what it says")
+
+
+def _is_for_engine(call: Call) -> bool:
+    """Is the work for the workers of an engine?
+
+    Raises:
+        UsageError: the words that name it make no sense.
+    """
+    if not call.options.on and not call.options.spread and call.executor is None:
+        return False
+    from nbsync.cluster.opening import check_call
+
+    return check_call(call)
 
 
 def _nearest(path: str) -> str:

@@ -200,6 +200,14 @@ class Journal:
         with self._lock:
             self._live.discard(("uploads", upload.id))
 
+    def adopt(self, remote: RemoteName, key: str, upload_id: str, begun_ns: int) -> bool:
+        """Note an upload that somebody else has begun, and that nobody goes on with. False if it cannot be noted."""
+        with self._writing(begin=True) as db:
+            if db is not None:
+                row = (begun_ns, begun_ns, *remote, key.removeprefix(remote.prefix), key, upload_id, "", 0, "")
+                _insert(db, "uploads", *row)
+        return self._db is not None
+
     # ---- what nobody took up ----------------------------------------------------------------------
 
     def drop_downloads(self) -> None:

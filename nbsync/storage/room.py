@@ -19,7 +19,7 @@ from typing import IO
 import platformdirs
 
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, syncs, trash, undoing
+from nbsync.storage import database, journal, journal_file, permit, syncs, trash, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -43,6 +43,7 @@ class Room:
 
     Attributes:
         is_new: no run was here before, nor came first while this one waited.
+        guests: the permit of workers on other machines, if there are some; see `permit`.
         run: the run's name: as given, or one that sorts after those in the trash, if the clock was put back.
 
     Raises:
@@ -57,6 +58,7 @@ class Room:
         self._trash_home = os.path.join(place, trash.TRASH)
         self._near: dict[tuple[int, int], int] = {}  # staging on mounts below LOCAL: (device, inode) -> open folder
         self._nearing = threading.Lock()
+        self.guests: permit.Permit | None = None
         try:
             fd = self._fd = self._open()
             try:
@@ -114,7 +116,7 @@ class Room:
         """What lies in staging is a killed run's: we hold the lock. What can be taken up stays."""
         stage = open_own(self.stage, fd)
         try:
-            unlink_all(stage, journal.staged_names(self.place))
+            unlink_all(stage, journal.staged_names(self.place) | permit.notes_in(self.stage))
         finally:
             os.close(stage)
 
@@ -135,8 +137,8 @@ class Room:
             return found
 
     def _open_near(self, top: int) -> int:
-        stage = _open_on_mount(top, f"stage-{_name_of(self.root)}")
-        unlink_all(stage)
+        stage = open_stage_on_mount(top, self.root)
+        unlink_all(stage, permit.staged_in(stage, self.guests) if self.guests is not None else frozenset())
         return stage
 
     def trash_home(self) -> int:
@@ -325,6 +327,11 @@ def _may_write(place: str) -> bool:
         return False
     ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME, journal_file.NAME))
     return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
+
+
+def open_stage_on_mount(top: int, root: str) -> int:
+    """Staging of the LOCAL at `root` on a mount below it, as an open folder, made if missing; see Room.stage_near."""
+    return _open_on_mount(top, f"stage-{_name_of(root)}")
 
 
 def _open_on_mount(top: int, name: str) -> int:

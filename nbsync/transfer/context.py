@@ -47,6 +47,7 @@ class Context:
     journal: Journal = field(default_factory=no_journal)
     stopped: Callable[[], bool] | None = None  # by the user; by default, whenever it was cancelled
     whole_only: bool = False  # the server answers no ranges: large objects come in one stream
+    staged_as: str = field(default_factory=lambda: str(os.getpid()))  # how names in staging begin
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def cancelled(self) -> bool:
@@ -67,7 +68,7 @@ class Context:
     def staging(self) -> str:
         """A new name in staging. Only for runs that write."""
         assert self.room is not None
-        return os.path.join(self.room.stage, f"{os.getpid()}-{next(self._numbers)}")
+        return os.path.join(self.room.stage, f"{self.staged_as}-{next(self._numbers)}")
 
     def lasting_staging(self) -> str:
         """A new name in staging that no later run takes for its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbsync.errors import NbsyncError
+from nbsync.storage.guest import adopt
 from nbsync.storage.journal import Upload
 from nbsync.storage.multipart import Send, abort_upload, list_parts, list_uploads
 from nbsync.transfer.context import Context
@@ -18,6 +19,8 @@ def clear_away(ctx: Context) -> list[str]:
 
     Returns notes: where something may remain.
     """
+    if ctx.room is not None:
+        adopt(ctx.room.stage, ctx.journal)
     ctx.journal.drop_downloads()
     left = ctx.journal.leftovers()
     if not left:

@@ -20,6 +20,7 @@ from nbsync.transfer.control import Controller
 from nbsync.transfer.worker import Worker
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class FastLane(Protocol):
@@ -33,6 +34,25 @@ class FastLane(Protocol):
     def put(self, action: Action) -> None: ...
 
     def end(self) -> None: ...
+
+
+class AnyRunner(Protocol[T_co]):
+    """Runs the Actions of one phase of a run, here or elsewhere; see Runner for what each does."""
+
+    failure: BaseException | None
+
+    @property
+    def full(self) -> bool: ...
+
+    def submit(self, action: Action) -> None: ...
+
+    def drain(self) -> Iterator[T_co]: ...
+
+    def finish(self) -> Iterator[T_co]: ...
+
+    def active(self) -> tuple[Active, ...]: ...
+
+    def bytes_moved(self) -> int: ...
 
 
 QUEUE_LENGTH = 2_000

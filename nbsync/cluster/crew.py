@@ -1,0 +1,139 @@
+"""The workers of an engine as one run uses them: checked before anything moves, given a permit, sent home in the end.
+
+Part of the engine room's run; its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from nbsync.cluster import guest
+from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.guest import Ticket
+from nbsync.cluster.opening import PATIENCE_SECONDS, lost, open_engine, workers_of
+from nbsync.cluster.shared import SharedRunner
+from nbsync.core.model import Direction, Outcome
+from nbsync.errors import ClusterError, Interrupted, NbsyncError
+from nbsync.options import Options
+from nbsync.storage import permit as permits
+from nbsync.storage.s3 import Bucket
+from nbsync.transfer.context import Context
+from nbsync.transfer.runner import Runner
+
+_LOOK_SECONDS = 0.1
+
+
+class Crew:
+    """The workers of the engine that a call names.
+
+    Args:
+        on: the option.
+        executor: the keyword.
+
+    Attributes:
+        names: of the workers; empty before `enlist`.
+        notes: what they found remarkable about the service.
+
+    Raises:
+        ClusterError: see open_engine.
+    """
+
+    def __init__(self, on: str, executor: Executor | None) -> None:
+        self.engine: Engine = open_engine(on, executor)
+        self.names: list[str] = []
+        self.notes: list[str] = []
+        self._ticket: Ticket | None = None
+
+    def runner(self, ctx: Context, direction: Direction, own: Runner[Outcome]) -> SharedRunner:
+        """What runs the Actions of one phase; `own` does what stays on this machine."""
+        return SharedRunner(self, ctx, direction, own)
+
+    def enlist(self, ctx: Context, direction: Direction) -> Ticket:
+        """What the workers must know of the run, once each of them was found fit for it.
+
+        Raises:
+            ClusterError: one is not. Interrupted: the run was stopped.
+        """
+        if self._ticket is not None:
+            return self._ticket
+        assert ctx.room is not None  # the run may change something
+        self.names = workers_of(self.engine)
+        stage = ctx.room.stage
+        permit = ctx.room.guests = permits.issue(stage)
+        self._ticket = Ticket(
+            permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix, ctx.bucket.endpoint,
+            _options(ctx.bucket, ctx.options, len(self.names)), direction is Direction.PULL,
+        )  # fmt: skip
+        self._check(self._ticket, ctx.cancelled)
+        return self._ticket
+
+    def _check(self, ticket: Ticket, cancelled: Callable[[], bool]) -> None:
+        engine = self.engine
+        asked = self.names if engine.can_pin else self.names[:1]
+        try:
+            tasks = [engine.submit(guest.check, ticket, worker=name if engine.can_pin else "") for name in asked]
+        except (EngineLost, WorkerLost) as error:
+            raise lost(engine, error) from None
+        for name, task in zip(asked, tasks, strict=True):
+            try:
+                _wait(task, cancelled)
+            except (EngineLost, WorkerLost) as error:
+                raise lost(engine, error) from None
+            except TimeoutError:
+                raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s",
+                                   "Is it busy or dead? Nothing was changed") from None  # fmt: skip
+            except Interrupted:
+                raise
+            except NbsyncError as error:
+                raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
+            except Exception as error:
+                raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+
+    def revoke(self) -> None:
+        """Let no worker go on."""
+        if self._ticket is not None:
+            permits.revoke(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
+
+    def dismiss(self) -> None:
+        """The run is over: what workers have left in staging goes."""
+        if self._ticket is not None:
+            self.revoke()
+            permits.clear(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
+            self._ticket = None
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        self.dismiss()
+        self.engine.close()
+
+
+def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            task.result(_LOOK_SECONDS)
+            return
+        except TimeoutError:
+            if task.done():
+                raise
+            if cancelled():
+                raise Interrupted("stopped by the user") from None
+            if time.monotonic() > deadline:
+                task.cancel()
+                raise
+
+
+def _options(bucket: Bucket, options: Options, workers: int) -> Options:
+    """The options as workers need them: names and settings, where to go; a share of --bandwidth each."""
+    known = bucket.client.target
+    endpoint = options.endpoint_url
+    if not known.host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        endpoint = bucket.endpoint  # it may have been told by this machine's environment
+    return replace(
+        options, on="", spread="", filters=(), files_from="", log_file="", endpoint_url=endpoint,
+        region=bucket.region, bandwidth=-(-options.bandwidth // workers),
+    )  # fmt: skip

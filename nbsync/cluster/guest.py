@@ -1,0 +1,243 @@
+"""What a worker does with a batch: with a bucket, credentials and a context of its own, as a guest in LOCAL's room.
+
+Runs in the worker's process, in whichever thread the engine calls; one session a run and process, kept for its
+next batches. A thread of the session looks twice a second whether the run still goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nbsync.cluster.again import done_before
+from nbsync.cluster.remote import where
+from nbsync.core.location import Location
+from nbsync.core.model import Action, Outcome, Status
+from nbsync.errors import ClusterError, NbsyncError
+from nbsync.options import Options
+from nbsync.storage import permit as permits
+from nbsync.storage.guest import Guest, GuestJournal
+from nbsync.storage.install import Installer
+from nbsync.storage.permit import Permit
+from nbsync.storage.s3 import Bucket
+from nbsync.storage.state import RemoteName
+from nbsync.transfer.context import Context
+from nbsync.transfer.control import Controller, files_left
+from nbsync.transfer.lane import Lane
+from nbsync.transfer.limiter import Limiter
+from nbsync.transfer.runner import Runner
+from nbsync.transfer.stored import Earlier
+from nbsync.transfer.worker import Worker
+
+_LOOK_SECONDS = 0.4
+
+
+class Ticket(NamedTuple):
+    """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
+
+    `endpoint` is where the coordinator's requests go: a worker that would go elsewhere is not fit.
+    """
+
+    permit: Permit
+    root: str
+    place: str
+    run: str
+    location: Location
+    prefix: str
+    endpoint: str
+    options: Options
+    writes: bool  # into LOCAL
+
+
+class Reply(NamedTuple):
+    """What has become of a batch."""
+
+    outcomes: list[Outcome]
+    requests: dict[str, int]
+    seconds: float
+    notes: list[str]
+    worker: str
+    failure: NbsyncError | None = None  # what ended it for the whole run
+
+
+def check(ticket: Ticket) -> None:
+    """Is this worker fit for the run? Nothing is asked of the service yet.
+
+    Raises:
+        ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
+    """
+    stage = os.path.join(ticket.place, "stage")
+    if not permits.holds(stage, ticket.permit):
+        hint = "--spread shared needs a file system that all workers mount at the same path (--spread each does not)"
+        raise ClusterError(f"it does not see {ticket.root} as this machine does", hint)
+    if ticket.writes:
+        probe = os.path.join(stage, f"{ticket.permit.staged()}-0")
+        try:
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            os.unlink(probe)
+        except OSError as error:
+            raise ClusterError(f"it cannot write in {ticket.root}: {error.strerror}", "Check its user") from None
+    found = _session(ticket).ctx.bucket.endpoint
+    if found != ticket.endpoint:
+        hint = "Give --endpoint-url and --region, or the same AWS configuration"
+        raise ClusterError(f"its requests would go to {found}, and this machine's to {ticket.endpoint}", hint)
+
+
+def perform(ticket: Ticket, number: int, actions: Sequence[Action], again: bool) -> Reply:
+    """Do the Actions of a batch.
+
+    Args:
+        number: the batch's, of which there is none other in this run.
+        again: a worker that was lost may have done some of it.
+
+    Raises:
+        NbsyncError, OSError: the session cannot be opened.
+    """
+    started = time.monotonic()
+    session = _session(ticket)
+    before = session.ctx.bucket.counts.snapshot()
+    begun = not permits.begin_batch(session.stage, ticket.permit, number)
+    outcomes, failure = session.perform(number, actions, again or begun)
+    counts = session.ctx.bucket.counts.snapshot()
+    requests = {kind: count - before[kind] for kind, count in counts.items()}
+    return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)
+
+
+@dataclass
+class GuestContext(Context):
+    """A Context that is cancelled when the permit is gone."""
+
+    permitted: Callable[[], bool] = field(default=lambda: True)
+    _looked_at: float = 0.0
+
+    def cancelled(self) -> bool:
+        """Was the run stopped, or is it over? The permit is looked at if that was not done just now."""
+        now = time.monotonic()
+        if not self.cancel.is_set() and now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            if not self.permitted():
+                self.cancel.set()
+                self.bucket.client.abort()
+        return self.cancel.is_set()
+
+
+class _Installer(Installer):
+    """Installs only as long as the run goes on."""
+
+    def __init__(self, ctx: Context) -> None:
+        assert ctx.room is not None  # a guest has one
+        super().__init__(ctx.room)
+        self._ctx = ctx
+
+    def install(self, *args: Any, **more: Any) -> os.stat_result:
+        if self._ctx.cancelled():
+            raise InterruptedError
+        return super().install(*args, **more)
+
+
+class _Hands(Worker):
+    """A Worker whose Action may have been done before."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self._own_installer = _Installer(ctx)
+
+    def redo(self, action: Action) -> Outcome:
+        """As `perform`, of an Action that a lost worker may have done, or be doing."""
+        return self._ending_in_a_row(action, self._redo)
+
+    def _redo(self, action: Action) -> Outcome:
+        self.slot.begin(action.path, action.verb, action.bytes)
+        return done_before(self.ctx, action) or self._perform(action, Earlier(lost=True))
+
+
+class Session:
+    """One run in one process."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self.stage = os.path.join(ticket.place, "stage")
+        cancel, options = threading.Event(), ticket.options
+        controller = Controller(options.jobs, files=files_left())
+        bucket = Bucket(ticket.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
+        remote = RemoteName(ticket.endpoint, ticket.location.bucket, ticket.prefix)
+        self.ctx = GuestContext(
+            bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),
+            Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
+            journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
+            stopped=lambda: True, permitted=lambda: permits.holds(self.stage, ticket.permit),
+        )  # fmt: skip
+        self._turn = threading.Lock()
+        self._runner: Runner[Outcome] | None = None
+        self._number = 0
+        threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
+
+    def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
+        """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
+        with self._turn:
+            runner = self._make_runner(again)
+            self._runner, self._number = runner, number
+            outcomes: list[Outcome] = []
+            for action in actions:
+                runner.submit(action)
+                outcomes += runner.drain()
+            outcomes += runner.finish()
+            self._runner = None
+        failure = runner.failure
+        if failure is not None and not isinstance(failure, NbsyncError):
+            failure = NbsyncError(f"internal error: {type(failure).__name__}: {failure}")
+        return outcomes, failure
+
+    def _make_runner(self, again: bool) -> Runner[Outcome]:
+        ctx = self.ctx
+
+        def do(worker: Worker, action: Action) -> Outcome:
+            return worker.redo(action) if again and isinstance(worker, _Hands) else worker.perform(action)
+
+        runner: Runner[Outcome] = Runner(
+            lambda: _Hands(ctx), do, controller=ctx.controller, cancel=ctx.cancel, abort=ctx.bucket.client.abort
+        )
+        if not again:
+            runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
+        return runner
+
+    def _watch(self) -> None:
+        """Until the run is over: look whether it is, and tell how far the batch is."""
+        while not self.ctx.cancelled():
+            self.ctx.cancel.wait(_LOOK_SECONDS * 1.1)
+            runner = self._runner
+            if runner is not None:
+                active = [(one.path, one.verb.value, one.done, one.size) for one in runner.active()[:4]]
+                told = {"moved": runner.bytes_moved(), "active": active}
+                permits.tell_of_batch(self.stage, self._ticket.permit, self._number, told)
+        with _opening:
+            if _sessions.get(self._ticket.permit.id) is self:
+                del _sessions[self._ticket.permit.id]
+        with self._turn:  # what is under way ends by itself now
+            self.ctx.bucket.client.close()
+            if self.ctx.room is not None:
+                self.ctx.room.close()
+
+
+_sessions: dict[str, Session] = {}  # by permit
+_opening = threading.Lock()
+
+
+def _session(ticket: Ticket) -> Session:
+    with _opening:
+        session = _sessions.get(ticket.permit.id)
+        if session is None:
+            if not permits.holds(os.path.join(ticket.place, "stage"), ticket.permit):
+                raise ClusterError("the run is over")
+            session = _sessions[ticket.permit.id] = Session(ticket)
+        return session
+
+
+def not_done(actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[Action]:
+    """The Actions that have no outcome, or were stopped."""
+    ended = {outcome.path for outcome in outcomes if outcome.status is not Status.CANCELLED}
+    return [action for action in actions if action.path not in ended]

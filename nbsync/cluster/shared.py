@@ -1,0 +1,296 @@
+"""`--spread shared`: a runner whose Actions are done by an engine's workers, all of which see LOCAL.
+
+The same face as `transfer.runner.Runner`. The run's thread submits and drains; batches end in threads of the engine's.
+What touches more than its own path (something in the way, deletions) is done here, by workers of this process.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nbsync.cluster import guest
+from nbsync.cluster.batches import Backlog, Size, cost
+from nbsync.cluster.beats import Beats
+from nbsync.cluster.census import Census
+from nbsync.cluster.engine import EngineLost, Task, WorkerLost
+from nbsync.cluster.guest import Reply, Ticket
+from nbsync.cluster.opening import lost
+from nbsync.core.model import Action, Active, Direction, Outcome, Status, Verb
+from nbsync.errors import ClusterError, NbsyncError
+from nbsync.transfer.context import Context
+from nbsync.transfer.runner import Runner
+
+if TYPE_CHECKING:
+    from nbsync.cluster.crew import Crew
+
+TRIES = 3  # of a batch whose workers are lost
+_EACH = 2  # batches under way a worker: one that it does, and the next
+_MOST_WAITING = 20_000  # Actions
+_LOOK_SECONDS = 0.01
+_LAST_WORDS_SECONDS = 0.6  # after a stop: for what workers were about to finish
+_HERE = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
+
+
+@dataclass
+class Batch:
+    """Actions that travel together."""
+
+    actions: list[Action]
+    number: int = 0
+    tries: int = 0
+    cost: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cost = sum(map(cost, self.actions))
+
+
+class SharedRunner:
+    """Runs the Actions of one phase of a run on the crew.
+
+    Attributes:
+        failure: what ended the run.
+
+    Args:
+        crew: the workers; enlisted at the first Action that is theirs.
+        ctx: the run's.
+        own: does what stays on this machine.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self, crew: Crew, ctx: Context, direction: Direction, own: Runner[Outcome],
+        *, now: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._crew, self._ctx, self._direction, self._own, self._now = crew, ctx, direction, own, now
+        self._ticket: Ticket | None = None
+        self._backlog, self._size = Backlog(), Size()
+        self._again: deque[Batch] = deque()  # what lost workers had
+        self._under_way: dict[int, Batch] = {}
+        self._tasks: dict[int, Task] = {}
+        self._ended_tasks: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        self._done: deque[Outcome] = deque()
+        self._numbers = 0
+        self._finishing = self._stopped = self._engine_gone = False
+        self._census: Census | None = None
+        self._beats: Beats | None = None
+        self._moved = 0  # bytes, by batches that have ended
+        self.failure: BaseException | None = None
+
+    # ---- the face of a runner -----------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """So much waits that the owner had better take what ended before it submits more."""
+        plenty = self._size.limit * _EACH * self._workers
+        return len(self._backlog) >= _MOST_WAITING or (len(self._backlog) >= 2 and self._backlog.cost > plenty)
+
+    def submit(self, action: Action) -> None:
+        """Queue an Action; does not wait, but for the check of the workers at the first one.
+
+        Raises:
+            ClusterError: a worker is not fit for the run.
+        """
+        if action.verb in _HERE:
+            self._own.submit(action)
+            return
+        if self._ticket is None:
+            self._ticket = self._crew.enlist(self._ctx, self._direction)
+            self._census = Census(self._crew.engine, len(self._crew.names))
+            self._beats = Beats(self._ticket)
+        if action.in_the_way:
+            self._own.submit(action)
+        else:
+            self._backlog.add(action)
+
+    def drain(self) -> Iterator[Outcome]:
+        """What has ended since the last call; waits only while the runner is full."""
+        yield from self._turn()
+        while self.full and self.failure is None and not self._stopped:
+            time.sleep(_LOOK_SECONDS)
+            yield from self._turn()
+
+    def finish(self) -> Iterator[Outcome]:
+        """What is still to end, as it ends."""
+        self._finishing = True
+        try:
+            yield from self._turn()
+            while self._under_way or self._again or self._backlog:
+                time.sleep(_LOOK_SECONDS)
+                yield from self._turn()
+            yield from self._own.finish()
+            self.failure = self.failure or self._own.failure
+        finally:
+            if self._census is not None:
+                self._census.close()
+
+    def active(self) -> tuple[Active, ...]:
+        """What is on its way now, as workers have told. Any thread may ask."""
+        told = self._beats.active(tuple(self._under_way)) if self._beats is not None else ()
+        return (*told, *self._own.active())
+
+    def bytes_moved(self) -> int:
+        """Bytes that have moved so far, as far as is known. Any thread may ask."""
+        on_the_way = self._beats.moved(tuple(self._under_way)) if self._beats is not None else 0
+        return self._moved + on_the_way + self._own.bytes_moved()
+
+    # ---- one turn: take what ended, send what waits -------------------------------------------------
+
+    @property
+    def _workers(self) -> int:
+        return self._census.count if self._census is not None else 1
+
+    def _turn(self) -> Iterator[Outcome]:
+        self._take_ended()
+        yield from self._own.drain()
+        if self._own.failure is not None:
+            self._fail(self._own.failure)
+        if self._census is not None and self._census.nobody_left():
+            self._fail(ClusterError(f"{self._crew.engine.name} has had no workers for a while",
+                                    "What was done is recorded; run it again when they are back"))  # fmt: skip
+        if self._ctx.cancelled() and not self._stopped:
+            self._stop()
+        if not self._stopped:
+            self._send_some()
+        while self._done:
+            yield self._done.popleft()
+
+    def _send_some(self) -> None:
+        while self.failure is None and len(self._under_way) < _EACH * self._workers:
+            batch = self._again.popleft() if self._again else self._next()
+            if batch is None:
+                return
+            self._send(batch)
+
+    def _next(self) -> Batch | None:
+        """The next batch, if it is time for it: enough waits for a whole one, or a worker has nothing to do."""
+        waiting, idle = self._backlog.cost, self._workers - len(self._under_way)
+        if not waiting or (waiting < self._size.limit and not self._finishing and idle <= 0):
+            return None
+        return Batch(self._backlog.cut(self._size.share(waiting, self._workers)))
+
+    def _send(self, batch: Batch) -> None:
+        assert self._ticket is not None  # there is something to send
+        self._numbers += 1
+        number = batch.number = self._numbers
+        batch.tries += 1
+        try:
+            task = self._crew.engine.submit(guest.perform, self._ticket, number, batch.actions, batch.tries > 1)
+        except WorkerLost:
+            self._again.append(batch)
+            return
+        except EngineLost as error:
+            self._again.append(batch)
+            self._lose_engine(error)
+            return
+        self._under_way[number], self._tasks[number] = batch, task
+        task.add_done_callback(partial(self._task_ended, number))
+
+    def _task_ended(self, number: int, task: Any) -> None:
+        """In whichever thread."""
+        self._ended_tasks.put((number, task))
+
+    def _take_ended(self) -> None:
+        while True:
+            try:
+                number, task = self._ended_tasks.get_nowait()
+            except queue.Empty:
+                return
+            batch = self._under_way.pop(number, None)
+            self._tasks.pop(number, None)
+            if batch is not None:
+                self._take(batch, task)
+
+    def _take(self, batch: Batch, task: Task) -> None:
+        """One batch has ended, somehow."""
+        try:
+            reply: Reply = task.result(0)
+        except WorkerLost as error:
+            self._lose(batch, str(error))
+        except (CancelledError, EngineLost) as error:
+            self._again.append(batch)
+            self._lose_engine(error)
+        except NbsyncError as error:
+            self._again.append(batch)
+            self._fail(ClusterError(f"{self._name(task)}: {error.message}", error.hint))
+        except Exception as error:  # of the engine: a worker out of memory, an answer that cannot be read
+            self._lose(batch, f"{type(error).__name__}: {error}")
+        else:
+            self._take_reply(batch, reply, task.worker or reply.worker)
+
+    def _take_reply(self, batch: Batch, reply: Reply, worker: str) -> None:
+        self._beats_end(batch)
+        for kind, count in reply.requests.items():
+            self._ctx.bucket.counts.add(kind, count)
+        self._crew.notes += [note for note in reply.notes if note not in self._crew.notes]
+        ended = [one for one in reply.outcomes if self._stopped or one.status is not Status.CANCELLED]
+        self._moved += sum(one.bytes for one in ended)
+        self._done.extend(one._replace(worker=worker) for one in ended)
+        left = guest.not_done(batch.actions, ended)
+        if reply.failure is not None:
+            self._again.append(Batch(left))
+            error = reply.failure
+            self._fail(type(error)(f"{worker}: {error.message}", error.hint))
+        elif left:
+            self._lose(Batch(left, tries=batch.tries), "its worker stopped")
+        elif not self._stopped:
+            self._size.took(batch.cost, reply.seconds)
+
+    def _lose(self, batch: Batch, why: str) -> None:
+        """A worker is lost, and with it what it did: another one does it again, and finds what is done."""
+        self._beats_end(batch)
+        if self._stopped or self.failure is not None or batch.tries < TRIES:
+            self._again.append(batch)
+        else:
+            message = f"given up after {batch.tries} tries: {why}"
+            self._end_all(batch.actions, Status.FAILED, message, "failed")
+
+    def _beats_end(self, batch: Batch) -> None:
+        if self._beats is not None:
+            self._beats.end(batch.number)
+
+    def _name(self, task: Task) -> str:
+        return f"{task.worker or 'a worker'} of {self._crew.engine.name}"
+
+    # ---- the end before the end ---------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        """The run ends; what is under way is told of as cancelled."""
+        self.failure = self.failure or error
+        self._ctx.cancel.set()
+
+    def _lose_engine(self, error: Exception) -> None:
+        self._engine_gone = True
+        self._fail(lost(self._crew.engine, error))
+
+    def _stop(self) -> None:
+        """Let workers stop, hear what they still have to say, and end the rest as cancelled."""
+        self._stopped = True
+        self._crew.revoke()
+        deadline = self._now() + _LAST_WORDS_SECONDS
+        while self._under_way and self._now() < deadline and not self._engine_gone:
+            time.sleep(_LOOK_SECONDS)
+            self._take_ended()
+        for task in list(self._tasks.values()):
+            threading.Thread(target=task.cancel, daemon=True).start()  # an engine that is gone may keep it waiting
+        self._take_ended()
+        message = "stopped" if self.failure is None else str(self.failure)
+        for batch in [*self._under_way.values(), *self._again]:
+            self._end_all(batch.actions, Status.CANCELLED, message, "")
+        self._end_all(self._backlog.drop(), Status.CANCELLED, message, "")
+        self._under_way.clear()
+        self._tasks.clear()
+        self._again.clear()
+
+    def _end_all(self, actions: list[Action], status: Status, message: str, problem: str) -> None:
+        self._done.extend(
+            Outcome(one.path, one.verb, status, message, one.evidence, error=message, problem=problem)
+            for one in actions
+        )
