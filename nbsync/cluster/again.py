@@ -31,8 +31,7 @@ def done_before(ctx: Context, action: Action) -> Outcome | None:
     record = RecordedEntry(
         action.path, remote.etag, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
     )
-    return Outcome(action.path, action.verb, Status.MISS, f"{action.reason} (done by a worker that was lost)",
-                   verdict.evidence, action.bytes, record=record)  # fmt: skip
+    return Outcome(action.path, action.verb, Status.MISS, action.reason, action.evidence, action.bytes, record=record)
 
 
 def _downloaded(ctx: Context, action: Action) -> tuple[LocalEntry, RemoteEntry] | None:

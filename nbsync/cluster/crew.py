@@ -35,7 +35,7 @@ class Crew:
         executor: the keyword.
 
     Attributes:
-        names: of the workers; empty before `enlist`.
+        names: of the workers; empty before `look`.
         notes: what they found remarkable about the service.
 
     Raises:
@@ -47,6 +47,14 @@ class Crew:
         self.names: list[str] = []
         self.notes: list[str] = []
         self._ticket: Ticket | None = None
+
+    def look(self) -> None:
+        """Find out who is there.
+
+        Raises:
+            ClusterError: nobody, or somebody with another nbsync or none.
+        """
+        self.names = workers_of(self.engine)
 
     def runner(self, ctx: Context, direction: Direction, own: Runner[Outcome]) -> SharedRunner:
         """What runs the Actions of one phase; `own` does what stays on this machine."""
@@ -61,7 +69,6 @@ class Crew:
         if self._ticket is not None:
             return self._ticket
         assert ctx.room is not None  # the run may change something
-        self.names = workers_of(self.engine)
         stage = ctx.room.stage
         permit = ctx.room.guests = permits.issue(stage)
         self._ticket = Ticket(

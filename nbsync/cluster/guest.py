@@ -99,11 +99,10 @@ def perform(ticket: Ticket, number: int, actions: Sequence[Action], again: bool)
     """
     started = time.monotonic()
     session = _session(ticket)
-    before = session.ctx.bucket.counts.snapshot()
     begun = not permits.begin_batch(session.stage, ticket.permit, number)
-    outcomes, failure = session.perform(number, actions, again or begun)
-    counts = session.ctx.bucket.counts.snapshot()
-    requests = {kind: count - before[kind] for kind, count in counts.items()}
+    with session.turn:
+        outcomes, failure = session.perform(number, actions, again or begun)
+        requests = session.requests()
     return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)
 
 
@@ -171,26 +170,31 @@ class Session:
             journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
             stopped=lambda: True, permitted=lambda: permits.holds(self.stage, ticket.permit),
         )  # fmt: skip
-        self._turn = threading.Lock()
+        self.turn = threading.Lock()  # whose holder may perform
+        self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None
         self._number = 0
         threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
 
     def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
-        with self._turn:
-            runner = self._make_runner(again)
-            self._runner, self._number = runner, number
-            outcomes: list[Outcome] = []
-            for action in actions:
-                runner.submit(action)
-                outcomes += runner.drain()
-            outcomes += runner.finish()
-            self._runner = None
+        runner = self._make_runner(again)
+        self._runner, self._number = runner, number
+        outcomes: list[Outcome] = []
+        for action in actions:
+            runner.submit(action)
+            outcomes += runner.drain()
+        outcomes += runner.finish()
+        self._runner = None
         failure = runner.failure
         if failure is not None and not isinstance(failure, NbsyncError):
             failure = NbsyncError(f"internal error: {type(failure).__name__}: {failure}")
         return outcomes, failure
+
+    def requests(self) -> dict[str, int]:
+        """Those that were sent since the last time that this was asked, by kind."""
+        before, self._counted = self._counted, self.ctx.bucket.counts.snapshot()
+        return {kind: count - before.get(kind, 0) for kind, count in self._counted.items()}
 
     def _make_runner(self, again: bool) -> Runner[Outcome]:
         ctx = self.ctx
@@ -217,7 +221,7 @@ class Session:
         with _opening:
             if _sessions.get(self._ticket.permit.id) is self:
                 del _sessions[self._ticket.permit.id]
-        with self._turn:  # what is under way ends by itself now
+        with self.turn:  # what is under way ends by itself now
             self.ctx.bucket.client.close()
             if self.ctx.room is not None:
                 self.ctx.room.close()

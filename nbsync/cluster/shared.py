@@ -35,6 +35,7 @@ TRIES = 3  # of a batch whose workers are lost
 _EACH = 2  # batches under way a worker: one that it does, and the next
 _MOST_WAITING = 20_000  # Actions
 _LOOK_SECONDS = 0.01
+_HOLD_SECONDS = 0.05  # that the first Action waits for others to travel with
 _LAST_WORDS_SECONDS = 0.6  # after a stop: for what workers were about to finish
 _HERE = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
@@ -78,6 +79,7 @@ class SharedRunner:
         self._ended_tasks: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._done: deque[Outcome] = deque()
         self._numbers = 0
+        self._waiting_since = 0.0
         self._finishing = self._stopped = self._engine_gone = False
         self._census: Census | None = None
         self._beats: Beats | None = None
@@ -108,6 +110,8 @@ class SharedRunner:
         if action.in_the_way:
             self._own.submit(action)
         else:
+            if not self._backlog:
+                self._waiting_since = self._now()
             self._backlog.add(action)
 
     def drain(self) -> Iterator[Outcome]:
@@ -171,8 +175,11 @@ class SharedRunner:
 
     def _next(self) -> Batch | None:
         """The next batch, if it is time for it: enough waits for a whole one, or a worker has nothing to do."""
-        waiting, idle = self._backlog.cost, self._workers - len(self._under_way)
-        if not waiting or (waiting < self._size.limit and not self._finishing and idle <= 0):
+        waiting = self._backlog.cost
+        if not waiting:
+            return None
+        idle = len(self._under_way) < self._workers and self._now() - self._waiting_since > _HOLD_SECONDS
+        if waiting < self._size.limit and not self._finishing and not idle:
             return None
         return Batch(self._backlog.cut(self._size.share(waiting, self._workers)))
 

@@ -81,6 +81,8 @@ class Run(BaseRun):
 
             self._crew = Crew(self.options.on, self.call.executor)
         try:
+            if self._crew is not None:  # a dry run is done here, but says the same of the workers
+                self._crew.look()
             self._in_place(bucket)
         finally:
             if self._crew is not None:

@@ -134,6 +134,7 @@ class World:
     def plan(self, direction: str, **options: Any) -> SyncResult:
         """The plan, after a check that planning changed nothing at all."""
         before, listed = snapshot(self.sandbox), self._listing()
+        options = {name: value for name, value in options.items() if name not in ("executor", "on", "spread")}
         if direction == "pull":
             result = nbsync.plan("pull", self.remote, self.local, **options)
         else:
