@@ -5,6 +5,7 @@ Runs in a thread of its own, like any run. It begins the nodes' pulls, asks how 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -179,15 +180,16 @@ class Each:
 
     def _look_for_others(self, engine: Engine) -> None:
         """Workers that have come since, where a node has none left."""
-        alone = [node for node in self._nodes if node.alone_since is not None and not node.ended]
+        alone = [node for node in self._nodes if node.is_alone]
         for node in alone:
-            if node.alone_since is not None and self._now() - node.alone_since > ALONE_SECONDS:
+            if self._now() - node.lost_at > ALONE_SECONDS:
                 node.give_up_alone()
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
             for name in set(engine.workers()) - self._known:
                 self._known.add(name)
-                self._surveys[name] = engine.submit(find_site, self.local, worker=name)
+                with contextlib.suppress(WorkerLost):  # gone again
+                    self._surveys[name] = engine.submit(find_site, self.local, worker=name)
         for name, task in list(self._surveys.items()):
             if task.done():
                 del self._surveys[name]

@@ -45,7 +45,7 @@ class Node:
         self.end: End | None = None
         self.error: NbsyncError | None = None
         self.notes: list[str] = []
-        self.alone_since: float | None = None  # when its last worker died
+        self.lost_at = 0.0  # when a worker died
         self.rows: list[Row] = []  # of this attempt
         self.earlier: dict[str, Row] = {}  # what earlier attempts moved
         self.earlier_requests: dict[str, int] = {}
@@ -61,6 +61,11 @@ class Node:
     def ended(self) -> bool:
         """Is there nothing more to come?"""
         return self.end is not None or self.error is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Is there something to do, and no worker left to do it?"""
+        return not self.workers and not self.ended
 
     @property
     def bytes_before(self) -> int:
@@ -100,7 +105,7 @@ class Node:
             self.error = ClusterError(f"{self._attempts} workers died while they were at it", "Look into their logs")
         if self.error is not None or not self.workers:
             return False
-        self.worker, self.alone_since = self.workers[0], None
+        self.worker = self.workers[0]
         self._attempts += 1
         if self._lost_by:
             self.notes.append(f"{self._lost_by}: the pull of {self.site.name} was begun again by {self.worker}")
@@ -143,7 +148,7 @@ class Node:
         self._lost_by = why
         self.workers = [name for name in self.workers if is_there or name != self.worker]
         self.worker, self._task = "", None
-        self.alone_since = self._now()
+        self.lost_at = self._now()
         self.earlier |= {row.path: row for row in self.rows if row.status in _KEPT}
         if self.report is not None:
             self.earlier_requests = add(self.earlier_requests, self.report.requests)

@@ -1,0 +1,123 @@
+"""An engine of scripted workers: what each answers when a node's pull is begun, asked for and stopped."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import nbsync
+from nbsync.cluster import node
+from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.node import End, Report
+from nbsync.cluster.site import Site, Spot, find_site
+from nbsync.core.model import Active, Row, Status
+from nbsync.errors import NbsyncError
+from nbsync.options import Call
+
+DEAD = object()  # in a script: the worker dies now
+SILENT = object()  # it does not answer any more
+ENGINE_DEAD = object()
+
+
+def site(inode: int, machine: str = "m") -> Site:
+    """A node's LOCAL."""
+    return Site(machine, (Spot(1, inode, ""), Spot(1, 2, f"d{inode}")), f"host{inode}", f"/d{inode}/data")
+
+
+def row(path: str, status: str = "miss", size: int = 10) -> Row:
+    """A row as a worker tells it."""
+    return Row(path, "download", status, "why", "none", size if status == "miss" else 0, 0.0, None)
+
+
+def report(*rows: Row, ended: bool = False, error: NbsyncError | None = None, total: int = 0, **more: Any) -> Report:
+    """What a worker answers; counts are those of all rows so far, which `more` may give."""
+    counts = {status.value: 0 for status in Status}
+    for one in rows:
+        counts[one.status] += 1
+    counts |= more.pop("counts", {})
+    moved = sum(one.bytes for one in rows)
+    end = End("s3://b/p/", error, more.pop("problems", []), more.pop("notes", []), {"moved": moved, "saved": 0}, 0, 0)
+    given = {"state": "done" if ended else "syncing", "counts": counts, "listing_done": True,
+             "files_done": sum(counts.values()), "files_total": total or len(rows), "bytes_done": moved,
+             "bytes_total": 10 * (total or len(rows)), "active": (), "problems": (), "requests": {"list": 1, "get": 2},
+             "rows": list(rows), "end": end if ended else None}  # fmt: skip
+    return Report(**{**given, **more})
+
+
+@dataclass
+class FakeWorker:
+    """One worker. `answers`: to begin and ask, in turn; the last one again and again."""
+
+    site: Site
+    answers: list[Any]
+    begun: list[Call] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    stopped: int = 0
+    on_stop: Report | None = None
+
+    def answer(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        if function is find_site:
+            return self.site
+        if function is node.stop:
+            self.stopped += 1
+            if self.on_stop is not None:
+                self.answers = [self.on_stop]
+            return None
+        if function is node.begin:
+            self.begun.append(args[1])
+        else:
+            self.asked.append(args[1])
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+class FakeEngine(Engine):
+    """Scripted workers; those in `later` are there once another has died."""
+
+    can_pin = True
+    name = "fake://engine"
+
+    def __init__(self, **workers: FakeWorker) -> None:
+        self.there = workers
+        self.later: dict[str, FakeWorker] = {}
+        self.closed = False
+
+    def workers(self) -> list[str]:
+        return list(self.there)
+
+    def _send(
+        self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
+    ) -> None:
+        if function is not None and args[0].__class__ is not bytes:
+            give(nbsync.__version__)
+            return
+        worker = self.there.get(task.worker)
+        if worker is None:
+            raise WorkerLost(f"worker {task.worker} is gone")
+        called, given = pickle.loads(args[0])
+        value = worker.answer(called, given)
+        if value is DEAD:
+            del self.there[task.worker]
+            self.there |= self.later
+            task.fail(WorkerLost(f"worker {task.worker} is gone"))
+        elif value is ENGINE_DEAD:
+            task.fail(EngineLost("no heartbeat"))
+        elif isinstance(value, Exception):
+            task.fail(value)
+        elif value is not SILENT:
+            task.give(value)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def active(path: str) -> Active:
+    from nbsync.core.model import Verb
+
+    return Active(path, Verb.DOWNLOAD, 1, 10)
+
+
+def paths(rows: list[Row]) -> Iterator[tuple[str, str, str]]:
+    """(path, status, worker) of rows."""
+    return ((one.path, one.status, one.worker) for one in rows)
