@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsync.cluster.each import Each
-from nbsync.cluster.opening import check_call
 from nbsync.core.model import Row, Snapshot
 from nbsync.engine.apply import Apply
 from nbsync.engine.base import BaseRun
@@ -28,6 +26,7 @@ from nbsync.result import SyncResult
 
 if TYPE_CHECKING:
     from nbsync.background import Ticker
+    from nbsync.cluster.each import Each
 
 _RUNS: dict[str, type[BaseRun] | type[Undo]] = {
     "pull": Run, "push": Run, "plan": Run, "apply": Apply, "verify": Verify, "undo": Undo,
@@ -44,7 +43,9 @@ def _run_of(call: Call, cancel: threading.Event) -> BaseRun | Undo | Each:
     Raises:
         UsageError: the call makes no sense.
     """
-    if check_call(call) and call.options.spread == "each":
+    if call.options.spread == "each":
+        from nbsync.cluster.each import Each
+
         return Each(call, cancel)
     return _RUNS[call.command](call, cancel)
 

@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from nbsync.cluster import totals
+from nbsync.cluster import node, totals
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.node import Seen
 from nbsync.cluster.nodes import Node
-from nbsync.cluster.opening import lost, open_engine, workers_of
-from nbsync.cluster.site import Site, find_site
+from nbsync.cluster.opening import check_call, lost, open_engine, workers_of
+from nbsync.cluster.site import Site
 from nbsync.core.location import parse_location
 from nbsync.core.model import Direction
 from nbsync.engine.base import read_list
 from nbsync.engine.tally import Board
-from nbsync.errors import ClusterError, Interrupted, LocalError, NbsyncError, UsageError
+from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
 
@@ -51,8 +52,11 @@ class Each:
     def __init__(self, call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> None:
         _check(call)
         self.call = call
-        location = parse_location(call.remote)
+        location = self._location = parse_location(call.remote)
         self.local = call.local or os.path.join(".", location.name)
+        # As on any machine: --on and what is for this one alone are not passed on.
+        self._options = replace(call.options, on="", spread="", files_from="", log_file="")
+        self._endpoint = ""  # of our own requests, and of every worker's
         self.board = Board()
         self.result = SyncResult(command="pull", remote=location.uri, local=self.local, direction="pull", call=call,
                                  dry_run=call.options.dry_run)  # fmt: skip
@@ -81,8 +85,8 @@ class Each:
             assert engine is not None  # it was opened
             result.error = lost(engine, error)
         finally:
-            for node in self._nodes:
-                node.give_up(ClusterError("it is not known how it ended: its run stops by itself within a minute"))
+            for one in self._nodes:
+                one.give_up(ClusterError("it is not known how it ended: its run stops by itself within a minute"))
             if engine is not None:
                 engine.close()
         totals.conclude(result, self._nodes)
@@ -126,22 +130,31 @@ class Each:
         """Where LOCAL is for each worker.
 
         Raises:
-            LocalError: a worker cannot tell. EngineLost, WorkerLost.
+            ClusterError: a worker is not fit for the run. EngineLost, WorkerLost.
         """
-        asked = {name: engine.submit(find_site, self.local, worker=name) for name in workers}
+        endpoint = self._endpoint = node.look(os.curdir, self._location, self._options).endpoint
+        asked = {name: self._ask_to_look(engine, name) for name in workers}
         found = {}
         for name, task in asked.items():
             try:
-                found[name] = task.result(_SURVEY_SECONDS)
+                seen: Seen = task.result(_SURVEY_SECONDS)
             except TimeoutError:
-                raise ClusterError(
-                    f"{name} of {engine.name} does not answer", "Is it busy? Nothing was begun"
-                ) from None
+                hint = "Is it busy or dead? Nothing was begun"
+                raise ClusterError(f"{name} of {engine.name} does not answer", hint) from None
             except (EngineLost, WorkerLost):
                 raise
             except Exception as error:
-                raise LocalError(f"{self.local} cannot be looked at on {name}: {error}", "Nothing was begun") from None
+                text = str(error) if isinstance(error, NbsyncError) else f"{type(error).__name__}: {error}"
+                raise ClusterError(f"{name} of {engine.name}: {text}") from None
+            if seen.endpoint != endpoint:
+                hint = "Give --endpoint-url and --region, or the same AWS configuration"
+                raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",
+                                   hint)  # fmt: skip
+            found[name] = seen.site
         return found
+
+    def _ask_to_look(self, engine: Engine, name: str) -> Task:
+        return engine.submit(node.look, self.local, self._location, self._options, worker=name)
 
     def _group(self, engine: Engine, sites: dict[str, Site]) -> None:
         """Workers for which LOCAL is one directory are one node."""
@@ -150,29 +163,28 @@ class Each:
             by_place.setdefault((site.machine, site.spots[0]), []).append(name)
         call, interval = self._call_for(len(by_place)), max(_INTERVAL, _INTERVAL_EACH * len(by_place))
         for names in by_place.values():
-            node = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
-            node.workers = names
-            self._nodes.append(node)
+            one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
+            one.workers = names
+            self._nodes.append(one)
         self._known = set(sites)
 
     def _call_for(self, nodes: int) -> Call:
         """What each node is to do: the same, on its own machine, with its share of the bandwidth."""
-        options = replace(self.call.options, on="", spread="", files_from="", log_file="",
-                          bandwidth=self.call.options.bandwidth // nodes)  # fmt: skip
+        options = replace(self._options, bandwidth=-(-self._options.bandwidth // nodes))
         return replace(self.call, local=self.local, options=options, only=self._only, executor=None)
 
     def _follow(self, engine: Engine) -> None:
         """Until every node has ended."""
         stopped_at = None
-        while not all(node.ended for node in self._nodes):
+        while not all(one.ended for one in self._nodes):
             if self._cancel.is_set() and stopped_at is None:
                 stopped_at = self._now()
-                for node in self._nodes:
-                    node.stop()
+                for one in self._nodes:
+                    one.stop()
             if stopped_at is not None and self._now() - stopped_at > _STOP_SECONDS:
                 return  # who has not told its end by now is not waited for
-            for node in self._nodes:
-                self.result.files += node.step()
+            for one in self._nodes:
+                self.result.files += one.step()
             self._look_for_others(engine)
             totals.show(self.board, self._nodes)
             self.runner.take(self._nodes)
@@ -180,16 +192,16 @@ class Each:
 
     def _look_for_others(self, engine: Engine) -> None:
         """Workers that have come since, where a node has none left."""
-        alone = [node for node in self._nodes if node.is_alone]
-        for node in alone:
-            if self._now() - node.lost_at > ALONE_SECONDS:
-                node.give_up_alone()
+        alone = [one for one in self._nodes if one.is_alone]
+        for one in alone:
+            if self._now() - one.lost_at > ALONE_SECONDS:
+                one.give_up_alone()
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
             for name in set(engine.workers()) - self._known:
                 self._known.add(name)
                 with contextlib.suppress(WorkerLost):  # gone again
-                    self._surveys[name] = engine.submit(find_site, self.local, worker=name)
+                    self._surveys[name] = self._ask_to_look(engine, name)
         for name, task in list(self._surveys.items()):
             if task.done():
                 del self._surveys[name]
@@ -198,12 +210,12 @@ class Each:
     def _join(self, name: str, task: Task) -> None:
         """A worker that came later is added to its node, if that is one of ours."""
         try:
-            site = task.result()
+            seen: Seen = task.result()
         except Exception:  # it has died again, or is of no use
             return
-        for node in self._nodes:
-            if site.is_at(node.site):
-                node.workers.append(name)
+        for one in self._nodes:
+            if seen.site.is_at(one.site) and seen.endpoint == self._endpoint:
+                one.workers.append(name)
 
 
 def _check(call: Call) -> None:
@@ -211,6 +223,7 @@ def _check(call: Call) -> None:
     Raises:
         UsageError: this cannot be done by each node for itself.
     """
+    check_call(call)
     if "://" in call.local:
         raise UsageError(f"{call.local} is no directory: LOCAL is on the workers' machines")
     if call.command != "pull":

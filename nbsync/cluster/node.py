@@ -11,14 +11,24 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nbsync.cluster.site import Site, find_site
+from nbsync.core.location import Location
 from nbsync.core.model import Active, Problem, Row
 from nbsync.errors import NbsyncError
-from nbsync.options import Call
+from nbsync.options import Call, Options
+from nbsync.storage.s3 import Bucket
 
 PATIENCE_SECONDS = 60.0
 ROWS = 5_000  # in one answer
 _LOOK_SECONDS = 1.0
 _GLANCE_SECONDS = 0.03  # what a node that has nothing to do takes, about
+
+
+class Seen(NamedTuple):
+    """What a worker would do: where it would write, and to which endpoint its requests would go."""
+
+    site: Site
+    endpoint: str
 
 
 class End(NamedTuple):
@@ -118,6 +128,17 @@ class NodeRun:
 
 _RUNS: dict[str, NodeRun] = {}
 _LOCK = threading.Lock()
+
+
+def look(local: str, location: Location, options: Options) -> Seen:
+    """What this worker would do. Nothing is created, and no request is sent.
+
+    Raises:
+        NbsyncError: it has no credentials, profile or key file for that. OSError: it has no directories at all.
+    """
+    bucket = Bucket(location, options, wait=threading.Event().wait)
+    bucket.client.close()
+    return Seen(find_site(local), bucket.endpoint)
 
 
 def begin(ticket: str, call: Call) -> Report:

@@ -10,8 +10,8 @@ from typing import Any
 import nbsync
 from nbsync.cluster import node
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.node import End, Report
-from nbsync.cluster.site import Site, Spot, find_site
+from nbsync.cluster.node import End, Report, Seen
+from nbsync.cluster.site import Site, Spot
 from nbsync.core.model import Active, Row, Status
 from nbsync.errors import NbsyncError
 from nbsync.options import Call
@@ -56,10 +56,11 @@ class FakeWorker:
     asked: list[int] = field(default_factory=list)
     stopped: int = 0
     on_stop: Report | None = None
+    endpoint: str = "http://localhost:80"
 
     def answer(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        if function is find_site:
-            return self.site
+        if function is node.look:
+            return Seen(self.site, self.endpoint)
         if function is node.stop:
             self.stopped += 1
             if self.on_stop is not None:

@@ -11,7 +11,7 @@ import pytest
 from nbsync.cluster import each
 from nbsync.cluster.each import Each
 from nbsync.core.model import Problem
-from nbsync.errors import AccessDenied, ClusterError, GuardRefusal, Interrupted, NbsyncError, UsageError
+from nbsync.errors import AccessDenied, ClusterError, ConfigError, GuardRefusal, Interrupted, NbsyncError, UsageError
 from nbsync.options import Call, build_options
 from nbsync.result import SyncResult
 from tests.unit.cluster.fakes import (
@@ -31,7 +31,8 @@ DONE = report(row("a"), row("b"), ended=True)
 
 
 def call(**options: Any) -> Call:
-    given = {"on": "dask://localhost:1", "spread": "each", **options}
+    given = {"on": "dask://localhost:1", "spread": "each", "endpoint_url": "http://localhost", "no_sign_request": True,
+             **options}  # fmt: skip
     return Call(command="pull", direction="pull", remote="b/p", local="data", options=build_options("pull", given))
 
 
@@ -222,6 +223,24 @@ def test_the_board_is_the_sum_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) 
     assert (one.board.state, one.requests()["get"]) == ("syncing", 4)
     one.stop()
     working.join(5)
+
+
+def test_a_worker_that_would_ask_elsewhere_is_not_fit(run: Any) -> None:
+    good, bad = FakeWorker(site(1), [DONE]), FakeWorker(site(2), [DONE], endpoint="https://s3.amazonaws.com:443")
+    result = run(FakeEngine(w1=good, w2=bad))
+    assert isinstance(result.error, ClusterError)
+    assert "requests of w2 would go to https://s3.amazonaws.com:443, and this machine's to http://" in str(result.error)
+    assert not good.begun
+
+
+def test_a_worker_without_credentials_is_not_fit(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = FakeWorker(site(1), [DONE]), FakeWorker(site(2), [DONE])
+    engine = FakeEngine(w1=good, w2=bad)
+    monkeypatch.setattr(bad, "answer", lambda *_: ConfigError("no AWS credentials found", "Set them"))
+    result = run(engine)
+    assert isinstance(result.error, ClusterError)
+    assert str(result.error) == "w2 of fake://engine: no AWS credentials found. Set them"
+    assert not good.begun
 
 
 def test_an_engine_that_chooses_for_itself_is_refused(run: Any) -> None:
