@@ -67,13 +67,13 @@ class DaskCluster:
 
 
 class IpyparallelCluster:
-    """A controller and some engines, under an IPython profile of their own."""
+    """A controller and some engines, under an IPython profile of their own, in this process's environment."""
 
-    def __init__(self, place: Path, env: dict[str, str], engines: int) -> None:
+    def __init__(self, place: Path, engines: int) -> None:
         import ipyparallel
 
         self.place = str(place)
-        self.cluster: Any = ipyparallel.Cluster(n=engines, profile="crew", cluster_id="", log_level=40, env=env)
+        self.cluster: Any = ipyparallel.Cluster(n=engines, profile="crew", cluster_id="", log_level=40)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
             self.client: Any = self.cluster.start_and_connect_sync(n=engines, activate=False)
 

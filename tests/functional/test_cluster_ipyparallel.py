@@ -21,7 +21,9 @@ def cluster(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("ipython")
         patch.setenv("IPYTHONDIR", str(home))
-        made = IpyparallelCluster(home, moto_server.env(), 3)
+        for name, value in moto_server.env().items():
+            patch.setenv(name, value)
+        made = IpyparallelCluster(home, 3)
         try:
             yield made
         finally:
