@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from nbsync import __version__
 from nbsync.cluster import guest
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Ticket
@@ -37,16 +38,21 @@ class Crew:
     Attributes:
         names: of the workers; empty before `look`.
         notes: what they found remarkable about the service.
+        unheard: a batch was lost without a word: who had it may be at it still.
 
     Raises:
         ClusterError: see open_engine.
     """
 
+    LAST_WORDS_SECONDS = 0.6  # then no worker goes on whose permit is gone: see guest
+
     def __init__(self, on: str, executor: Executor | None) -> None:
         self.engine: Engine = open_engine(on, executor)
         self.names: list[str] = []
         self.notes: list[str] = []
+        self.unheard = False
         self._ticket: Ticket | None = None
+        self._revoked_at = 0.0
 
     def look(self) -> None:
         """Find out who is there.
@@ -72,8 +78,8 @@ class Crew:
         stage = ctx.room.stage
         permit = ctx.room.guests = permits.issue(stage)
         self._ticket = Ticket(
-            permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix, ctx.bucket.endpoint,
-            _options(ctx.bucket, ctx.options, len(self.names)), direction is Direction.PULL,
+            __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
+            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options, len(self.names)), direction is Direction.PULL,
         )  # fmt: skip
         self._check(self._ticket, ctx.cancelled)
         return self._ticket
@@ -102,15 +108,18 @@ class Crew:
 
     def revoke(self) -> None:
         """Let no worker go on."""
-        if self._ticket is not None:
+        if self._ticket is not None and not self._revoked_at:
+            self._revoked_at = time.monotonic()
             permits.revoke(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
 
     def dismiss(self) -> None:
-        """The run is over: what workers have left in staging goes."""
+        """The run is over, and everybody has seen that: what workers have left in staging goes."""
         if self._ticket is not None:
             self.revoke()
+            if self.unheard:
+                time.sleep(max(0.0, self._revoked_at + self.LAST_WORDS_SECONDS - time.monotonic()))
             permits.clear(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
-            self._ticket = None
+            self._ticket, self._revoked_at = None, 0.0
 
     def close(self) -> None:
         """Close what was opened here."""

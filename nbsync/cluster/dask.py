@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,16 @@ class DaskEngine(Engine):
         client: a synchronous `distributed.Client`.
         name: as the user wrote it.
         owned: close it in the end.
+        among: addresses (with or without `tcp://`) or hosts of those workers that are meant; None for all.
+        more: what else `Client.submit` is given.
     """
 
     can_pin = True
 
-    def __init__(self, client: Any, name: str, *, owned: bool) -> None:
-        self._client, self.name, self._owned = client, name, owned
+    def __init__(
+        self, client: Any, name: str, *, owned: bool, among: frozenset[str] | None = None, **more: Any
+    ) -> None:
+        self._client, self.name, self._owned, self._among, self._more = client, name, owned, among, more
         self._addresses: dict[str, str] = {}  # name -> address
         self._under_way: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -40,19 +44,24 @@ class DaskEngine(Engine):
             addresses = sorted(self._client.nthreads())
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
-        self._addresses = {short(address): address for address in addresses}
+        self._addresses = {short(address): address for address in addresses if self._is_meant(address)}
         return list(self._addresses)
+
+    def _is_meant(self, address: str) -> bool:
+        place = short(address)
+        return self._among is None or bool(self._among & {address, place, place.rpartition(":")[0]})
 
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
     ) -> None:
         where = self._pinned(task) if task.worker else self._preferred()
+        preferred = where.pop("preferred", "")
         try:
-            future = self._client.submit(function, *args, pure=False, **where)
+            future = self._client.submit(function, *args, pure=False, **self._more, **where)
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
         task.withdraw = future.release  # does not wait for the scheduler
-        task.add_done_callback(partial(self._forget, where))
+        task.add_done_callback(partial(self._forget, preferred))
         future.add_done_callback(partial(self._ended, task, give))
 
     def _pinned(self, task: Task) -> dict[str, Any]:
@@ -71,12 +80,13 @@ class DaskEngine(Engine):
             if address is None:
                 return {}
             self._under_way[address] += 1
-        return {"workers": [address], "allow_other_workers": True}
+        meant = [address] if self._among is None else list(self._addresses.values())
+        return {"workers": meant, "allow_other_workers": self._among is None, "preferred": address}
 
-    def _forget(self, where: dict[str, Any], _task: object) -> None:
-        if where.get("allow_other_workers"):
+    def _forget(self, preferred: str, _task: object) -> None:
+        if preferred:
             with self._lock:
-                self._under_way[where["workers"][0]] -= 1
+                self._under_way[preferred] -= 1
 
     def _ended(self, task: Task, give: Callable[[Any], object], future: Any) -> None:
         """In a thread of Dask's."""
@@ -126,8 +136,8 @@ def connect(address: str, name: str) -> DaskEngine:
     return DaskEngine(client, name, owned=True)
 
 
-def of_client(client: Any) -> DaskEngine:
-    """The engine of a client of the user's.
+def of_client(client: Any, asked: Mapping[str, Any]) -> DaskEngine:
+    """The engine of a client of the user's, `asked` for with what `get_executor` was given.
 
     Raises:
         ClusterError: it is asynchronous, or closed.
@@ -136,4 +146,8 @@ def of_client(client: Any) -> DaskEngine:
         raise ClusterError("the Dask client of executor= is asynchronous", "Give one made without asynchronous=True")
     if getattr(client, "status", "") != "running":
         raise ClusterError("the Dask client of executor= is closed", "Make a new one: distributed.Client(…)")
-    return DaskEngine(client, f"dask://{short(client.scheduler.address)}", owned=False)
+    among = asked.get("workers")
+    among = [among] if isinstance(among, str) else among
+    more = {"resources": asked["resources"]} if asked.get("resources") else {}
+    return DaskEngine(client, f"dask://{short(client.scheduler.address)}", owned=False,
+                      among=None if among is None else frozenset(map(str, among)), **more)  # fmt: skip

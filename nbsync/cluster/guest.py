@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nbsync import __version__
 from nbsync.cluster.again import done_before
 from nbsync.cluster.remote import where
 from nbsync.core.location import Location
@@ -39,9 +40,11 @@ _LOOK_SECONDS = 0.4
 class Ticket(NamedTuple):
     """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
 
-    `endpoint` is where the coordinator's requests go: a worker that would go elsewhere is not fit.
+    `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker whose are others is
+    not fit.
     """
 
+    version: str
     permit: Permit
     root: str
     place: str
@@ -70,18 +73,16 @@ def check(ticket: Ticket) -> None:
     Raises:
         ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
     """
-    stage = os.path.join(ticket.place, "stage")
-    if not permits.holds(stage, ticket.permit):
-        hint = "--spread shared needs a file system that all workers mount at the same path (--spread each does not)"
-        raise ClusterError(f"it does not see {ticket.root} as this machine does", hint)
+    session = _session(ticket)
     if ticket.writes:
+        stage = session.stage
         probe = os.path.join(stage, f"{ticket.permit.staged()}-0")
         try:
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             os.unlink(probe)
         except OSError as error:
             raise ClusterError(f"it cannot write in {ticket.root}: {error.strerror}", "Check its user") from None
-    found = _session(ticket).ctx.bucket.endpoint
+    found = session.ctx.bucket.endpoint
     if found != ticket.endpoint:
         hint = "Give --endpoint-url and --region, or the same AWS configuration"
         raise ClusterError(f"its requests would go to {found}, and this machine's to {ticket.endpoint}", hint)
@@ -235,10 +236,24 @@ def _session(ticket: Ticket) -> Session:
     with _opening:
         session = _sessions.get(ticket.permit.id)
         if session is None:
+            if ticket.version != __version__:
+                wanted = f'pip install "nbsync=={ticket.version}" there'
+                raise ClusterError(f"it has nbsync {__version__}, and not {ticket.version}", wanted)
             if not permits.holds(os.path.join(ticket.place, "stage"), ticket.permit):
-                raise ClusterError("the run is over")
+                hint = "--spread shared needs a file system that all mount at the same path; --spread each needs none"
+                raise ClusterError(f"it does not see {ticket.root} as the machine does that began the run", hint)
             session = _sessions[ticket.permit.id] = Session(ticket)
         return session
+
+
+def _begin_anew() -> None:
+    """In a process that was forked: nothing of the parent's sessions, nor of who held the lock, is of use here."""
+    global _opening  # noqa: PLW0603 (a lock that was held at the fork is never given back)
+    _sessions.clear()
+    _opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def not_done(actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[Action]:

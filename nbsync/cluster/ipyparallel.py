@@ -26,11 +26,13 @@ class IpyparallelEngine(Engine):
         client: an `ipyparallel.Client`.
         name: as the user wrote it.
         owned: close it in the end.
+        among: the numbers of those engines that are meant; None for all.
     """
 
     can_pin = True
 
-    def __init__(self, client: Any, name: str, *, owned: bool) -> None:
+    def __init__(self, client: Any, name: str, *, owned: bool, among: frozenset[int] | None = None) -> None:
+        self._among = among
         self._client, self.name, self._owned = client, name, owned
         self._under_way: Counter[int] = Counter()
         self._tasks: set[Task] = set()
@@ -41,9 +43,12 @@ class IpyparallelEngine(Engine):
 
     def workers(self) -> list[str]:
         try:
-            return [f"{_PREFIX}{number}" for number in self._client.ids]
+            return [f"{_PREFIX}{number}" for number in self._ids()]
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
+
+    def _ids(self) -> list[int]:
+        return [number for number in self._client.ids if self._among is None or number in self._among]
 
     def _there(self) -> list[str]:
         self._look_at_controller()
@@ -82,7 +87,7 @@ class IpyparallelEngine(Engine):
 
     def _number(self, name: str) -> int:
         """The engine of this name, or the one with the least of ours."""
-        ids = list(self._client.ids)
+        ids = self._ids()
         if name:
             found = [number for number in ids if f"{_PREFIX}{number}" == name]
             if not found:
@@ -167,6 +172,9 @@ def _connection_file(profile: str, name: str) -> str:
     raise ClusterError(f"--on {name}: no cluster runs in the IPython profile {profile!r}", hint)
 
 
-def of_client(client: Any) -> IpyparallelEngine:
-    """The engine of a client of the user's."""
-    return IpyparallelEngine(client, f"ipyparallel:{getattr(client, 'profile', '') or 'default'}", owned=False)
+def of_view(view: Any) -> IpyparallelEngine:
+    """The engine of a view of the user's: those engines that are its targets."""
+    targets = [view.targets] if isinstance(view.targets, int) else view.targets
+    name = f"ipyparallel:{getattr(view.client, 'profile', '') or 'default'}"
+    among = None if targets in (None, "all") else frozenset(targets)
+    return IpyparallelEngine(view.client, name, owned=False, among=among)

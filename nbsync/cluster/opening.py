@@ -81,11 +81,11 @@ def _of_executor(executor: Executor) -> Engine:
     if kind == "distributed.cfexecutor.ClientExecutor":
         from nbsync.cluster import dask
 
-        return dask.of_client(executor._client)  # type: ignore[attr-defined]
+        return dask.of_client(executor._client, executor._kwargs)  # type: ignore[attr-defined]
     if kind == "ipyparallel.client.view.ViewExecutor":
         from nbsync.cluster import ipyparallel
 
-        return ipyparallel.of_client(executor.view.client)  # type: ignore[attr-defined]
+        return ipyparallel.of_view(executor.view)  # type: ignore[attr-defined]
     from nbsync.cluster.pool import PoolEngine
 
     return PoolEngine(executor)

@@ -36,7 +36,6 @@ _EACH = 2  # batches under way a worker: one that it does, and the next
 _MOST_WAITING = 20_000  # Actions
 _LOOK_SECONDS = 0.01
 _HOLD_SECONDS = 0.05  # that the first Action waits for others to travel with
-_LAST_WORDS_SECONDS = 0.6  # after a stop: for what workers were about to finish
 _HERE = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
@@ -80,7 +79,7 @@ class SharedRunner:
         self._done: deque[Outcome] = deque()
         self._numbers = 0
         self._waiting_since = 0.0
-        self._finishing = self._stopped = self._engine_gone = False
+        self._finishing = self._stopped = False
         self._census: Census | None = None
         self._beats: Beats | None = None
         self._moved = 0  # bytes, by batches that have ended
@@ -223,6 +222,7 @@ class SharedRunner:
             self._lose(batch, str(error))
         except (CancelledError, EngineLost) as error:
             self._again.append(batch)
+            self._crew.unheard = True
             self._lose_engine(error)
         except NbsyncError as error:
             self._again.append(batch)
@@ -253,6 +253,7 @@ class SharedRunner:
     def _lose(self, batch: Batch, why: str) -> None:
         """A worker is lost, and with it what it did: another one does it again, and finds what is done."""
         self._beats_end(batch)
+        self._crew.unheard = True
         if self._stopped or self.failure is not None or batch.tries < TRIES:
             self._again.append(batch)
         else:
@@ -274,17 +275,17 @@ class SharedRunner:
         self._ctx.cancel.set()
 
     def _lose_engine(self, error: Exception) -> None:
-        self._engine_gone = True
         self._fail(lost(self._crew.engine, error))
 
     def _stop(self) -> None:
         """Let workers stop, hear what they still have to say, and end the rest as cancelled."""
         self._stopped = True
         self._crew.revoke()
-        deadline = self._now() + _LAST_WORDS_SECONDS
-        while self._under_way and self._now() < deadline and not self._engine_gone:
+        deadline = self._now() + self._crew.LAST_WORDS_SECONDS
+        while self._under_way and self._now() < deadline:
             time.sleep(_LOOK_SECONDS)
             self._take_ended()
+        self._crew.unheard = self._crew.unheard or bool(self._under_way)
         for task in list(self._tasks.values()):
             threading.Thread(target=task.cancel, daemon=True).start()  # an engine that is gone may keep it waiting
         self._take_ended()
