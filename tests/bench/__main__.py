@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import many, showing, transfers
+from tests.bench import cluster, many, showing, transfers
 from tests.bench.contest import Outcome
 from tests.bench.measure import BenchError
 from tests.bench.table import document, markdown
@@ -36,6 +36,8 @@ JOBS: dict[str, Callable[[World], list[Outcome]]] = {
     "far": transfers.far,
     "listing": many.listing,
     "showing": showing.showing,
+    "cluster": cluster.scaling,
+    "costs": cluster.costs,
 }
 QUICK = replace(Scale(rounds=3, peers=("nbsync", "rclone", "s5cmd")).by(0.1), many_files=20_000, listed_keys=20_000)
 

@@ -1,6 +1,6 @@
 """`python -m tests.bench.model`: what 10^8 objects on 100 workers take: requests, dollars, hours, and what limits.
 
-Pure arithmetic over what was measured for one object and one byte (`COSTS`, by `python -m tests.bench --only cluster`
+Pure arithmetic over what was measured for one object and one byte (`COSTS`, by `python -m tests.bench --only costs`
 on a quiet machine) and over list prices. It knows nothing of stragglers, of throttling beyond the rates that S3
 states, or of an engine's own ceilings: a lower bound, whose use is to tell what would be the first to give.
 """
@@ -8,10 +8,12 @@ states, or of an engine's own ceilings: a lower bound, whose use is to tell what
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from nbsync.transfer.download import RANGED_BYTES
 from nbsync.transfer.ranged import length_of_ranges
@@ -71,6 +73,8 @@ GETS_A_SECOND = 5_500
 
 COSTS = Costs(coordinator_object=150e-6, coordinator_hit=15e-6, worker_object=100e-6, worker_byte=2.2e-9,
               relay_object=20e-6, row_bytes=450.0)  # fmt: skip
+UNITS = {"coordinator_object": ("µs", 1e-6), "coordinator_hit": ("µs", 1e-6), "worker_object": ("µs", 1e-6),
+         "worker_byte": ("ns", 1e-9), "relay_object": ("µs", 1e-6), "row_bytes": ("bytes", 1.0)}  # fmt: skip
 SIZES = (4 << 10, 1 << 20, 100 << 20)
 
 
@@ -203,6 +207,13 @@ def _basis(costs: Costs, prices: Prices, fleet: Fleet) -> list[str]:
     ]
 
 
+def measured_costs(document: dict[str, Any]) -> Costs:
+    """What a run of the bench has written of them; what it has not measured is as committed."""
+    found = {verdict["what"]: verdict["value"] for job in document["jobs"] for verdict in job["verdicts"]}
+    said = {name: f"{name}, {unit}" for name, (unit, _) in UNITS.items()}
+    return COSTS._replace(**{name: found[what] * UNITS[name][1] for name, what in said.items() if what in found})
+
+
 def said(size: int) -> str:
     """A size in words."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
@@ -220,9 +231,12 @@ def main() -> None:
     words.add_argument("--size", type=int, action="append", metavar="BYTES", help="of an object; repeatable")
     words.add_argument("--internet", action="store_true", help="the workers are not in the bucket's region")
     words.add_argument("--coordinator", type=float, metavar="MICROSECONDS", help="of CPU for an object that moves")
+    words.add_argument("--measured", type=Path, metavar="FILE", help="of `python -m tests.bench --only costs --json`")
     given = words.parse_args()
+    measured = measured_costs(json.loads(given.measured.read_text())) if given.measured else COSTS
     prices = AWS._replace(gigabyte_out=INTERNET_GIGABYTE) if given.internet else AWS
-    costs = COSTS if given.coordinator is None else COSTS._replace(coordinator_object=given.coordinator / 1e6)
+    slower = {} if given.coordinator is None else {"coordinator_object": given.coordinator / 1e6}
+    costs = measured._replace(**slower)
     fleet = M7G_LARGE._replace(workers=given.workers)
     print(table(costs, prices, fleet, given.objects, given.prefixes, tuple(given.size or SIZES)))
 
