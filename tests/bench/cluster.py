@@ -43,6 +43,9 @@ class Used(NamedTuple):
     workers: float
 
 
+Pairs = Sequence[Sequence[Used]]  # of a run over few objects, and one over many
+
+
 class Dask:
     """A running scheduler with so many workers."""
 
@@ -179,7 +182,7 @@ class Meter:
         trees.remove(self._local)
 
 
-def derive(objects: int, cold: Sequence[Sequence[Used]], warm: Sequence[Sequence[Used]], nodes: Sequence[Sequence[Used]],
+def derive(objects: int, cold: Pairs, warm: Pairs, nodes: Pairs,
            large: Sequence[Used], large_bytes: int) -> Costs:  # fmt: skip
     """What one object and one byte cost: medians of differences, in which what a run costs by itself is gone.
 
@@ -189,7 +192,7 @@ def derive(objects: int, cold: Sequence[Sequence[Used]], warm: Sequence[Sequence
         large: runs of one object of `large_bytes`.
     """
 
-    def each(pairs: Sequence[Sequence[Used]], who: str) -> float:
+    def each(pairs: Pairs, who: str) -> float:
         return max(0.0, median([getattr(more, who) - getattr(less, who) for less, more in pairs]) / objects)
 
     return Costs(
