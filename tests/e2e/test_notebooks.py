@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.helpers import ROOT
 from tests.e2e.notebooks import assert_clean, bundles, executed, shape
 
-NAMES = ("03_plans_and_filters", "04_python_api_and_observers")
+NAMES = ("03_plans_and_filters", "04_python_api_and_observers", "05_cluster")
 # What a reader must have seen, in this order.
 TOLD = {
     "03_plans_and_filters": (
@@ -24,6 +24,12 @@ TOLD = {
         "[('README.txt', 'upload', 'content differs')]", "(1, 1)", "(True, 24, 'done', 24)",
         "pull: 24 of 24 files, 23 up to date", "NoSuchBucket - ", "changed in REMOTE since the last sync",
         "(1, ['stations/2024/forest.csv'])", "{'strong': 24, 'weak': 0, 'unknown': 0}", "'number,station'",
+    ),
+    "05_cluster": (
+        "24 miss", "(24, True)", "1 LIST", "24 hit", "('results-2.csv', 'miss', 'missing in REMOTE')",
+        "('stations/2024/forest.csv', 'content differs', True)", "(True, 27, [])", "(True, 54, 2)",
+        "[('node-1', True, 27), ('node-2', True, 27)]", "(54,", "'get': 0",
+        "[('stations/2024/forest.csv', 'miss'), ('stations/2024/forest.csv', 'miss')]",
     ),
 }  # fmt: skip
 
