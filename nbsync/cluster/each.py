@@ -86,7 +86,7 @@ class Each:
             result.error = lost(engine, error)
         finally:
             for one in self._nodes:
-                one.give_up(ClusterError("it is not known how it ended: its run stops by itself within a minute"))
+                one.give_up(ClusterError("it is not known how it ended: its run stops by itself within minutes"))
             if engine is not None:
                 engine.close()
         totals.conclude(result, self._nodes)

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from nbsync.cluster.site import Site, find_site
 from nbsync.core.location import Location
 from nbsync.core.model import Active, Problem, Row
-from nbsync.errors import NbsyncError
+from nbsync.errors import ClusterError, NbsyncError
 from nbsync.options import Call, Options
 from nbsync.storage.s3 import Bucket
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 ROWS = 5_000  # in one answer
 _LOOK_SECONDS = 1.0
 _GLANCE_SECONDS = 0.03  # what a node that has nothing to do takes, about
@@ -73,6 +73,7 @@ class NodeRun:
 
         self._now = now
         self._asked_at = now()
+        self._was_forsaken = False
         self._run = Run(call, threading.Event())
         self._rows = self._run.result.files  # grows as they come; the run puts a sorted copy in its place
         self.ended = threading.Event()
@@ -95,6 +96,7 @@ class NodeRun:
     def look(self) -> None:
         """Stop if nobody has asked for so long that nobody will."""
         if self.is_forsaken:
+            self._was_forsaken = True
             self._run.stop()
 
     @property
@@ -121,8 +123,11 @@ class NodeRun:
         )  # fmt: skip
 
     def _end(self) -> End:
-        result = self._run.result
-        return End(result.remote, result.error, result.problems, result.notes, dict(result.bytes),
+        result, error = self._run.result, self._run.result.error
+        if self._was_forsaken:
+            error = ClusterError(f"stopped, since nobody had asked for it in {PATIENCE_SECONDS / 60:g} minutes",
+                                 "Is the worker busy with something else? Run it again to do the rest")  # fmt: skip
+        return End(result.remote, error, result.problems, result.notes, dict(result.bytes),
                    result.hits_omitted, result.trashed)  # fmt: skip
 
 

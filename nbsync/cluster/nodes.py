@@ -49,6 +49,7 @@ class Node:
         self.rows: list[Row] = []  # of this attempt
         self.earlier: dict[str, Row] = {}  # what earlier attempts moved
         self.earlier_requests: dict[str, int] = {}
+        self.bytes_before = 0  # by earlier attempts
         self._attempts = 0
         self._lost_by = ""  # why it has to be begun again
         self._ticket = ""
@@ -66,11 +67,6 @@ class Node:
     def is_alone(self) -> bool:
         """Is there something to do, and no worker left to do it?"""
         return not self.workers and not self.ended
-
-    @property
-    def bytes_before(self) -> int:
-        """What earlier attempts moved."""
-        return sum(row.bytes for row in self.earlier.values() if row.status == Status.MISS.value)
 
     @property
     def active(self) -> tuple[Active, ...]:
@@ -150,6 +146,7 @@ class Node:
         self.worker, self._task = "", None
         self.lost_at = self._now()
         self.earlier |= {row.path: row for row in self.rows if row.status in _KEPT}
+        self.bytes_before += _moved(self)
         if self.report is not None:
             self.earlier_requests = add(self.earlier_requests, self.report.requests)
         self.rows, self.report = [], None

@@ -62,10 +62,11 @@ def show(board: Board, nodes: Sequence[Node]) -> None:
 def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     """Make the result of all: rows, sums, problems and notes; a node that failed is a problem, if others did not."""
     wholes = [whole(node) for node in nodes]
+    room = MAX_HIT_ROWS  # for those of all nodes
     result.files.clear()
     result.counts = {status.value: 0 for status in Status}
     for node, one in zip(nodes, wholes, strict=True):
-        _add_rows(result, node, one)
+        room = _add_rows(result, one, room)
         result.counts = add(result.counts, one.counts)
         result.bytes, result.requests = add(result.bytes, one.bytes), add(result.requests, one.requests)
         result.problems += [_named(problem, node) for problem in (node.end.problems if node.end else ())]
@@ -80,9 +81,8 @@ def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     result.notes += _notes(nodes)
 
 
-def _add_rows(result: SyncResult, node: Node, one: Whole) -> None:
-    """The rows of a node; of hits, no more in all than of one run."""
-    room = MAX_HIT_ROWS - sum(row.status == Status.HIT.value for row in result.files)
+def _add_rows(result: SyncResult, one: Whole, room: int) -> int:
+    """The rows of a node; of hits, only so many as there is still room for, which is returned."""
     result.hits_omitted += one.hits_omitted
     for row in one.rows:
         if row.status == Status.HIT.value:
@@ -91,6 +91,7 @@ def _add_rows(result: SyncResult, node: Node, one: Whole) -> None:
                 result.hits_omitted += 1
                 continue
         result.files.append(row)
+    return max(0, room)
 
 
 def _node_result(node: Node, one: Whole) -> NodeResult:

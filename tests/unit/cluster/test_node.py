@@ -124,12 +124,16 @@ def test_a_run_that_nobody_asks_for_stops(runs: list[FakeRun]) -> None:
     one = NodeRun(CALL, now=lambda: clock[0])
     clock[0] = 50.0
     one.tell(0)
-    clock[0] = 110.0
+    clock[0] = 350.0
     one.look()
     assert not runs[0].cancel.is_set()
-    clock[0] = 110.1
+    clock[0] = 350.1
     one.look()
     assert runs[0].cancel.is_set()
+    assert one.ended.wait(5)
+    end = one.tell(0).end
+    assert end is not None
+    assert "stopped, since nobody had asked for it in 5 minutes" in str(end.error)
 
 
 def test_ended_runs_that_nobody_asked_for_are_dropped(runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from tests.unit.cluster.fakes import FakeEngine, report, row, site
 def node(rows: list[Row], earlier: list[Row], *, omitted: int = 0, saved: int = 0, **counts: int) -> Node:
     one = Node(FakeEngine(), site(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
     one.rows, one.earlier = rows, {before.path: before for before in earlier}
+    one.bytes_before = sum(before.bytes for before in earlier)
     one.report = report(*rows, ended=True, counts=counts)
     assert one.report.end is not None
     one.end = one.report.end._replace(hits_omitted=omitted, bytes={**one.report.end.bytes, "saved": saved})
