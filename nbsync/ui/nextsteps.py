@@ -33,7 +33,8 @@ def steps(result: SyncResult, *, notebook: bool) -> list[Step]:
     """What the user may want to do after `result`, in the words of the face."""
     call = result.call
     found: list[Step] = []
-    if call is not None and not (call.command == "apply" and not call.file):  # a plan that is in no file has no command
+    # A plan that is in no file has no command, nor has an executor.
+    if call is not None and call.executor is None and not (call.command == "apply" and not call.file):
         found = [*_overwrite(result, call, notebook), *_again(result, call, notebook), *_do(result, call, notebook)]
     if result.trashed:
         undo = Call(command="undo", local=result.local)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ def test_failures_are_done_again() -> None:
     assert told(made("pull b d", row("a", "cancelled"), error=Interrupted("stopped"))) == ["nbsync pull b d"]
     assert told(made("pull b d", row("a", "failed"), error=GuardRefusal("too many"))) == []
     assert told(made("pull b d", row("a", "miss"), row("b", "hit"))) == []
+
+
+def test_what_an_engine_did_is_done_again_on_it() -> None:
+    failed = row("a", "failed")
+    found = made("pull b/p d --on dask://h:1 --spread each", failed)
+    assert told(found) == ["nbsync pull --on dask://h:1 --spread each b/p d"]
+    assert found.call is not None
+    found.call = replace(found.call, executor=object())
+    assert told(found) == [], "no line has an executor in it"
 
 
 def test_a_plan_is_done() -> None:
