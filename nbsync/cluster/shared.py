@@ -286,16 +286,16 @@ class SharedRunner:
             time.sleep(_LOOK_SECONDS)
             self._take_ended()
         self._crew.unheard = self._crew.unheard or bool(self._under_way)
-        for task in list(self._tasks.values()):
-            threading.Thread(target=task.cancel, daemon=True).start()  # an engine that is gone may keep it waiting
-        self._take_ended()
-        message = "stopped" if self.failure is None else str(self.failure)
-        for batch in [*self._under_way.values(), *self._again]:
-            self._end_all(batch.actions, Status.CANCELLED, message, "")
-        self._end_all(self._backlog.drop(), Status.CANCELLED, message, "")
-        self._under_way.clear()
+        left, tasks = [*self._under_way.values(), *self._again], list(self._tasks.values())
+        self._under_way.clear()  # what they say from now on is not heard
         self._tasks.clear()
         self._again.clear()
+        # An engine that is gone may keep who cancels waiting.
+        threading.Thread(target=lambda: [task.cancel() for task in tasks], name="nbsync-cancel", daemon=True).start()
+        message = "stopped" if self.failure is None else str(self.failure)
+        for batch in left:
+            self._end_all(batch.actions, Status.CANCELLED, message, "")
+        self._end_all(self._backlog.drop(), Status.CANCELLED, message, "")
 
     def _end_all(self, actions: list[Action], status: Status, message: str, problem: str) -> None:
         self._done.extend(

@@ -1,0 +1,86 @@
+"""What workers leave when they die, and what those do that come to life again: nothing of it harms LOCAL or REMOTE."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from nbsync.cluster import batches
+from nbsync.core.model import Kind, LocalEntry
+from nbsync.errors import Interrupted
+from nbsync.storage import permit
+from nbsync.storage.guest import GuestJournal
+from nbsync.storage.state import RemoteName
+from tests.functional.crews import Grip, kinds
+from tests.functional.world import World
+
+
+@pytest.fixture
+def processes(moto: object) -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("engine", [True, False])
+def test_the_parts_that_a_dead_worker_had_sent_are_aborted(world: World, engine: bool) -> None:
+    """Also by a run without an engine, and if the coordinator had died with it."""
+    world.fill_both("a")
+    stage = str(world.local / ".nbsync" / "stage")
+    s3 = world.server.s3
+    upload = s3.create_multipart_upload(Bucket=world.bucket, Key="p/large")["UploadId"]
+    s3.upload_part(Bucket=world.bucket, Key="p/large", UploadId=upload, PartNumber=1, Body=b"part")
+    remote = RemoteName(world.server.endpoint_url, world.bucket, "p/")
+    journal = GuestJournal(stage, permit.issue(stage), remote)
+    local = LocalEntry("large", Kind.FILE, 5, 1, 2, 3)
+    journal.began(journal.intend_upload(local, "p/large", "", 8), upload)
+
+    world.write("b", b"x")
+    with ThreadPoolExecutor(1) as pool:
+        assert world.run("push", **({"executor": pool} if engine else {})).ok
+    assert not s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads")
+    world.no_staging_left()
+
+
+def test_a_worker_that_wakes_after_the_run_touches_nothing(
+    world: World, processes: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_FIRST", 4 * batches.FILE_COST)
+    for number in range(40):
+        world.put(f"{number:02}", b"x" * 50_000)
+    grip = Grip(world, "pull", executor=processes, bandwidth=200_000, jobs=1)
+    grip.until_some_is_done()
+    for pid in processes._processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        grip.job.cancel()
+        result = grip.end()
+        assert isinstance(result.error, Interrupted)
+        assert kinds(result) <= {"miss", "cancelled"}
+        for number in range(40):
+            world.write(f"{number:02}", b"my own edit")
+    finally:
+        for pid in processes._processes:
+            os.kill(pid, signal.SIGCONT)
+    processes.shutdown(wait=True)  # what was under way has ended
+    assert set(world.files().values()) == {b"my own edit"}
+    world.no_staging_left()
+
+
+def test_a_forked_pool(world: World, moto: object) -> None:
+    """The default on Linux until Python 3.14: its processes begin in the midst of this one's."""
+    for number in range(20):
+        world.put(f"{number}", b"%d" % number)
+    with ThreadPoolExecutor(1) as threads:  # a session of this process
+        assert world.run("pull", executor=threads).ok
+    for number in range(20):
+        world.write(f"{number}", b"changed %d" % number)
+    forked: Executor = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
+    with forked:
+        result = world.push(executor=forked)
+    assert result.ok
+    assert str(os.getpid()) not in {row.worker.rpartition(":")[2] for row in result}

@@ -1,0 +1,119 @@
+"""The permit in staging, and what workers leave there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nbsync.core.model import Kind, LocalEntry
+from nbsync.storage import guest, permit
+from nbsync.storage.journal import Journal
+from nbsync.storage.state import RemoteName
+
+REMOTE = RemoteName("http://h:80", "bucket", "p/")
+LOCAL = LocalEntry("large", Kind.FILE, 5, 1, 2, 3)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> str:
+    (tmp_path / "stage").mkdir()
+    return str(tmp_path / "stage")
+
+
+def names(stage: str) -> list[str]:
+    return sorted(path.name for path in Path(stage).iterdir())
+
+
+def test_a_permit_holds_until_it_is_revoked(stage: str) -> None:
+    issued = permit.issue(stage)
+    assert permit.holds(stage, issued)
+    permit.revoke(stage, issued)
+    assert not permit.holds(stage, issued)
+    permit.revoke(stage, issued)
+
+
+def test_another_s_file_of_the_same_name_is_no_permit(stage: str, tmp_path: Path) -> None:
+    issued = permit.issue(stage)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / issued.name).write_text("0" * 32)
+    assert not permit.holds(str(elsewhere), issued)
+    (elsewhere / issued.name).unlink()
+    (elsewhere / issued.name).symlink_to(Path(stage) / issued.name)
+    assert not permit.holds(str(elsewhere), issued)
+
+
+def test_a_batch_is_begun_once(stage: str) -> None:
+    issued = permit.issue(stage)
+    assert permit.begin_batch(stage, issued, 1)
+    assert not permit.begin_batch(stage, issued, 1)
+    assert permit.begin_batch(stage, issued, 2)
+    permit.tell_of_batch(stage, issued, 1, {"moved": 5})
+    assert permit.hear_of_batch(stage, issued, 1) == {"moved": 5}
+    permit.end_batch(stage, issued, 1)
+    permit.tell_of_batch(stage, issued, 1, {"moved": 6})  # it is not made anew
+    assert permit.hear_of_batch(stage, issued, 1) == {}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_what_is_half_told_is_nothing(stage: str, content: str) -> None:
+    issued = permit.issue(stage)
+    (Path(stage) / issued.batch(1)).write_text(content)
+    assert permit.hear_of_batch(stage, issued, 1) == {}
+
+
+def test_clearing_takes_what_is_of_this_permit(stage: str) -> None:
+    issued, other = permit.issue(stage), permit.issue(stage)
+    kept = [f"{other.staged()}-1", "123-4", issued.name, other.name, f"upload-{issued.id}-00000000-1"]
+    for name in [f"{issued.staged()}-1", issued.batch(3), *kept[:2], kept[4]]:
+        (Path(stage) / name).touch()
+    permit.clear(stage, issued)
+    assert names(stage) == sorted(kept)
+
+
+# ---- uploads in parts ----------------------------------------------------------------------------------
+
+
+def test_an_upload_of_a_worker_that_died_becomes_a_leftover(stage: str, tmp_path: Path) -> None:
+    journal = guest.GuestJournal(stage, permit.issue(stage), REMOTE)
+    ended = journal.began(journal.intend_upload(LOCAL, "p/done", "", 8), "id-1")
+    journal.end_upload(ended)
+    upload = journal.intend_upload(LOCAL, "p/large", "", 8)
+    assert not journal.keeps(upload)
+    journal.began(upload, "id-2")
+    journal.intend_upload(LOCAL, "p/asked", "", 8)
+
+    own = Journal(str(tmp_path), REMOTE)
+    guest.adopt(stage, own)
+    assert sorted((one.key, one.upload_id) for one in own.leftovers()) == [("p/asked", ""), ("p/large", "id-2")]
+    assert not permit.notes_in(stage)
+    own.close()
+
+
+def test_a_copied_note_is_nobody_s(stage: str, tmp_path: Path) -> None:
+    journal = guest.GuestJournal(stage, permit.issue(stage), REMOTE)
+    journal.began(journal.intend_upload(LOCAL, "p/large", "", 8), "id")
+    (note,) = permit.notes_in(stage)
+    content = (Path(stage) / note).read_bytes()
+    (Path(stage) / "held").touch()  # lest the inode be used again
+    (Path(stage) / f"{note}0").write_bytes(content)
+    (Path(stage) / note).unlink()
+
+    own = Journal(str(tmp_path), REMOTE)
+    guest.adopt(stage, own)
+    assert own.leftovers() == []
+    assert not permit.notes_in(stage)
+
+
+def test_another_remote_s_upload_waits_for_a_run_with_that_one(stage: str, tmp_path: Path) -> None:
+    other = RemoteName("http://h:80", "bucket", "q/")
+    journal = guest.GuestJournal(stage, permit.issue(stage), other)
+    journal.began(journal.intend_upload(LOCAL, "q/large", "", 8), "id")
+    own = Journal(str(tmp_path), REMOTE)
+    guest.adopt(stage, own)
+    assert own.leftovers() == []
+    own.close()
+    theirs = Journal(str(tmp_path), other)
+    assert [one.upload_id for one in theirs.leftovers()] == ["id"]
+    theirs.close()
