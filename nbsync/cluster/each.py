@@ -162,7 +162,7 @@ class Each:
         for name, site in sites.items():
             by_place.setdefault((site.machine, site.spots[0]), []).append(name)
         call, interval = self._call_for(len(by_place)), max(_INTERVAL, _INTERVAL_EACH * len(by_place))
-        for names in by_place.values():
+        for names in sorted(by_place.values(), key=lambda names: sites[names[0]].name):
             one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
