@@ -66,7 +66,7 @@ class Each:
         self._stopped = False
         self._only = read_list(call.options.files_from) if call.only is None else call.only
         self._nodes: list[Node] = []
-        self._known: set[str] = set()  # workers whose node is known
+        self._strangers: set[str] = set()  # workers that have come since, and are of no node
         self._looked_at = now()
         self._surveys: dict[str, Task] = {}  # of workers that came later
         self._pause = threading.Event()  # never set
@@ -166,7 +166,6 @@ class Each:
             one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
-        self._known = set(sites)
 
     def _call_for(self, nodes: int) -> Call:
         """What each node is to do: the same, on its own machine, with its share of the bandwidth."""
@@ -198,8 +197,8 @@ class Each:
                 one.give_up_alone()
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
-            for name in set(engine.workers()) - self._known:
-                self._known.add(name)
+            ours = {name for one in self._nodes for name in one.workers}
+            for name in set(engine.workers()) - ours - self._strangers - self._surveys.keys():
                 with contextlib.suppress(WorkerLost):  # gone again
                     self._surveys[name] = self._ask_to_look(engine, name)
         for name, task in list(self._surveys.items()):
@@ -211,11 +210,16 @@ class Each:
         """A worker that came later is added to its node, if that is one of ours."""
         try:
             seen: Seen = task.result()
-        except Exception:  # it has died again, or is of no use
+        except WorkerLost:
             return
-        for one in self._nodes:
-            if seen.site.is_at(one.site) and seen.endpoint == self._endpoint:
-                one.workers.append(name)
+        except Exception:  # it is not fit
+            self._strangers.add(name)
+            return
+        ours = [one for one in self._nodes if seen.site.is_at(one.site) and seen.endpoint == self._endpoint]
+        for one in ours:
+            one.workers.append(name)
+        if not ours:
+            self._strangers.add(name)
 
 
 def _check(call: Call) -> None:

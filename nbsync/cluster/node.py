@@ -44,7 +44,10 @@ class End(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The run at one moment. `rows`: those after the ones that were seen; `end`: only with the last of them."""
+    """The run at one moment.
+
+    `rows`: those after the ones that were seen; `end`: only with the last of them; `resumed`: it was begun before.
+    """
 
     state: str
     counts: dict[str, int]
@@ -58,6 +61,7 @@ class Report(NamedTuple):
     requests: dict[str, int]
     rows: list[Row]
     end: End | None
+    resumed: bool = False
 
 
 class NodeRun:
@@ -147,7 +151,7 @@ def look(local: str, location: Location, options: Options) -> Seen:
 
 
 def begin(ticket: str, call: Call) -> Report:
-    """Begin the run that this ticket stands for, if that has not been done; how it goes.
+    """Begin the run that this ticket stands for, if it does not go on here; how it goes, with rows from the first.
 
     Raises:
         NbsyncError: the call makes no sense here.
@@ -156,10 +160,11 @@ def begin(ticket: str, call: Call) -> Report:
         for old in [name for name, run in _RUNS.items() if run.ended.is_set() and run.is_forsaken]:
             del _RUNS[old]
         run = _RUNS.get(ticket)
+        resumed = run is not None
         if run is None:
             run = _RUNS[ticket] = NodeRun(call)
     run.ended.wait(_GLANCE_SECONDS)
-    return _told(ticket, run, 0)
+    return _told(ticket, run, 0)._replace(resumed=resumed)
 
 
 def ask(ticket: str, seen: int) -> Report | None:

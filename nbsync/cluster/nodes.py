@@ -48,11 +48,11 @@ class Node:
         self.lost_at = 0.0  # when a worker died
         self.rows: list[Row] = []  # of this attempt
         self.earlier: dict[str, Row] = {}  # what earlier attempts moved
-        self.earlier_requests: dict[str, int] = {}
+        self._requests_of: dict[str, dict[str, int]] = {}  # of workers that were lost
         self.bytes_before = 0  # by earlier attempts
         self._attempts = 0
         self._lost_by = ""  # why it has to be begun again
-        self._ticket = ""
+        self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
         self._task: Task | None = None
         self._due = 0.0
         self._stops: Task | None = None
@@ -67,6 +67,14 @@ class Node:
     def is_alone(self) -> bool:
         """Is there something to do, and no worker left to do it?"""
         return not self.workers and not self.ended
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """What all attempts have sent."""
+        sent = dict(self.report.requests) if self.report is not None else {}
+        for earlier in self._requests_of.values():
+            sent = add(sent, earlier)
+        return sent
 
     @property
     def active(self) -> tuple[Active, ...]:
@@ -105,7 +113,6 @@ class Node:
         self._attempts += 1
         if self._lost_by:
             self.notes.append(f"{self._lost_by}: the pull of {self.site.name} was begun again by {self.worker}")
-        self._ticket = uuid.uuid4().hex
         self._send(node.begin, self._ticket, self._call)
         return self.worker != ""
 
@@ -134,21 +141,31 @@ class Node:
             self._lose(f"worker {self.worker} is another process now", is_there=True)
             return []
         self._due = self._now() + (0.0 if len(report.rows) == node.ROWS else self._interval)
+        if report.resumed:
+            self._forget_attempts_of(self.worker)
         rows = [row._replace(worker=self.worker) for row in report.rows]
         self.report, self.end = report, report.end
         self.rows += rows
         return rows
 
+    def _forget_attempts_of(self, worker: str) -> None:
+        """It was not lost after all, and tells all of it again."""
+        told = [row for row in self.earlier.values() if row.worker == worker]
+        self.earlier = {path: row for path, row in self.earlier.items() if row.worker != worker}
+        self._requests_of.pop(worker, None)
+        self.bytes_before -= sum(row.bytes for row in told if row.status == Status.MISS.value)
+
     def _lose(self, why: str, *, is_there: bool = False) -> None:
         """The run is gone, with its worker or without it."""
-        self._lost_by = why
+        self._lost_by, lost = why, self.worker
         self.workers = [name for name in self.workers if is_there or name != self.worker]
         self.worker, self._task = "", None
         self.lost_at = self._now()
         self.earlier |= {row.path: row for row in self.rows if row.status in _KEPT}
         self.bytes_before += _moved(self)
         if self.report is not None:
-            self.earlier_requests = add(self.earlier_requests, self.report.requests)
+            sent = add(self._requests_of.get(lost, {}), self.report.requests)
+            self._requests_of[lost] = sent
         self.rows, self.report = [], None
 
     def stop(self) -> None:
@@ -164,7 +181,7 @@ class Node:
     def give_up_alone(self) -> None:
         """No worker of the node is left, and none has come."""
         done = len(self.earlier)
-        hint = f"{done:,} files are known to have arrived; run it again to do the rest"
+        hint = f"Files known to have arrived: {done:,}; run it again to do the rest"
         self.give_up(ClusterError(f"{self._lost_by}, and no other worker is there for this node", hint))
 
     def give_up(self, error: NbsyncError) -> None:
@@ -212,8 +229,8 @@ def whole(one: Node) -> Whole:
     moved = one.bytes_before + _moved(one)
     saved = one.end.bytes["saved"] if one.end is not None else 0
     saved = max(0, saved - sum(row.bytes for row in earlier.values() if row.status == Status.MISS.value))
-    requests = add(one.earlier_requests, one.report.requests if one.report is not None else {})
-    return Whole([*earlier.values(), *rows], counts, omitted - unsaid, {"moved": moved, "saved": saved}, requests)
+    bytes_of = {"moved": moved, "saved": saved}
+    return Whole([*earlier.values(), *rows], counts, omitted - unsaid, bytes_of, one.requests)
 
 
 def _moved(one: Node) -> int:

@@ -29,7 +29,7 @@ class Moving:
         self._active = tuple(one for node in nodes for one in node.active)
         requests: dict[str, int] = {}
         for node in nodes:
-            requests = add(requests, add(node.earlier_requests, node.report.requests if node.report else {}))
+            requests = add(requests, node.requests)
         self.requests = requests
 
     def bytes_moved(self) -> int:

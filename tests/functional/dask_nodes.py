@@ -55,14 +55,13 @@ class DaskNodes:
         )  # fmt: skip
 
     def wait(self, count: int) -> None:
-        """Until so many workers are there."""
-        self.client.wait_for_workers(count, timeout=30)
+        """Until just so many workers are there."""
+        wait_until(f"{count} workers", lambda: len(self.names()) == count)
 
     def pids(self) -> dict[str, int]:
         """The process of each worker, by the name that it was started with."""
-        named = {info["name"]: address for address, info in self.client.scheduler_info(n_workers=-1)["workers"].items()}
         found = self.client.run(os.getpid)
-        return {name: found[address] for name, address in named.items()}
+        return {name: found[f"tcp://{address}"] for name, address in self.names().items()}
 
     def names(self) -> dict[str, str]:
         """What nbsync calls each worker, by the name that it was started with."""

@@ -120,14 +120,23 @@ def until_moving(job: SyncJob, files: int) -> None:
     assert not job.done
 
 
+def until_begun(job: SyncJob, names: dict[str, str], *wanted: str) -> list[str]:
+    """Those of the wanted workers that have told of a file, once one has."""
+
+    def told() -> list[str]:
+        job.poll()
+        return [name for name in wanted if names[name] in {row.worker for row in job.rows(0)}]
+
+    return wait_until("its first row", told)
+
+
 def test_a_killed_worker_is_followed_by_another_one_of_its_node(
     pull: Any, world: World, base: Path, nodes: DaskNodes, slow: str
 ) -> None:
     fill(world, SLOW)
     names = nodes.names()
     job = pull.start(endpoint_url=slow, jobs=2)
-    until_moving(job, 2)
-    (killed,) = [name for name in ("a1", "a2") if names[name] in {row.worker for row in job.rows(0)}]
+    (killed,) = until_begun(job, names, "a1", "a2")
     nodes.kill(killed)
     result = job.wait()
     assert files_of(base / "a" / "data") == files_of(base / "b" / "data") == SLOW
@@ -142,7 +151,7 @@ def test_a_killed_worker_that_was_alone_is_followed_by_the_one_that_its_nanny_st
 ) -> None:
     fill(world, SLOW)
     job = pull.start(endpoint_url=slow, jobs=2)
-    wait_until("its first row", lambda: job.poll() or nodes.names()["b1"] in {row.worker for row in job.rows(0)})
+    until_begun(job, nodes.names(), "b1")
     nodes.kill("b1")
     result = job.wait()
     assert files_of(base / "a" / "data") == files_of(base / "b" / "data") == SLOW
@@ -230,11 +239,11 @@ def test_a_node_whose_last_worker_is_lost_is_told_of(
     monkeypatch.setattr("nbsync.cluster.each.ALONE_SECONDS", 0.2)
     fill(world, SLOW)
     third()
-    mine = nodes.names()["c1"]
+    names = nodes.names()
     job = pull.start(endpoint_url=slow, jobs=2)
-    wait_until("its first row", lambda: job.poll() or mine in {row.worker for row in job.rows(0)})
+    until_begun(job, names, "c1")
     nodes.kill("c1")
     result = job.wait()
     expect_others(result, base, SLOW, says="no other worker is there for this node")
     assert files_of(base / "c" / "data").items() <= SLOW.items()
-    assert {row.path for row in result.files if row.worker == mine} <= set(files_of(base / "c" / "data"))
+    assert {row.path for row in result.files if row.worker == names["c1"]} <= set(files_of(base / "c" / "data"))

@@ -113,6 +113,18 @@ def replace_spots(at: Any) -> Any:
     return at._replace(spots=(at.spots[0]._replace(inode=99), *at.spots))
 
 
+def test_a_worker_that_was_out_of_sight_goes_on(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes back under its name, its run goes on, and nothing of it counts twice."""
+    monkeypatch.setattr(each, "ALONE_SECONDS", 20.0)
+    rest = report(row("a"), row("b"), ended=True, resumed=True)
+    worker = FakeWorker(site(1), [report(row("a"), total=2), DEAD, rest])
+    engine = FakeEngine(w1=worker)
+    engine.later = {"w1": worker}
+    result = run(engine)
+    assert list(paths(result.files)) == [("a", "miss", "w1"), ("b", "miss", "w1")]
+    assert (result.ok, result.counts["miss"], result.bytes["moved"], result.requests["get"]) == (True, 2, 20, 2)
+
+
 def test_a_process_that_knows_nothing_of_the_run_begins_it_again(run: Any) -> None:
     worker = FakeWorker(site(1), [report(row("a"), total=2), None, report(row("a", "hit"), row("b"), ended=True)])
     result = run(FakeEngine(w1=worker))
@@ -126,7 +138,7 @@ def test_a_node_without_workers_is_told_and_others_go_on(run: Any) -> None:
     assert list(paths(result.files)) == [("a", "miss", "w1"), ("a", "miss", "w2"), ("b", "miss", "w2")]
     (problem,) = result.problems
     assert problem.path == "host1:/d1/data"
-    assert "worker w1 is gone, and no other worker is there for this node. 1 files are known" in problem.message
+    assert "worker w1 is gone, and no other worker is there for this node. Files known to have arrived: 1" in problem.message
     assert (result.exit_code, [node.complete for node in result.nodes]) == (1, [False, True])
     assert result.notes[0] == "1 of 2 nodes complete: host2:/d2/data"
 

@@ -100,9 +100,7 @@ def test_the_end_comes_with_the_last_rows_and_then_it_is_forgotten(runs: list[Fa
 
 
 def test_a_ticket_begins_one_run(runs: list[FakeRun]) -> None:
-    node.begin("t", CALL)
-    node.begin("t", CALL)
-    node.begin("u", CALL)
+    assert [node.begin(ticket, CALL).resumed for ticket in "ttu"] == [False, True, False]
     assert len(runs) == 2
     node.stop("t")
     node.stop("unknown")
