@@ -138,7 +138,7 @@ def test_a_node_without_workers_is_told_and_others_go_on(run: Any) -> None:
     assert list(paths(result.files)) == [("a", "miss", "w1"), ("a", "miss", "w2"), ("b", "miss", "w2")]
     (problem,) = result.problems
     assert problem.path == "host1:/d1/data"
-    assert "worker w1 is gone, and no other worker is there for this node. Files known to have arrived: 1" in problem.message
+    assert "w1 is gone, and no other worker is there for this node. Files known to have arrived: 1" in problem.message
     assert (result.exit_code, [node.complete for node in result.nodes]) == (1, [False, True])
     assert result.notes[0] == "1 of 2 nodes complete: host2:/d2/data"
 
