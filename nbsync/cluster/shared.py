@@ -237,7 +237,7 @@ class SharedRunner:
         for kind, count in reply.requests.items():
             self._ctx.bucket.counts.add(kind, count)
         self._crew.notes += [note for note in reply.notes if note not in self._crew.notes]
-        ended = [one for one in reply.outcomes if self._stopped or one.status is not Status.CANCELLED]
+        ended = [one for one in reply.outcomes if one.status is not Status.CANCELLED]
         self._moved += sum(one.bytes for one in ended)
         self._done.extend(one._replace(worker=worker) for one in ended)
         left = guest.not_done(batch.actions, ended)

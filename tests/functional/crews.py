@@ -38,7 +38,8 @@ class Grip:
 
 
 def kinds(result: SyncResult) -> set[str]:
-    """The statuses that its rows have."""
+    """The statuses that its rows have, of which there is one a path."""
+    assert len({row.path for row in result}) == len(result)
     return {row.status for row in result}
 
 

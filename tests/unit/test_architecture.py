@@ -49,6 +49,11 @@ RULES = [
     Rule("storage, transfer and the engine never know a face", r"nbsync/(storage|transfer|engine)/",
          never=("nbsync.ui", "nbsync.server")),
     Rule("storage and transfer never know the engine", r"nbsync/(storage|transfer)/", never=("nbsync.engine",)),
+    Rule("the cluster's room knows neither the engine of runs nor a face", r"nbsync/cluster/(?!each|node|site|totals)",
+         never=("nbsync.ui", "nbsync.server", "nbsync.engine", "nbsync.panel")),
+    Rule("no face in the cluster's room", r"nbsync/cluster/", never=("nbsync.ui", "nbsync.server", "nbsync.panel")),
+    Rule("Dask and ipyparallel: only who was asked for them", r"nbsync/(?!cluster/(dask|ipyparallel)\.py)",
+         never=("distributed", "dask", "ipyparallel")),
     Rule("S3 libraries: storage, transfer and the demo server",
          r"nbsync/(?!storage/|transfer/|demo_server\.py)", never=S3_LIBRARIES),
     Rule("moto: the demo server", r"nbsync/(?!demo_server\.py)", never=("moto",)),
@@ -121,7 +126,7 @@ def test_a_right_import_is_let_through() -> None:
 
 
 def test_import_nbsync_is_light() -> None:
-    heavy = [*S3_LIBRARIES, *NOTEBOOK, "rich", "moto", "pandas"]
+    heavy = [*S3_LIBRARIES, *NOTEBOOK, "rich", "moto", "pandas", "distributed", "ipyparallel"]
     code = f"import sys, nbsync; print(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")

@@ -228,6 +228,19 @@ def test_an_interrupt_ends_all_of_it(scene: Scene) -> None:
     assert scene.runner.failure is None
 
 
+def test_what_a_worker_stopped_after_an_interrupt_is_told_of_once(scene: Scene) -> None:
+    scene.submit("a", "b", "c", "d")
+    scene.turn()
+    scene.cancel.set()
+    scene.crew.LAST_WORDS_SECONDS = 60.0
+    for task, actions, _ in scene.new():
+        task.give(
+            Reply([outcome(actions[0]), *(outcome(one, Status.CANCELLED) for one in actions[1:])], {}, 1, [], "w")
+        )
+    ended = list(scene.runner.finish())
+    assert sorted(one.path for one in ended) == ["a", "b", "c", "d"]
+
+
 def test_what_is_in_the_way_and_deletions_stay_here(scene: Scene) -> None:
     scene.submit("way/a", in_the_way="way")
     scene.submit("gone", verb=Verb.DELETE_LOCAL)
