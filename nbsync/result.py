@@ -48,15 +48,9 @@ class SyncResult:
     _own_columns: tuple[str, ...] = Row._fields[:-2]  # beside the worker
 
     def __init__(
-        self,
-        *,
-        command: str,
-        remote: str,
-        local: str,
-        dry_run: bool = False,
-        direction: str = "",
+        self, *, command: str, remote: str, local: str, dry_run: bool = False, direction: str = "",
         call: Call | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.call = call
         self.command = command
         self.direction = direction or command

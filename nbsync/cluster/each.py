@@ -71,6 +71,11 @@ class Each:
         self._surveys: dict[str, Task] = {}  # of workers that came later
         self._pause = threading.Event()  # never set
 
+    @property
+    def endpoint(self) -> str:
+        """The service's address, once it is known."""
+        return self._endpoint
+
     def execute(self) -> SyncResult:
         """Do it; what was refused or broke off is in the result's `error`."""
         started = self._now()
