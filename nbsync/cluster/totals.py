@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from nbsync.cluster.nodes import Node, Whole, add, whole
-from nbsync.core.model import Active, NodeResult, Problem, Status
+from nbsync.core.model import Active, NodeResult, Problem, Row, Status
 from nbsync.engine.tally import Board
 from nbsync.errors import NbsyncError
 from nbsync.result import MAX_HIT_ROWS, SyncResult
 
-_BAD = (Status.FAILED, Status.CONFLICT, Status.CANCELLED)
+_UNDONE = (Status.FAILED, Status.CONFLICT, Status.CANCELLED, Status.PLANNED)
 _NAMED = 3  # nodes that a note names
 _PROBLEMS_SHOWN = 5
 
@@ -62,36 +63,32 @@ def show(board: Board, nodes: Sequence[Node]) -> None:
 def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     """Make the result of all: rows, sums, problems and notes; a node that failed is a problem, if others did not."""
     wholes = [whole(node) for node in nodes]
+    rows: list[Row] = []
     room = MAX_HIT_ROWS  # for those of all nodes
-    result.files.clear()
     result.counts = {status.value: 0 for status in Status}
     for node, one in zip(nodes, wholes, strict=True):
-        room = _add_rows(result, one, room)
+        kept = _kept(one.rows, room)
+        room -= sum(row.status == Status.HIT.value for row in kept)
+        rows += kept
+        result.hits_omitted += one.hits_omitted + len(one.rows) - len(kept)
         result.counts = add(result.counts, one.counts)
         result.bytes, result.requests = add(result.bytes, one.bytes), add(result.requests, one.requests)
         result.problems += [_named(problem, node) for problem in (node.end.problems if node.end else ())]
         result.nodes.append(_node_result(node, one))
-    result.files.sort(key=lambda row: (row.path, row.worker))
+    result.files = sorted(rows, key=lambda row: (row.path, row.worker))  # who follows the old list keeps his place
     if not nodes:
         return
     ends = [node.end for node in nodes if node.end is not None]
     remotes = {end.remote for end in ends}
     result.remote = remotes.pop() if len(remotes) == 1 else result.remote
     _errors(result, nodes)
-    result.notes += _notes(nodes)
+    result.notes += [_said(result, nodes), *_notes(nodes)]
 
 
-def _add_rows(result: SyncResult, one: Whole, room: int) -> int:
-    """The rows of a node; of hits, only so many as there is still room for, which is returned."""
-    result.hits_omitted += one.hits_omitted
-    for row in one.rows:
-        if row.status == Status.HIT.value:
-            room -= 1
-            if room < 0:
-                result.hits_omitted += 1
-                continue
-        result.files.append(row)
-    return max(0, room)
+def _kept(rows: Sequence[Row], room: int) -> list[Row]:
+    """The rows, but of hits no more than there is room for."""
+    hits = itertools.count(1)
+    return [row for row in rows if row.status != Status.HIT.value or next(hits) <= room]
 
 
 def _node_result(node: Node, one: Whole) -> NodeResult:
@@ -103,7 +100,7 @@ def _node_result(node: Node, one: Whole) -> NodeResult:
 def _is_complete(node: Node) -> bool:
     if node.end is None or node.report is None or _error_of(node) is not None:
         return False
-    return not node.end.problems and not any(node.report.counts[status.value] for status in _BAD)
+    return not node.end.problems and not any(node.report.counts[status.value] for status in _UNDONE)
 
 
 def _error_of(node: Node) -> NbsyncError | None:
@@ -113,25 +110,33 @@ def _error_of(node: Node) -> NbsyncError | None:
 def _errors(result: SyncResult, nodes: Sequence[Node]) -> None:
     errors = [(node, error) for node in nodes if (error := _error_of(node)) is not None]
     if result.error is None and len(errors) == len(nodes):  # there is no run that went on
-        first = errors[0][1]
-        where = "on every node" if len(nodes) > 1 else f"on {nodes[0].site.name}"
+        one, first = errors[0]
+        same = [node for node, error in errors if str(error) == str(first)]
+        where = "on every node" if len(same) == len(nodes) > 1 else f"on {one.site.name}"
         result.error = type(first)(f"{first.message.rstrip('.')} ({where})", first.hint)
-        return
+        errors = [(node, error) for node, error in errors if node not in same]
     result.problems += [
         Problem(node.site.name, "node", f"this node is not complete: {error}") for node, error in errors
     ]
 
 
+def _said(result: SyncResult, nodes: Sequence[Node]) -> str:
+    """Which nodes there are, and which of them are complete."""
+    if result.dry_run:
+        names = [node.site.name for node in nodes]
+        return f"{len(nodes):,} node{'s' * (len(nodes) != 1)} would have a copy each: {_some(names)}"
+    names = [node.site.name for node in nodes if _is_complete(node)]
+    return f"{len(names):,} of {len(nodes):,} nodes complete" + (f": {_some(names)}" if names else "")
+
+
 def _notes(nodes: Sequence[Node]) -> list[str]:
-    """What the nodes noted, each thing once, with who noted it; and which nodes are complete."""
+    """What was noted, each thing once, with the nodes that it is about."""
     noted: dict[str, list[str]] = {}
     for node in nodes:
         for note in node.end.notes if node.end is not None else ():
             noted.setdefault(note, []).append(node.site.name)
     notes = [note if len(names) == len(nodes) else f"{note} ({_some(names)})" for note, names in noted.items()]
-    complete = [node.site.name for node in nodes if _is_complete(node)]
-    said = f"{len(complete):,} of {len(nodes):,} nodes complete" + (f": {_some(complete)}" if complete else "")
-    return [said, *(note for node in nodes for note in node.notes), *notes]
+    return [*(note for node in nodes for note in node.notes), *notes]
 
 
 def _some(names: Iterable[str]) -> str:

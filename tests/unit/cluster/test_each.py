@@ -177,6 +177,21 @@ def test_what_every_node_meets_is_the_runs_own_error(run: Any) -> None:
     assert result.exit_code == 2
 
 
+def test_of_different_errors_the_first_is_the_runs_and_the_others_are_problems(run: Any) -> None:
+    refused, full = (report(ended=True, error=error) for error in (AccessDenied("no access"), GuardRefusal("no room")))
+    workers = [FakeWorker(site(number), [answer]) for number, answer in enumerate((refused, full, refused), 1)]
+    result = run(FakeEngine(**{f"w{number}": worker for number, worker in enumerate(workers)}))
+    assert str(result.error) == "no access (on host1:/d1/data)"
+    assert [problem.path for problem in result.problems] == ["host2:/d2/data"]
+
+
+def test_a_dry_run_makes_no_node_complete(run: Any) -> None:
+    planned = report(row("a", "planned"), ended=True)
+    result = run(FakeEngine(w1=FakeWorker(site(1), [planned])), call(dry_run=True))
+    assert (result.ok, result.dry_run, [node.complete for node in result.nodes]) == (True, True, [False])
+    assert result.notes == ["1 node would have a copy each: host1:/d1/data"]
+
+
 def test_problems_and_notes_name_the_node(run: Any) -> None:
     bad = report(row("x", "failed"), ended=True, problems=[Problem("x", "failed", "broke")], notes=["same", "own"])
     result = run(FakeEngine(w1=FakeWorker(site(1), [bad]), w2=FakeWorker(site(2), [DONE])))
