@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -216,18 +217,21 @@ def test_a_lost_engine_ends_the_run_with_what_is_known(run: Any) -> None:
 
 
 def test_a_cancel_stops_every_node_and_shows_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(each, "_STOP_SECONDS", 0.1)
+    later = [0.0]
     stopped = report(row("c", "cancelled"), ended=True, error=Interrupted("stopped"))
     obeys = FakeWorker(site(1), [report(row("a"), total=4, active=(active("b"),)), report(total=4)], on_stop=stopped)
     silent = FakeWorker(site(2), [report(row("a"), total=4), SILENT])
     engine = FakeEngine(w1=obeys, w2=silent)
     monkeypatch.setattr(each, "open_engine", lambda *_: engine)
     cancel = threading.Event()
-    one = Each(call(), cancel)
+    monkeypatch.setattr(each, "_STOP_SECONDS", 60.0)
+    one = Each(call(), cancel, now=lambda: time.monotonic() + later[0])
     working = threading.Thread(target=one.execute)
     working.start()
     until(lambda: len(silent.asked) > 0 and one.runner.bytes_moved() == 20)
     one.stop()
+    until(lambda: one.board.counts["cancelled"] == 1)  # who obeys is waited for
+    later[0] = 60.1  # who does not is not
     working.join(5)
     assert (obeys.stopped, silent.stopped) == (1, 1)
     assert isinstance(one.result.error, Interrupted)
