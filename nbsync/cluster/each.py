@@ -171,6 +171,9 @@ class Each:
             one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
+        if len(self._nodes) == 1 < len(sites):
+            self.result.notes.append(f"LOCAL is one directory for all {len(sites):,} workers, so one of them pulls: "
+                                     "--spread shared splits the work among them")  # fmt: skip
 
     def _call_for(self, nodes: int) -> Call:
         """What each node is to do: the same, on its own machine, with its share of the bandwidth."""

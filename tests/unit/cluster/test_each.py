@@ -68,6 +68,12 @@ def test_every_node_pulls_once_and_all_of_it_adds_up(run: Any) -> None:
     assert result.to_dict()["nodes"][1]["local"] == "/d2/data"
 
 
+def test_workers_that_all_share_one_local_are_told_what_splits_the_work(run: Any) -> None:
+    result = run(FakeEngine(w1=FakeWorker(site(1), [DONE]), w2=FakeWorker(site(1), [DONE])))
+    assert result.notes[0].startswith("LOCAL is one directory for all 2 workers")
+    assert len(run(FakeEngine(w1=FakeWorker(site(1), [DONE]))).notes) == 1
+
+
 def test_what_a_node_is_told_is_a_pull_of_its_own(run: Any, tmp_path: Any) -> None:
     listed = tmp_path / "list"
     listed.write_text("a\nb\n")
