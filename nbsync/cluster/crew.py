@@ -44,8 +44,6 @@ class Crew:
         ClusterError: see open_engine.
     """
 
-    LAST_WORDS_SECONDS = 0.6  # then no worker goes on whose permit is gone: see guest
-
     def __init__(self, on: str, executor: Executor | None) -> None:
         self.engine: Engine = open_engine(on, executor)
         self.names: list[str] = []
@@ -117,7 +115,7 @@ class Crew:
         if self._ticket is not None:
             self.revoke()
             if self.unheard:
-                time.sleep(max(0.0, self._revoked_at + self.LAST_WORDS_SECONDS - time.monotonic()))
+                time.sleep(max(0.0, self._revoked_at + permits.SEEN_SECONDS - time.monotonic()))
             permits.clear(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
             self._ticket, self._revoked_at = None, 0.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -57,7 +58,7 @@ class DaskEngine(Engine):
         where = self._pinned(task) if task.worker else self._preferred()
         preferred = where.pop("preferred", "")
         try:
-            future = self._client.submit(function, *args, pure=False, **self._more, **where)
+            future = self._client.submit(function, *args, key=f"nbsync-{uuid.uuid4().hex}", **self._more, **where)
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
         task.withdraw = future.release  # does not wait for the scheduler

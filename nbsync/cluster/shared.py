@@ -25,6 +25,7 @@ from nbsync.cluster.guest import Reply, Ticket
 from nbsync.cluster.opening import lost
 from nbsync.core.model import Action, Active, Direction, Outcome, Status, Verb
 from nbsync.errors import ClusterError, NbsyncError
+from nbsync.storage import permit as permits
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
 
@@ -281,7 +282,7 @@ class SharedRunner:
         """Let workers stop, hear what they still have to say, and end the rest as cancelled."""
         self._stopped = True
         self._crew.revoke()
-        deadline = self._now() + self._crew.LAST_WORDS_SECONDS
+        deadline = self._now() + permits.SEEN_SECONDS
         while self._under_way and self._now() < deadline:
             time.sleep(_LOOK_SECONDS)
             self._take_ended()

@@ -71,6 +71,8 @@ def check_place(call: Call, bucket: Bucket) -> None:
 def _options(call: Call, past: PastSync) -> Options:
     """The options of the past sync, under those that are asked for, and without what goes with them."""
     gone = {name for one, others in _INSTEAD.items() if one in call.asked for name in others}
+    if call.executor is not None:
+        gone.add("on")
     if "delete" in call.asked and not call.options.delete:
         gone.add("max_delete")
     saved = {"region": past.region, **{name: past.options[name] for name in past.options if name in REPEATED}}

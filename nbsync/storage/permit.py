@@ -14,6 +14,8 @@ import re
 import secrets
 from typing import Any, NamedTuple
 
+SEEN_SECONDS = 0.6  # after a permit is gone, everybody has seen it: workers look every 0.4 s
+_PERMIT = re.compile(r"permit-[0-9a-f]{16}")
 _NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")
 
 
@@ -120,6 +122,11 @@ def end_batch(stage: str, permit: Permit, number: int) -> None:
 def notes_in(stage: str) -> frozenset[str]:
     """The names in staging of notes of multipart uploads, which workers have begun: see `guest`."""
     return _matching(stage, _NOTE)
+
+
+def issued_in(stage: str) -> frozenset[str]:
+    """The names in staging of permits: under the room's lock, those of runs that died."""
+    return _matching(stage, _PERMIT)
 
 
 def staged_in(stage: int, permit: Permit) -> frozenset[str]:

@@ -66,7 +66,8 @@ class Room:
                 os.close(open_own(self.stage, fd))
                 write_gitignore(fd)
                 self._lock = self._take_lock(fd, wait, on_wait)
-                self._empty_stage(fd)
+                if self._empty_stage(fd):
+                    wait(permit.SEEN_SECONDS)
                 with self.homes() as homes:
                     self.run = trash.later_than(run, trash.newest_first(homes))
             except BaseException:
@@ -112,13 +113,18 @@ class Room:
         file.flush()
         return file
 
-    def _empty_stage(self, fd: int) -> None:
-        """What lies in staging is a killed run's: we hold the lock. What can be taken up stays."""
+    def _empty_stage(self, fd: int) -> bool:
+        """What lies in staging is a killed run's: we hold the lock. What can be taken up stays.
+
+        Returns True if workers of such a run, on other machines, may be at work until they see that it is over.
+        """
         stage = open_own(self.stage, fd)
         try:
+            had_guests = bool(permit.issued_in(self.stage))
             unlink_all(stage, journal.staged_names(self.place) | permit.notes_in(self.stage))
         finally:
             os.close(stage)
+        return had_guests
 
     def stage_near(self, top: int) -> int:
         """Staging, as an open folder, on a file system mounted below LOCAL; `top` is its topmost folder, open.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -128,6 +130,26 @@ def test_an_interrupt(world: World, cluster: DaskCluster) -> None:
     assert isinstance(result.error, Interrupted)
     assert kinds(result) == {"miss", "cancelled"}
     assert world.pull(on=cluster.on).ok
+
+
+def test_a_coordinator_that_is_killed(world: World, cluster: DaskCluster) -> None:
+    """Its workers stop as soon as the next run is there, which does the rest."""
+    filled(world, 60, 30_000)
+    command = [sys.executable, "-m", "nbsync", "pull", world.remote, str(world.local), "--on", cluster.on,
+               "--bandwidth", "300kB/s", "--jobs", "1", "--quiet"]  # fmt: skip
+    coordinator = subprocess.Popen(command)
+    while len(world.files() if world.local.exists() else {}) < 2:
+        assert coordinator.poll() is None
+        time.sleep(0.02)
+    coordinator.kill()
+    coordinator.wait()
+    result = world.run("pull", on=cluster.on)
+    assert result.ok
+    assert result.counts["hit"] >= 2
+    assert world.files() == world.objects()
+    assert not world.trash()
+    world.no_staging_left()
+    world.silent("pull")
 
 
 def test_a_worker_without_credentials_is_named(world: World, moto_server: Server, cluster: DaskCluster) -> None:

@@ -28,8 +28,6 @@ from tests.unit.cluster.held import HeldEngine
 class Crew:
     """Workers that are fit for everything."""
 
-    LAST_WORDS_SECONDS = 0.0
-
     def __init__(self, stage: Path, *names: str) -> None:
         self.engine = HeldEngine(*names)
         self.names = list(names)
@@ -57,8 +55,12 @@ class Scene:
         own: Runner[Outcome] = Runner(self._hands, self._do_here, controller=Controller(1), cancel=self.cancel,
                                       abort=lambda: None)  # fmt: skip
         self.now = 0.0
-        self.runner = SharedRunner(self.crew, ctx, Direction.PULL, own, now=lambda: self.now)
+        self.runner = SharedRunner(self.crew, ctx, Direction.PULL, own, now=self._tick)
         self.taken = 0
+
+    def _tick(self) -> float:
+        self.now += 0.001
+        return self.now
 
     @staticmethod
     def _hands() -> Any:
@@ -232,7 +234,6 @@ def test_what_a_worker_stopped_after_an_interrupt_is_told_of_once(scene: Scene) 
     scene.submit("a", "b", "c", "d")
     scene.turn()
     scene.cancel.set()
-    scene.crew.LAST_WORDS_SECONDS = 60.0
     for task, actions, _ in scene.new():
         task.give(
             Reply([outcome(actions[0]), *(outcome(one, Status.CANCELLED) for one in actions[1:])], {}, 1, [], "w")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.errors import LocalError, LockedError
+from nbsync.storage import permit
 from nbsync.storage import room as module
 from nbsync.storage.room import Room, find_place
 
@@ -197,3 +198,20 @@ def test_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not outside.startswith(str(root))
     (root.parent / "link").symlink_to(root)
     assert find_place(str(root.parent / "link"), elsewhere=True) == outside, "keyed by the real path"
+
+
+def test_the_workers_of_a_run_that_died_are_waited_for(root: Path) -> None:
+    opened(root).close()
+    stage = str(root / ".nbsync" / "stage")
+    naps: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        naps.append(seconds)
+        return False
+
+    Room(str(root), str(root / ".nbsync"), "run", wait=wait).close()
+    assert naps == []
+    issued = permit.issue(stage)
+    Room(str(root), str(root / ".nbsync"), "run", wait=wait).close()
+    assert naps == [permit.SEEN_SECONDS]
+    assert not permit.holds(stage, issued)
