@@ -36,11 +36,12 @@ _ROWS = 20_000
 
 
 class Used(NamedTuple):
-    """Seconds of one run: wall, and CPU."""
+    """Seconds of one run: wall, and CPU; MB of the coordinator."""
 
     wall: float
     coordinator: float
     workers: float
+    peak_mb: float = 0.0
 
 
 Pairs = Sequence[Sequence[Used]]  # of a run over few objects, and one over many
@@ -147,7 +148,7 @@ def costs(world: World) -> list[contest.Outcome]:
     found = derive(many - few, cold, warm, nodes, large, world.scale.large_bytes)
     verdicts = [Verdict(f"{name}, {UNITS[name][0]}", value / UNITS[name][1], None)
                 for name, value in found._asdict().items()]  # fmt: skip
-    runs = {name: [Measured(one[1].wall, one[1].coordinator + one[1].workers, 0.0) for one in kind]
+    runs = {name: [Measured(one[1].wall, one[1].coordinator + one[1].workers, one[1].peak_mb) for one in kind]
             for name, kind in (("cold", cold), ("nothing changed", warm), ("each", nodes))}  # fmt: skip
     return [contest.Outcome(f"CPU of pulls of {many:,} × 4 KiB on 2 Dask workers", runs, verdicts)]
 
@@ -175,7 +176,7 @@ class Meter:
         words = ["pull", self._world.bucket_of(source), str(self._local), "--on", self._cluster.on, *more]
         before = self._cluster.worker_seconds()
         one, _ = measure([*NBSYNC, *words], self._env)
-        return Used(one.wall, one.cpu, self._cluster.worker_seconds() - before)
+        return Used(one.wall, one.cpu, self._cluster.worker_seconds() - before, one.peak_mb)
 
     def clean(self) -> None:
         """Make room."""

@@ -71,8 +71,9 @@ M7G_LARGE = Fleet(workers=100, cores=2, connections=64, wire=0.937e9 / 8, connec
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html
 GETS_A_SECOND = 5_500
 
-COSTS = Costs(coordinator_object=150e-6, coordinator_hit=15e-6, worker_object=100e-6, worker_byte=2.2e-9,
-              relay_object=20e-6, row_bytes=450.0)  # fmt: skip
+# `python -m tests.bench --only costs --rounds 3`, 2026-11-25: two cores for server, scheduler, workers and coordinator.
+COSTS = Costs(coordinator_object=32.2e-6, coordinator_hit=20.5e-6, worker_object=187e-6, worker_byte=3.41e-9,
+              relay_object=6.8e-6, row_bytes=228.0)  # fmt: skip
 UNITS = {"coordinator_object": ("µs", 1e-6), "coordinator_hit": ("µs", 1e-6), "worker_object": ("µs", 1e-6),
          "worker_byte": ("ns", 1e-9), "relay_object": ("µs", 1e-6), "row_bytes": ("bytes", 1.0)}  # fmt: skip
 SIZES = (4 << 10, 1 << 20, 100 << 20)
