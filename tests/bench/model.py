@@ -117,23 +117,25 @@ def lists(objects: int, *, recorded: bool) -> int:
     return pages if objects <= 10 * PAGE else math.floor(pages * (1.10 if recorded else 1.25))
 
 
-def worker_rate(costs: Costs, fleet: Fleet, size: int) -> float:
-    """Objects a second of one worker: the least of its cores, its network and its connections."""
-    count = gets(size)
-    cpu = fleet.cores / (costs.worker_object + costs.worker_byte * size)
-    wire = fleet.wire / size if size else math.inf
-    waiting = fleet.connections / (count * fleet.first_byte + size / fleet.connection_rate)
-    return min(cpu, wire, waiting)
+def worker_rate(costs: Costs, fleet: Fleet, size: int) -> tuple[float, str]:
+    """Objects a second of one worker, and of what it has least: its cores, its network or its connections."""
+    rates = {
+        "workers' cores": fleet.cores / (costs.worker_object + costs.worker_byte * size),
+        "workers' network": fleet.wire / size if size else math.inf,
+        "workers' connections": fleet.connections / (gets(size) * fleet.first_byte + size / fleet.connection_rate),
+    }
+    least = min(rates, key=rates.__getitem__)
+    return rates[least], least
 
 
 def shared(costs: Costs, prices: Prices, fleet: Fleet, data: Data) -> Prediction:
     """A cold pull of all the data, once, by all the workers: `--spread shared`."""
     requests = {"LIST": lists(data.objects, recorded=False), "GET": data.objects * gets(data.size)}
-    one = worker_rate(costs, fleet, data.size)
+    one, least = worker_rate(costs, fleet, data.size)
     coordinator = 1 / costs.coordinator_object
     hours = {
         "coordinator": data.objects / coordinator / HOUR,
-        "workers": data.objects / (one * fleet.workers) / HOUR,
+        least: data.objects / (one * fleet.workers) / HOUR,
         "S3's rate": requests["GET"] / (GETS_A_SECOND * data.prefixes) / HOUR,
     }
     memory = costs.row_bytes * data.objects
@@ -145,11 +147,11 @@ def each(costs: Costs, prices: Prices, fleet: Fleet, data: Data) -> Prediction:
     nodes = fleet.workers
     requests = {"LIST": nodes * lists(data.objects, recorded=False), "GET": nodes * data.objects * gets(data.size)}
     both = costs._replace(worker_object=costs.worker_object + costs.coordinator_object)
-    one = worker_rate(both, fleet, data.size)
+    one, least = worker_rate(both, fleet, data.size)
     relay = 1 / costs.relay_object
     hours = {
         "coordinator": nodes * data.objects / relay / HOUR,
-        "workers": data.objects / one / HOUR,
+        least: data.objects / one / HOUR,
         "S3's rate": requests["GET"] / (GETS_A_SECOND * data.prefixes) / HOUR,
     }
     memory = costs.row_bytes * nodes * data.objects
