@@ -7,6 +7,7 @@ are more bandwidth, on one machine as on many. What is measured of costs is what
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tracemalloc
@@ -22,7 +23,7 @@ from nbsync.result import SyncResult
 from tests.bench import contest, trees
 from tests.bench.contest import Contestant, Verdict, hold, paired_ratio
 from tests.bench.measure import Measured, measure
-from tests.bench.model import UNITS, Costs
+from tests.bench.model import COSTS, UNITS, Costs, Fleet, worker_rate
 from tests.bench.tools import NBSYNC, env_for
 from tests.bench.world import World
 from tests.servers.latency import LatencyRelay
@@ -107,7 +108,7 @@ def scaling(world: World) -> list[contest.Outcome]:
             title = (f"pull {files:,} × {FILE_BYTES >> 20} MiB on Dask workers, {CONNECTIONS} connections each, "
                      f"{RATE / 1e6:g} MB/s a connection")  # fmt: skip
             outcome = hold(title, contestants, world.scale.rounds, [], {})
-            outcome.verdicts += speedups(outcome.runs)
+            outcome.verdicts += [*speedups(outcome.runs), *beside_the_model(outcome.runs, files)]
         finally:
             for cluster in clusters.values():
                 cluster.stop()
@@ -127,6 +128,17 @@ def speedups(runs: contest.Runs) -> list[Verdict]:
         Verdict(f"{name_of(count)}, times as fast as one",
                 paired_ratio(one, [run.wall for run in runs[name_of(count)]]), least, at_most=False)
         for count, least in PATIENT.items()
+    ]  # fmt: skip
+
+
+def beside_the_model(runs: contest.Runs, files: int) -> list[Verdict]:
+    """How much longer the runs took than the model says, which knows nothing of starting; for information."""
+    fleet = Fleet(1, math.inf, CONNECTIONS, math.inf, RATE, 0.0)
+    rate, _ = worker_rate(COSTS, fleet, FILE_BYTES)
+    return [
+        Verdict(f"{name_of(count)}, wall / the model's", median([run.wall for run in runs[name_of(count)]])
+                / (files / (rate * count)), None)
+        for count in WORKERS
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.bench import cluster, model
-from tests.bench.cluster import Used, derive, row_bytes, speedups
+from tests.bench.cluster import Used, beside_the_model, derive, row_bytes, speedups
 from tests.bench.contest import Outcome, Verdict
 from tests.bench.measure import Measured
 from tests.bench.table import document
@@ -22,6 +22,13 @@ def test_speedups_are_of_the_same_round() -> None:
         Verdict("4 workers, times as fast as one", 3.0, 3.2, at_most=False),
     ]
     assert [one.holds for one in found] == [True, False]
+
+
+def test_walls_stand_beside_what_the_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "RATE", cluster.FILE_BYTES / 2)  # a file a connection in two seconds
+    found = beside_the_model({"1 worker": runs(60), "2 workers": runs(25), "4 workers": runs(15)}, 100)
+    assert [one.value for one in found] == pytest.approx([60 / 50, 25 / 25, 15 / 12.5])
+    assert [one.limit for one in found] == [None] * 3
 
 
 def pair(coordinator: float, workers: float) -> list[Used]:
