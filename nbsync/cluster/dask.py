@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -98,7 +99,7 @@ class DaskEngine(Engine):
             elif status == "error":
                 task.fail(self._translated(future.exception(timeout=TIMEOUT_SECONDS)))
             else:  # cancelled, lost
-                task.fail(EngineLost(f"the scheduler {self.name} is gone, or has dropped the work"))
+                task.fail(EngineLost("its scheduler is gone, or has dropped the work"))
         except Exception as error:  # its result can no longer be fetched
             task.fail(WorkerLost(f"{type(error).__name__}: {error}"))
         finally:
@@ -114,8 +115,23 @@ class DaskEngine(Engine):
     def close(self) -> None:
         self._watch.close()
         if self._owned:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), _quiet():
                 self._client.close(timeout=1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask logs with a traceback that a client was closed which looks for its lost scheduler: that is told already."""
+    logger = logging.getLogger("distributed.client")
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.exc_info is None
+
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
 
 
 def connect(address: str, name: str) -> DaskEngine:
