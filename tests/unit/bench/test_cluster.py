@@ -18,10 +18,8 @@ def runs(*walls: float) -> list[Measured]:
 def test_speedups_are_of_the_same_round() -> None:
     found = speedups({"1 worker": runs(10, 20, 30), "2 workers": runs(5, 20, 15), "4 workers": runs(4, 5, 10)})
     assert found == [
-        Verdict("2 workers, times as fast as one", 2.0, 1.8, at_most=False),
-        Verdict("4 workers, times as fast as one", 3.0, 3.2, at_most=False),
-    ]
-    assert [one.holds for one in found] == [True, False]
+        Verdict("2 workers, times as fast as one", 2.0, None), Verdict("4 workers, times as fast as one", 3.0, None)
+    ]  # fmt: skip
 
 
 def test_walls_stand_beside_what_the_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
