@@ -66,6 +66,27 @@ def test_the_client_s_executor(world: World, cluster: DaskCluster) -> None:
     assert {row.worker for row in result} <= {one.partition("://")[2] for one in client_workers(cluster)}
 
 
+def test_only_the_workers_that_the_executor_is_for(world: World, cluster: DaskCluster) -> None:
+    import distributed
+
+    filled(world, 10, 300)
+    with distributed.Client(f"tcp://{cluster.address}", set_as_default=False) as client:
+        chosen = sorted(client.nthreads())[1]
+        result = world.pull(executor=client.get_executor(pure=False, workers=[chosen]))
+    assert {row.worker for row in result} == {chosen.partition("://")[2]}
+
+
+def test_a_client_that_was_closed(world: World, cluster: DaskCluster) -> None:
+    import distributed
+
+    filled(world, 1, 300)
+    with distributed.Client(f"tcp://{cluster.address}", set_as_default=False) as client:
+        executor = client.get_executor(pure=False)
+    error = world.refused("pull", executor=executor)
+    assert isinstance(error, ClusterError)
+    assert "is closed" in str(error)
+
+
 def client_workers(cluster: DaskCluster) -> list[str]:
     import distributed
 

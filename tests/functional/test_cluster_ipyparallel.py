@@ -52,6 +52,12 @@ def test_a_view_s_executor(world: World, cluster: IpyparallelCluster, view: str)
     assert {row.worker for row in result} <= {"engine 0", "engine 1", "engine 2"}
 
 
+def test_only_the_engines_that_the_view_is_for(world: World, cluster: IpyparallelCluster) -> None:
+    for number in range(10):
+        world.put(f"{number:03}", b"%d" % number)
+    assert {row.worker for row in world.pull(executor=cluster.client[1:2].executor)} == {"engine 1"}
+
+
 def test_an_engine_killed_during_a_push_uploads_nothing_twice(world: World, cluster: IpyparallelCluster) -> None:
     versioned(world)
     for number in range(60):
