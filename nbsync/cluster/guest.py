@@ -173,21 +173,27 @@ class Session:
         )  # fmt: skip
         self.turn = threading.Lock()  # whose holder may perform
         self._counted: dict[str, int] = {}
-        self._runner: Runner[Outcome] | None = None
-        self._number = 0
+        self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
+        self._at_work: tuple[int, Runner[Outcome], int] | None = None  # a batch, who does it, its bytes before that
         threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
 
     def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
-        runner = self._make_runner(again)
-        self._runner, self._number = runner, number
+        if again or self._runner is None:
+            runner = self._make_runner(again)
+            self._runner = self._runner if again else runner
+        else:
+            runner = self._runner
+        self._at_work = number, runner, runner.bytes_moved()
         outcomes: list[Outcome] = []
         for action in actions:
             runner.submit(action)
             outcomes += runner.drain()
-        outcomes += runner.finish()
-        self._runner = None
-        failure = runner.failure
+        outcomes += runner.finish() if again else runner.settle()
+        self._at_work, failure = None, runner.failure
+        if failure is not None and not again:
+            outcomes += runner.finish()
+            self._runner = None
         if failure is not None and not isinstance(failure, NbsyncError):
             failure = NbsyncError(f"internal error: {type(failure).__name__}: {failure}")
         return outcomes, failure
@@ -214,15 +220,18 @@ class Session:
         """Until the run is over: look whether it is, and tell how far the batch is."""
         while not self.ctx.cancelled():
             self.ctx.cancel.wait(_LOOK_SECONDS * 1.1)
-            runner = self._runner
-            if runner is not None:
+            at_work = self._at_work
+            if at_work is not None:
+                number, runner, before = at_work
                 active = [(one.path, one.verb.value, one.done, one.size) for one in runner.active()[:4]]
-                told = {"moved": runner.bytes_moved(), "active": active}
-                permits.tell_of_batch(self.stage, self._ticket.permit, self._number, told)
+                told = {"moved": runner.bytes_moved() - before, "active": active}
+                permits.tell_of_batch(self.stage, self._ticket.permit, number, told)
         with _opening:
             if _sessions.get(self._ticket.permit.id) is self:
                 del _sessions[self._ticket.permit.id]
         with self.turn:  # what is under way ends by itself now
+            if self._runner is not None:
+                list(self._runner.finish())
             self.ctx.bucket.client.close()
             if self.ctx.room is not None:
                 self.ctx.room.close()

@@ -144,12 +144,16 @@ class Runner(Generic[T]):
             self._pause()
             yield from self._ended()
 
-    def finish(self) -> Iterator[T]:
-        """What is still to end, as it ends; then the threads have ended too."""
+    def settle(self) -> Iterator[T]:
+        """What is still to end, as it ends; threads and connections wait for more."""
         yield from self._ended()
         while self._unfinished and self.failure is None:
             self._pause()
             yield from self._ended()
+
+    def finish(self) -> Iterator[T]:
+        """What is still to end, as it ends; then the threads have ended too."""
+        yield from self.settle()
         if self.failure is not None:
             self._drop_queue()
         if self.lane is not None:

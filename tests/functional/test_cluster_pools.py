@@ -19,6 +19,7 @@ import nbsync
 from nbsync.cluster import batches, dask, guest
 from nbsync.errors import ClusterError, ConfigError, Interrupted, NbsyncError, UsageError
 from nbsync.storage import permit
+from nbsync.transfer import lane
 from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
@@ -108,6 +109,24 @@ def test_processes_find_their_own_credentials(world: World, processes: Executor)
     result = world.pull(executor=processes)
     assert result.ok
     assert {row.worker.rpartition(":")[2] for row in result} <= {str(pid) for pid in processes._processes}  # type: ignore[attr-defined]
+
+
+def test_connections_outlive_batches(
+    world: World, threads: Executor, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Counted(lane.Swarm):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            made.append(1)
+
+    monkeypatch.setattr(lane, "Swarm", Counted)
+    monkeypatch.setattr(batches, "_GROWTH", 1.0)
+    for number in range(40):
+        world.put(f"{number:02}", b"%d" % number)
+    assert world.run("pull", executor=threads).counts["miss"] == 40
+    assert len(made) == 1
 
 
 def test_retry_uses_the_same_executor_and_a_pickle_has_none(world: World, threads: Executor) -> None:
