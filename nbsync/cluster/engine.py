@@ -9,6 +9,7 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
@@ -36,6 +37,18 @@ class Task(Future[Any]):
         super().__init__()
         self.worker = worker
         self.withdraw: Callable[[], object] | None = None  # asks the engine to drop it
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The function's value.
+
+        Raises: what it raised; TimeoutError: it has not ended in so many seconds.
+        """
+        try:
+            return super().result(timeout)
+        except futures.TimeoutError:  # before Python 3.11, another one than the builtin
+            if self.done():
+                raise
+            raise TimeoutError from None
 
     def cancel(self) -> bool:
         """End it as cancelled; False if it has ended already."""
