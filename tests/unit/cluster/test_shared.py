@@ -59,7 +59,7 @@ class Scene:
         self.taken = 0
 
     def _tick(self) -> float:
-        self.now += 0.001
+        self.now += 0.02
         return self.now
 
     @staticmethod
