@@ -91,15 +91,17 @@ class DaskEngine(Engine):
                 self._under_way[preferred] -= 1
 
     def _ended(self, task: Task, give: Callable[[Any], object], future: Any) -> None:
-        """In a thread of Dask's."""
+        """In a thread of Dask's. A result lies on its worker until it is fetched, and may be lost with it."""
         try:
             status = future.status
             if status == "finished":
                 give(future.result(timeout=TIMEOUT_SECONDS))
             elif status == "error":
                 task.fail(self._translated(future.exception(timeout=TIMEOUT_SECONDS)))
-            else:  # cancelled, lost
-                task.fail(EngineLost("its scheduler is gone, or has dropped the work"))
+            elif self._client.status == "running":  # its result went with its worker, or somebody restarted all
+                task.fail(WorkerLost(f"its work is {status}"))
+            else:
+                task.fail(EngineLost("its scheduler is gone"))
         except Exception as error:  # its result can no longer be fetched
             task.fail(WorkerLost(f"{type(error).__name__}: {error}"))
         finally:
