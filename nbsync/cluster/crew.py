@@ -20,6 +20,7 @@ from nbsync.cluster.shared import SharedRunner
 from nbsync.core.model import Direction, Outcome
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.options import Options
+from nbsync.saved import FILES
 from nbsync.storage import permit as permits
 from nbsync.storage.s3 import Bucket
 from nbsync.transfer.context import Context
@@ -142,12 +143,16 @@ def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
 
 
 def _options(bucket: Bucket, options: Options, workers: int) -> Options:
-    """The options as workers need them: names and settings, where to go; a share of --bandwidth each."""
+    """The options as workers need them: names and settings, where to go; a share of --bandwidth each.
+
+    Files are named from the root, for workers stand in directories of their own.
+    """
     known = bucket.client.target
     endpoint = options.endpoint_url
     if not known.host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         endpoint = bucket.endpoint  # it may have been told by this machine's environment
+    files = {name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))}
     return replace(
-        options, on="", spread="", filters=(), files_from="", log_file="", endpoint_url=endpoint,
+        options, **{**files, "files_from": ""}, on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
         region=bucket.region, bandwidth=-(-options.bandwidth // workers),
     )  # fmt: skip

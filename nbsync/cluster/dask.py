@@ -161,7 +161,8 @@ def of_client(client: Any, asked: Mapping[str, Any]) -> DaskEngine:
     Raises:
         ClusterError: it is asynchronous, or closed.
     """
-    if getattr(client, "asynchronous", False):
+    # Not `client.asynchronous`: that is False in every thread but its loop's, and the loop waits for this run.
+    if getattr(client, "_asynchronous", False):
         raise ClusterError("the Dask client of executor= is asynchronous", "Give one made without asynchronous=True")
     if getattr(client, "status", "") != "running":
         raise ClusterError("the Dask client of executor= is closed", "Make a new one: distributed.Client(…)")

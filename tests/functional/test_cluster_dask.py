@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -9,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nbsync.cluster import batches
-from nbsync.errors import ClusterError, Interrupted
+from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.ui import cli
 from tests.functional.clusters import DaskCluster
 from tests.functional.crews import Grip, kinds, one_version_each, versioned
@@ -85,6 +87,29 @@ def test_a_client_that_was_closed(world: World, cluster: DaskCluster) -> None:
     error = world.refused("pull", executor=executor)
     assert isinstance(error, ClusterError)
     assert "is closed" in str(error)
+
+
+def test_an_asynchronous_client_is_refused(world: World, cluster: DaskCluster) -> None:
+    """It would wait for its event loop, which waits for the run."""
+    import distributed
+
+    filled(world, 1, 300)
+
+    async def pull() -> NbsyncError:
+        async with distributed.Client(f"tcp://{cluster.address}", asynchronous=True, set_as_default=False) as client:
+            return world.refused("pull", executor=client.get_executor(pure=False))
+
+    assert "is asynchronous" in str(asyncio.run(asyncio.wait_for(pull(), 20)))
+
+
+def test_a_key_file_is_found_from_where_workers_stand(
+    world: World, cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world.sandbox)
+    Path("key").write_bytes(b"k" * 32)
+    world.write("a", b"content")
+    result = world.run("push", on=cluster.on, sse_c_key_file="key")
+    assert result.counts["miss"] == 1, result.error
 
 
 def client_workers(cluster: DaskCluster) -> list[str]:
