@@ -172,6 +172,7 @@ class Session:
             stopped=lambda: True, permitted=lambda: permits.holds(self.stage, ticket.permit),
         )  # fmt: skip
         self.turn = threading.Lock()  # whose holder may perform
+        self._over = False  # nothing can be performed any more; who waited for his turn finds that
         self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
         self._at_work: tuple[int, Runner[Outcome], int] | None = None  # a batch, who does it, its bytes before that
@@ -179,6 +180,8 @@ class Session:
 
     def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
+        if self._over:
+            return [], None
         if again or self._runner is None:
             runner = self._make_runner(again)
             self._runner = self._runner if again else runner
@@ -230,6 +233,7 @@ class Session:
             if _sessions.get(self._ticket.permit.id) is self:
                 del _sessions[self._ticket.permit.id]
         with self.turn:  # what is under way ends by itself now
+            self._over = True
             if self._runner is not None:
                 list(self._runner.finish())
             self.ctx.bucket.client.close()

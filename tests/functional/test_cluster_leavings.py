@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from nbsync.cluster import batches
-from nbsync.core.model import Kind, LocalEntry
+from nbsync.cluster import batches, guest
+from nbsync.core.model import Action, Kind, LocalEntry
 from nbsync.errors import Interrupted
 from nbsync.storage import permit
 from nbsync.storage.guest import GuestJournal
@@ -69,6 +71,30 @@ def test_a_worker_that_wakes_after_the_run_touches_nothing(
     processes.shutdown(wait=True)  # what was under way has ended
     assert set(world.files().values()) == {b"my own edit"}
     world.no_staging_left()
+
+
+def test_a_batch_that_waited_for_its_turn_until_the_run_was_over(
+    world: World, moto: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread is the engine's, which wants it back."""
+    performed: list[tuple[guest.Session, Sequence[Action]]] = []
+    perform = guest.Session.perform
+
+    def noting(session: guest.Session, number: int, actions: Sequence[Action], again: bool) -> Any:
+        performed.append((session, actions))
+        return perform(session, number, actions, again)
+
+    monkeypatch.setattr(guest.Session, "perform", noting)
+    world.put("a", b"content")
+    with ThreadPoolExecutor(1) as pool:
+        assert world.run("pull", executor=pool).ok
+    for thread in threading.enumerate():
+        if thread.name == "nbsync-guest":
+            thread.join(10)
+    session, actions = performed[0]
+    last: Future[Any] = Future()
+    threading.Thread(target=lambda: last.set_result(perform(session, 2, actions, False)), daemon=True).start()
+    assert last.result(10) == ([], None)
 
 
 def test_a_forked_pool(world: World, moto: object) -> None:
