@@ -27,7 +27,7 @@ from nbsync.options import Call
 from nbsync.result import SyncResult
 
 ALONE_SECONDS = 20.0  # that a node whose last worker died waits for another: a nanny starts one
-_STOP_SECONDS = 1.0  # that the nodes have to tell their end after a cancel
+_STOP_SECONDS = 0.8  # that the nodes have to tell their end after a cancel
 _SURVEY_SECONDS = 30.0
 _TICK = 0.02
 _INTERVAL = 0.2  # between two questions to a node; more of them are asked less often

@@ -9,6 +9,7 @@ import contextlib
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Callable
 from errno import ELOOP, ENOTDIR
 
 from nbsync.errors import LocalError
@@ -175,11 +176,12 @@ def lstat(name: str, fd: int) -> os.stat_result | None:
         return None
 
 
-def unlink_all(fd: int, keep: frozenset[str] = frozenset()) -> None:
-    """Remove every file in an open folder but those to `keep`; what cannot be removed stays."""
-    for name in set(os.listdir(fd)) - keep:
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=fd)
+def unlink_all(fd: int, keep: Callable[[str], bool] = lambda _name: False) -> None:
+    """Remove every file in an open folder but those to `keep`, told by name; what cannot be removed stays."""
+    for name in os.listdir(fd):
+        if not keep(name):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=fd)
 
 
 def remove_all(name: str, parent: int) -> None:

@@ -34,6 +34,10 @@ class Permit(NamedTuple):
         """The beginning of names in staging that are one worker's own."""
         return f"guest-{self.id}-{secrets.token_hex(4)}"
 
+    def is_staged(self, name: str) -> bool:
+        """Is this the name of what a worker has staged under this permit?"""
+        return re.fullmatch(rf"guest-{self.id}-[0-9a-f-]+", name) is not None
+
     def batch(self, number: int) -> str:
         """The file that says that a batch was begun, and how far it is."""
         return f"batch-{self.id}-{number}"
@@ -124,17 +128,17 @@ def notes_in(stage: str) -> frozenset[str]:
     return _matching(stage, _NOTE)
 
 
+def is_note(name: str) -> bool:
+    """Is this the name of such a note?"""
+    return _NOTE.fullmatch(name) is not None
+
+
 def issued_in(stage: str) -> frozenset[str]:
     """The names in staging of permits: under the room's lock, those of runs that died."""
     return _matching(stage, _PERMIT)
 
 
-def staged_in(stage: int, permit: Permit) -> frozenset[str]:
-    """The names in staging on a mount, an open folder, of what workers have staged there under this permit."""
-    return _matching(stage, re.compile(rf"guest-{permit.id}-[0-9a-f-]+"))
-
-
-def _matching(stage: str | int, names: re.Pattern[str]) -> frozenset[str]:
+def _matching(stage: str, names: re.Pattern[str]) -> frozenset[str]:
     with contextlib.suppress(OSError):
         return frozenset(name for name in os.listdir(stage) if names.fullmatch(name))
     return frozenset()

@@ -121,7 +121,8 @@ class Room:
         stage = open_own(self.stage, fd)
         try:
             had_guests = bool(permit.issued_in(self.stage))
-            unlink_all(stage, journal.staged_names(self.place) | permit.notes_in(self.stage))
+            taken_up = journal.staged_names(self.place)
+            unlink_all(stage, lambda name: name in taken_up or permit.is_note(name))
         finally:
             os.close(stage)
         return had_guests
@@ -144,7 +145,8 @@ class Room:
 
     def _open_near(self, top: int) -> int:
         stage = open_stage_on_mount(top, self.root)
-        unlink_all(stage, permit.staged_in(stage, self.guests) if self.guests is not None else frozenset())
+        guests = self.guests
+        unlink_all(stage, lambda name: guests is not None and guests.is_staged(name))
         return stage
 
     def trash_home(self) -> int:

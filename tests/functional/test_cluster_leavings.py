@@ -85,9 +85,9 @@ def test_a_batch_that_waited_for_its_turn_until_the_run_was_over(
         return perform(session, number, actions, again)
 
     monkeypatch.setattr(guest.Session, "perform", noting)
-    world.put("a", b"content")
+    world.put("a", b"x" * (3 << 20))  # nothing for the lane
     with ThreadPoolExecutor(1) as pool:
-        assert world.run("pull", executor=pool).ok
+        assert world.run("pull", executor=pool, jobs=1).ok
     for thread in threading.enumerate():
         if thread.name == "nbsync-guest":
             thread.join(10)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nbsync.errors import LocalError
+from nbsync.storage import permit, trash
 from nbsync.storage import room as module
-from nbsync.storage import trash
 from nbsync.storage.install import Installer
 from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room, find_place, holds_work
@@ -123,6 +123,30 @@ def test_staging_on_a_mount_is_emptied_once_a_run(root: Path) -> None:
     second.close()
     os.close(top)
     assert (mount / ".nbsync/.gitignore").read_text() == "*\n"
+
+
+def test_what_workers_stage_on_a_mount_while_it_is_emptied_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = root / "mount"
+    mount.mkdir()
+    top = os.open(mount, os.O_RDONLY)
+    killed = opened(root)
+    os.close(os.open("123-0", os.O_CREAT | os.O_WRONLY, dir_fd=killed.stage_near(top)))
+    killed.close()
+    room = opened(root)
+    room.guests = permit.issue(room.stage)
+    names = [f"{room.guests.staged()}-{number}" for number in range(3)]
+    listdir = os.listdir
+
+    def a_worker_stages_first(folder: int) -> list[str]:
+        os.close(os.open(names.pop(), os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+        return listdir(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", a_worker_stages_first)
+        near = room.stage_near(top)
+    assert len(listdir(near)) == 3 - len(names)
+    room.close()
+    os.close(top)
 
 
 def test_two_locals_do_not_share_the_staging_on_a_mount(tmp_path: Path) -> None:
