@@ -13,12 +13,12 @@ import pexpect
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from traitlets.config import Config
 
 from nbsync.result import SyncResult
 from tests.e2e.helpers import environment, fill, tree
 from tests.e2e.valve import Valve
 from tests.servers import Server
+from tests.shells import new_shell
 
 FILES = {f"raw/{name}": os.urandom(300_000) for name in ("a.bin", "b.bin", "c.bin")}
 _TOKENS = re.compile(r"\x1b\[(?P<number>[0-9;?]*)(?P<code>[A-Za-z])|(?P<text>[^\x1b\r\n]+)|(?P<move>[\r\n])")
@@ -81,14 +81,10 @@ def shell(moto_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.chdir(tmp_path)
     for name, value in moto_server.env().items():
         monkeypatch.setenv(name, value)
-    config = Config()
-    config.HistoryManager.hist_file = ":memory:"
-    made = InteractiveShell.instance(config=config)
-    made.run_line_magic("load_ext", "nbsync")
-    yield made
-    made.run_line_magic("unload_ext", "nbsync")
-    made.reset()
-    InteractiveShell.clear_instance()
+    with new_shell() as made:
+        made.run_line_magic("load_ext", "nbsync")
+        yield made
+        made.run_line_magic("unload_ext", "nbsync")
 
 
 def run(shell: InteractiveShell, source: str) -> tuple[Any, str]:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import nbsync
 from nbsync.errors import NbsyncError
 from nbsync.ui import cli, magic
 from tests.functional.world import World
+from tests.shells import new_shell
 
 Face = Callable[..., dict[str, Any]]
 
@@ -39,12 +38,10 @@ def as_words(command: str, words: tuple[str, ...], options: dict[str, Any]) -> l
 
 @pytest.fixture
 def shell() -> Iterator[Any]:
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    magic.load_ipython_extension(made)
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
+    with new_shell() as made:
+        magic.load_ipython_extension(made)
+        yield made
+        magic.unload_ipython_extension(made)
 
 
 @pytest.fixture(params=["function", "magic", "shell"])

@@ -8,14 +8,13 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from traitlets.config import Config
 
 import nbsync
 from nbsync.core.model import Outcome
@@ -27,6 +26,7 @@ from nbsync.storage.room import Room
 from nbsync.storage.trash import Item
 from nbsync.ui import cli, magic
 from tests.functional.world import World, snapshot, visible
+from tests.shells import new_shell
 
 Face = Callable[[Path], dict[str, Any]]
 OLD_NS = 1_500_000_000_123_456_789
@@ -60,18 +60,13 @@ def in_notebook(local: Path) -> dict[str, Any]:
         return ip.run_cell(f"%s3sync undo {local}").result.to_dict()  # type: ignore[no-any-return]
 
 
-class shell:
+@contextmanager
+def shell() -> Iterator[Any]:
     """IPython with the extension loaded."""
-
-    def __enter__(self) -> Any:
-        InteractiveShell.clear_instance()
-        self._ip = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-        magic.load_ipython_extension(self._ip)
-        return self._ip
-
-    def __exit__(self, *_: object) -> None:
-        magic.unload_ipython_extension(self._ip)
-        InteractiveShell.clear_instance()
+    with new_shell() as ip:
+        magic.load_ipython_extension(ip)
+        yield ip
+        magic.unload_ipython_extension(ip)
 
 
 @pytest.mark.parametrize("undo", [in_python, in_shell, in_notebook])

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from nbsync.ui import magic
 from nbsync.ui.tables import Lines, Tables
+from tests.shells import new_shell
 
 
 @pytest.fixture
@@ -18,10 +17,8 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A shell with the extension loaded; `kernel` makes it a notebook's. It knows of no other test's syncs."""
     monkeypatch.setattr(magic, "TABLES", Tables())
     monkeypatch.setattr(magic, "LINES", Lines())
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.kernel = object()
-    magic.load_ipython_extension(made)
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
+    with new_shell() as made:
+        made.kernel = object()
+        magic.load_ipython_extension(made)
+        yield made
+        magic.unload_ipython_extension(made)

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from nbsync.errors import NbsyncError
 from nbsync.job import SyncJob
 from nbsync.ui import magic
 from nbsync.ui.tables import Lines, Tables
+from tests.shells import new_shell
 from tests.unit.runs import end, run_of
 from tests.unit.ui.samples import Engine
 from tests.unit.ui.test_magic import Cell, give
@@ -26,13 +25,11 @@ Shell = Any
 @pytest.fixture
 def shell() -> Iterator[Shell]:
     """A notebook's shell with the extension loaded."""
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}, "S3Sync": {"jobs": 4}}))
-    made.kernel = object()
-    magic.load_ipython_extension(made)
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
+    with new_shell({"S3Sync": {"jobs": 4}}) as made:
+        made.kernel = object()
+        magic.load_ipython_extension(made)
+        yield made
+        magic.unload_ipython_extension(made)
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from IPython.core.completer import provisionalcompleter, rectify_completions
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from nbsync.storage.browse import Candidates
 from nbsync.ui import magic, tab
 from nbsync.ui.lookup import Surroundings
+from tests.shells import new_shell
 
 Shell = Any
 KEYS = {"": ["raw/", "read me"], "raw/": ["raw/2024/", "raw/a-b:c=d.csv"]}
@@ -52,14 +51,12 @@ def shell(browser: Browser, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my data").mkdir()
     (tmp_path / "my-bucketful").mkdir()
-    InteractiveShell.clear_instance()
-    made: Shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.kernel = object()
-    magic.load_ipython_extension(made)
-    tab.install(made, made.magics_manager.registry["S3Sync"]._defaults, Surroundings(browse=browser))  # type: ignore[arg-type]
-    yield made
-    magic.unload_ipython_extension(made)
-    InteractiveShell.clear_instance()
+    with new_shell() as made:
+        made.kernel = object()
+        magic.load_ipython_extension(made)
+        tab.install(made, made.magics_manager.registry["S3Sync"]._defaults, Surroundings(browse=browser))  # type: ignore[arg-type]
+        yield made
+        magic.unload_ipython_extension(made)
 
 
 def pressed(shell: Shell, source: str) -> list[str]:
