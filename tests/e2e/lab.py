@@ -59,6 +59,8 @@ class Lab:
         if self.page == "lab/tree":
             page.get_by_role("button", name="Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
         else:
+            # The indicator says idle while there is no kernel at all; the kernel's name is there once there is one.
+            page.locator(".jp-Toolbar-kernelName", has_text="Python 3 (ipykernel)").first.wait_for(timeout=60_000)
             page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(timeout=60_000)
 
     def shut_down_kernels(self) -> None:
