@@ -72,8 +72,8 @@ M7G_LARGE = Fleet(workers=100, cores=2, connections=64, wire=0.937e9 / 8, connec
 GETS_A_SECOND = 5_500
 
 # `python -m tests.bench --only costs --rounds 3`, 2026-11-25: two cores for server, scheduler, workers and coordinator.
-COSTS = Costs(coordinator_object=32.2e-6, coordinator_hit=20.5e-6, worker_object=187e-6, worker_byte=3.41e-9,
-              relay_object=6.8e-6, row_bytes=228.0)  # fmt: skip
+COSTS = Costs(coordinator_object=32.6e-6, coordinator_hit=17.4e-6, worker_object=111e-6, worker_byte=3.57e-9,
+              relay_object=6.0e-6, row_bytes=228.0)  # fmt: skip
 UNITS = {"coordinator_object": ("µs", 1e-6), "coordinator_hit": ("µs", 1e-6), "worker_object": ("µs", 1e-6),
          "worker_byte": ("ns", 1e-9), "relay_object": ("µs", 1e-6), "row_bytes": ("bytes", 1.0)}  # fmt: skip
 SIZES = (4 << 10, 1 << 20, 100 << 20)
