@@ -16,12 +16,12 @@ class Limits(NamedTuple):
     Attributes:
         files: the most that it may move; None: no limit.
         bytes: the most that it may move; None: no limit.
-        git: may it write into `.git` folders? What git reads there, it runs.
+        repositories: may it write into `.git` and `.hg` folders? What git and Mercurial read there, they run.
     """
 
     files: int | None = None
     bytes: int | None = None
-    git: bool = True
+    repositories: bool = True
 
     @property
     def measured(self) -> bool:

@@ -100,16 +100,16 @@ def is_own(path: str) -> bool:
     return OWN in folded and OWN in folded.split("/")
 
 
-_GIT = re.compile(r"(?:\.git|git~\d+)[. ]*", re.IGNORECASE)
+_REPOSITORY = re.compile(r"(?:\.git|\.hg|git~\d+|hg~\d+)[. ]*", re.IGNORECASE)
 # What HFS+ ignores in a name; see is_hfs_dotgit in git's utf8.c.
 _IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
-def is_git(path: str) -> bool:
-    """True if a segment of `path` is `.git` on some file system: what lies there can make git run programs."""
-    if path.isascii() and "git" not in path.lower():
+def is_repository(path: str) -> bool:
+    """True if a segment of `path` is `.git` or `.hg` on some file system: what lies there, git and Mercurial run."""
+    if path.isascii() and "git" not in path.lower() and "hg" not in path.lower():
         return False
-    return any(_GIT.fullmatch(_IGNORABLE.sub("", segment)) for segment in path.split("/"))
+    return any(_REPOSITORY.fullmatch(_IGNORABLE.sub("", segment)) for segment in path.split("/"))
 
 
 def twin_key(path: str) -> str:

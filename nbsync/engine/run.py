@@ -207,7 +207,7 @@ class Run(BaseRun):
         )  # fmt: skip
         self._seen = 0
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
-        remote = remote if self.call.limits.git else map(_without_git, remote)
+        remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
         for one in join(self._scan(), remote, state.rows()):
             self._count_source(one)
             action = decide.decide(one, policy)
@@ -282,11 +282,11 @@ class Run(BaseRun):
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")
 
 
-def _without_git(entry: RemoteEntry) -> RemoteEntry:
-    """The entry, refused if git would run what it says."""
-    if entry.refused or not names.is_git(entry.path):
+def _outside_repositories(entry: RemoteEntry) -> RemoteEntry:
+    """The entry, refused if git or Mercurial would run what it says."""
+    if entry.refused or not names.is_repository(entry.path):
         return entry
-    return entry._replace(refused="is git's own (.git), which a link does not bring: git would run what it says")
+    return entry._replace(refused="is in .git or .hg, which a link does not bring: git and Mercurial run what is there")
 
 
 def _is_for_engine(call: Call) -> bool:

@@ -197,9 +197,18 @@ async def test_a_named_endpoint_has_its_own_settings_and_buckets(api: Api, held:
 
 
 @pytest.mark.parametrize(
-    "key", [".git/hooks/post-checkout", "sub/.git/config", ".GIT/config", ".git", "git~1/config", ".g\u200cit/config"]
+    "key",
+    [
+        ".git/hooks/post-checkout",
+        "sub/.git/config",
+        ".GIT/config",
+        ".git",
+        "git~1/config",
+        ".g\u200cit/config",
+        ".hg/hgrc",
+    ],
 )
-async def test_git_s_own_files_are_refused_and_said(api: Api, world: World, key: str) -> None:
+async def test_files_of_a_repository_s_own_are_refused_and_said(api: Api, world: World, key: str) -> None:
     world.put(key, b"#!/bin/sh")
     world.put("a.txt", b"a")
     world.put(".gitignore", b"*.pyc")
@@ -208,7 +217,7 @@ async def test_git_s_own_files_are_refused_and_said(api: Api, world: World, key:
 
     assert sorted(world.files()) == [".gitignore", "a.txt"]
     assert (document["ok"], document["counts"]["skipped"]) == (False, 1)
-    assert "git" in document["rows"][0]["reason"]
+    assert ".git or .hg" in document["rows"][0]["reason"]
 
 
 SECRET = "wJalrXUtnFEMI-planted-K7MDENG"
@@ -279,6 +288,12 @@ def test_an_endpoint_that_makes_no_sense_is_refused_at_the_start(name: str, valu
     with pytest.raises(TraitError, match=r"PullLinks\.endpoints") as caught:
         PullLinks(endpoints={name: value})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0.0])
+def test_a_time_out_that_never_comes_is_no_setting(seconds: float) -> None:
+    with pytest.raises(TraitError, match="timeout"):
+        PullLinks(timeout=seconds)
 
 
 def test_a_contents_manager_that_keeps_no_files_does_not_say_where_links_lead(tmp_path: Path) -> None:

@@ -213,14 +213,26 @@ def test_keys_that_are_too_long(path: str, prefix_bytes: int, refused: bool) -> 
 
 @pytest.mark.parametrize(
     "path",
-    [".git", "a/.git/config", ".GIT/x", ".git./x", ".git /x", "git~1", "x/GIT~2/y", ".g\u200cit/x", "\ufeff.git"],
+    [
+        ".git",
+        "a/.git/config",
+        ".GIT/x",
+        ".git./x",
+        ".git /x",
+        "git~1",
+        "x/GIT~2/y",
+        ".g\u200cit/x",
+        "\ufeff.git",
+        ".hg/hgrc",
+        "a/.HG",
+    ],
 )
-def test_what_git_may_read_as_its_own(path: str) -> None:
-    assert names.is_git(path)
+def test_what_git_or_mercurial_may_read_as_its_own(path: str) -> None:
+    assert names.is_repository(path)
 
 
 @pytest.mark.parametrize(
-    "path", ["git", ".gitignore", "a/.gitattributes", "x.git", ".github/w", "digit~1", "g\u00efit"]
+    "path", ["git", ".gitignore", "a/.gitattributes", "x.git", ".github/w", "digit~1", "g\u00efit", ".hgignore", "hg"]
 )
-def test_what_git_does_not_read_as_its_own(path: str) -> None:
-    assert not names.is_git(path)
+def test_what_neither_reads_as_its_own(path: str) -> None:
+    assert not names.is_repository(path)
