@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -40,6 +41,13 @@ class PullLinks(Configurable):
         config=True
     )
     retries = t.Int(2, min=0, help="Times that a failed request is tried again.").tag(config=True)
+
+    @t.validate("timeout")
+    def _check_timeout(self, proposal: Any) -> float:
+        seconds: float = proposal["value"]
+        if not math.isfinite(seconds):
+            raise t.TraitError(f"PullLinks.timeout is a number of seconds, not {seconds}")
+        return seconds
 
     @t.validate("endpoints")
     def _check_endpoints(self, proposal: Any) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +27,47 @@ async def events(jp_fetch: Fetch, pull_id: str, **more: Any) -> list[tuple[str, 
     blocks = [block for block in answer.body.decode().split("\n\n") if block and not block.startswith(":")]
     lines = [block.split("\n") for block in blocks]
     return [(kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for kind, data in lines]
+
+
+class Told:
+    """What followers have been told so far, in this process."""
+
+    def __init__(self) -> None:
+        self.documents: list[dict[str, Any]] = []
+        self._more = asyncio.Event()
+
+    def add(self, document: dict[str, Any]) -> None:
+        self.documents.append(document)
+        self._more.set()
+
+    @property
+    def paths(self) -> list[str]:
+        return [row["path"] for document in self.documents for row in document["rows"]]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._more.clear()
+            await asyncio.wait_for(self._more.wait(), 20)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Let the loop turn until it holds; it must within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def told_so_far(monkeypatch: pytest.MonkeyPatch) -> Told:
+    told, tell = Told(), EventsHandler._tell
+
+    async def recorded(handler: EventsHandler, event: str, document: dict[str, Any]) -> None:
+        await tell(handler, event, document)
+        told.add(document)
+
+    monkeypatch.setattr(EventsHandler, "_tell", recorded)
+    return told
 
 
 @pytest.mark.parametrize("settings", [{"max_files": 2}, {"max_bytes": 9}])
@@ -120,14 +161,16 @@ async def test_followers_are_told_until_the_end(api: Api, world: World, jp_fetch
     assert "result" not in late[0][1]
 
 
-async def test_each_row_is_told_once_and_the_newest_first_of_many(api: Api, held: Held, jp_fetch: Fetch) -> None:
+async def test_each_row_is_told_once_and_the_newest_first_of_many(
+    api: Api, held: Held, jp_fetch: Fetch, told_so_far: Told
+) -> None:
     pull = await api.begun(source="bucket/p", target="data")
     rows = [{"path": f"{number:04}"} for number in range(250)]
     held.hear(0, {"state": "syncing", "rows": rows[:150], "rows_omitted": 0})
     following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
-    await asyncio.sleep(0.3)
+    await told_so_far.until(lambda: len(told_so_far.paths) == 150)
     held.hear(0, {"rows": rows[150:], "rows_omitted": 7})
-    await asyncio.sleep(0.5)  # a follower hears at most five times a second
+    await told_so_far.until(lambda: len(told_so_far.paths) == 250)
     held.end(0)
 
     told = await following
@@ -139,7 +182,7 @@ async def test_each_row_is_told_once_and_the_newest_first_of_many(api: Api, held
 
 
 async def test_rows_that_come_while_a_message_is_sent_are_told_too(
-    api: Api, held: Held, jp_fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+    api: Api, held: Held, jp_fetch: Fetch, told_so_far: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell = EventsHandler._tell
 
@@ -147,13 +190,14 @@ async def test_rows_that_come_while_a_message_is_sent_are_told_too(
         await tell(handler, event, told)
         if event == "progress" and told["state"] == "starting":
             held.hear(0, {"state": "syncing", "rows": [{"path": "meanwhile"}], "rows_omitted": 0})
-            await asyncio.sleep(0.01)
 
     monkeypatch.setattr(EventsHandler, "_tell", slowly)
     pull = await api.begun(source="bucket/p", target="data")
-    asyncio.get_running_loop().call_later(0.5, held.end, 0)
+    following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
+    await told_so_far.until(lambda: bool(told_so_far.paths))
+    held.end(0)
 
-    told = await events(jp_fetch, pull["id"])
+    told = await following
 
     assert [row["path"] for _, document in told for row in document["rows"]] == ["meanwhile"]
 
@@ -185,9 +229,8 @@ async def test_a_follower_that_goes_away_leaves_nothing(
 
     with pytest.raises(HTTPClientError, match="Timeout"):
         await events(jp_fetch, pull["id"], request_timeout=0.4)
-    await asyncio.sleep(0.1)
 
-    assert len(asyncio.all_tasks()) <= tasks
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
     held.end(0)
     assert (await api.ended(pull["id"]))["ok"]
@@ -219,6 +262,5 @@ async def test_a_running_pull_keeps_the_server_from_being_culled(
     before = jp_serverapp.web_app.last_activity()
 
     held.hear(0, {"state": "syncing", "bytes_done": 5})
-    await asyncio.sleep(0.01)
 
-    assert jp_serverapp.web_app.last_activity() > before
+    await eventually(lambda: jp_serverapp.web_app.last_activity() > before)
