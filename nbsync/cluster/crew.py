@@ -78,7 +78,7 @@ class Crew:
         permit = ctx.room.guests = permits.issue(stage)
         self._ticket = Ticket(
             __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
-            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options, len(self.names)), direction is Direction.PULL,
+            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), direction is Direction.PULL,
         )  # fmt: skip
         self._check(self._ticket, ctx.cancelled)
         return self._ticket
@@ -142,8 +142,8 @@ def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
                 raise
 
 
-def _options(bucket: Bucket, options: Options, workers: int) -> Options:
-    """The options as workers need them: names and settings, where to go; a share of --bandwidth each.
+def _options(bucket: Bucket, options: Options) -> Options:
+    """The options as workers need them: names and settings, where to go. --bandwidth comes with each batch.
 
     Files are named from the root, for workers stand in directories of their own.
     """
@@ -154,5 +154,5 @@ def _options(bucket: Bucket, options: Options, workers: int) -> Options:
     files = {name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))}
     return replace(
         options, **{**files, "files_from": ""}, on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
-        region=bucket.region, bandwidth=-(-options.bandwidth // workers),
+        region=bucket.region, bandwidth=0,
     )  # fmt: skip

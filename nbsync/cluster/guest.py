@@ -88,11 +88,12 @@ def check(ticket: Ticket) -> None:
         raise ClusterError(f"its requests would go to {found}, and this machine's to {ticket.endpoint}", hint)
 
 
-def perform(ticket: Ticket, number: int, actions: Sequence[Action], again: bool) -> Reply:
+def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: int, again: bool) -> Reply:
     """Do the Actions of a batch.
 
     Args:
         number: the batch's, of which there is none other in this run.
+        bandwidth: this worker's share of the run's, bytes a second: it changes as workers come and go; 0: no limit.
         again: a worker that was lost may have done some of it.
 
     Raises:
@@ -102,6 +103,7 @@ def perform(ticket: Ticket, number: int, actions: Sequence[Action], again: bool)
     session = _session(ticket)
     begun = not permits.begin_batch(session.stage, ticket.permit, number)
     with session.turn:
+        session.ctx.limiter.rate = bandwidth
         outcomes, failure = session.perform(number, actions, again or begun)
         requests = session.requests()
     return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)

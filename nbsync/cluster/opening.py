@@ -100,7 +100,10 @@ def workers_of(engine: Engine) -> list[str]:
     try:
         names = engine.workers()
         if not names:
-            raise ClusterError(f"{engine.name} has no workers", "Start some, or wait until they are there")
+            raise ClusterError(
+                f"{engine.name} has no workers",
+                "Start some first (an adaptive Dask cluster keeps one with adapt(minimum=1))",
+            )
         asked = names if engine.can_pin else names[:1]  # a pool's have one environment
         answers = [engine.ask(pydoc.locate, "nbsync.__version__", worker=name if engine.can_pin else "")
                    for name in asked]  # fmt: skip

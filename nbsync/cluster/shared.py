@@ -151,6 +151,11 @@ class SharedRunner:
     def _workers(self) -> int:
         return self._census.count if self._census is not None else 1
 
+    @property
+    def _bandwidth(self) -> int:
+        """A worker's share of --bandwidth, bytes a second; 0: no limit."""
+        return -(-self._ctx.options.bandwidth // self._workers)
+
     def _turn(self) -> Iterator[Outcome]:
         self._take_ended()
         yield from self._own.drain()
@@ -189,7 +194,9 @@ class SharedRunner:
         number = batch.number = self._numbers
         batch.tries += 1
         try:
-            task = self._crew.engine.submit(guest.perform, self._ticket, number, batch.actions, batch.tries > 1)
+            task = self._crew.engine.submit(
+                guest.perform, self._ticket, number, batch.actions, self._bandwidth, batch.tries > 1
+            )
         except WorkerLost:
             self._again.append(batch)
             return

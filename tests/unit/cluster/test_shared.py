@@ -18,6 +18,7 @@ from nbsync.cluster.remote import Run
 from nbsync.cluster.shared import SharedRunner
 from nbsync.core.model import Action, Direction, Evidence, Outcome, RemoteEntry, Status, Verb
 from nbsync.errors import ClusterError, ConfigError
+from nbsync.options import Options
 from nbsync.storage import permit
 from nbsync.transfer.control import Controller
 from nbsync.transfer.runner import Runner
@@ -49,7 +50,7 @@ class Scene:
         self.crew: Any = Crew(tmp_path / "stage", *names)
         self.cancel = threading.Event()
         self.counts = RequestCounts()
-        ctx: Any = SimpleNamespace(cancelled=self.cancel.is_set, cancel=self.cancel,
+        ctx: Any = SimpleNamespace(cancelled=self.cancel.is_set, cancel=self.cancel, options=Options(bandwidth=1000),
                                    bucket=SimpleNamespace(counts=self.counts))  # fmt: skip
         self.here: list[str] = []
         own: Runner[Outcome] = Runner(self._hands, self._do_here, controller=Controller(1), cancel=self.cancel,
@@ -82,9 +83,11 @@ class Scene:
         """Batches that were sent since the last time: (task, Actions, is it done again?)."""
         sent, self.taken = self.crew.engine.sent[self.taken :], len(self.crew.engine.sent)
         found = []
+        self.bandwidths: list[int] = []
         for task, _, (packed,) in sent:
             assert isinstance(packed, bytes)
-            _, (_, _, actions, again) = unpack(packed)
+            _, (_, _, actions, bandwidth, again) = unpack(packed)
+            self.bandwidths.append(bandwidth)
             found.append((task, actions, again))
         return found
 
@@ -255,6 +258,19 @@ def test_it_is_full_when_enough_waits_for_all(scene: Scene) -> None:
     assert not scene.runner.full
     scene.submit(*(f"{number:02}" for number in range(9)), remote=action("x", 1000 * FILE_COST).remote)
     assert scene.runner.full
+
+
+def test_the_bandwidth_is_shared_by_those_who_are_there(scene: Scene) -> None:
+    scene.submit(*(f"{number:04}" for number in range(2000)))
+    scene.turn()
+    first = scene.new()
+    assert set(scene.bandwidths) == {500}
+    scene.crew.engine.names[:] = ["a", "b", "c"]
+    scene.runner._census.look()  # type: ignore[union-attr]
+    scene.answer(*first[0][:2])
+    scene.turn()
+    scene.new()
+    assert set(scene.bandwidths) == {334}
 
 
 def test_no_worker_for_long_ends_the_run(scene: Scene) -> None:

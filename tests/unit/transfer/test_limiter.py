@@ -55,3 +55,13 @@ def test_what_is_taken_back_costs_nothing() -> None:
     limiter.take(0)
     limiter.take(-500)
     assert clock.waited == 0
+
+
+def test_a_new_rate_holds_for_what_comes_next() -> None:
+    clock = Clock()
+    limiter = Limiter(1000, clock.wait, clock)
+    limiter.take(1250)
+    before = clock.waited
+    limiter.rate = 500
+    limiter.take(1000)
+    assert clock.waited - before == pytest.approx(2.0)
