@@ -114,6 +114,8 @@ class PullPage(_Guarded):
         """A page in the same clothes, with no more than the status."""
         if status_code == 403:
             self._refuse(403, "This server does not allow it", "Your account may not see or change files here.")
+        elif status_code == 405:
+            self._refuse(405, "That is not how a pull link is opened", "Follow the link: GET is all that it takes.")
         else:
             self._refuse(status_code, "This server met an error", "Its log says more.")
 

@@ -192,6 +192,15 @@ async def test_who_is_not_logged_in_is_sent_to_the_login(page: Fetch, jp_base_ur
     assert re.match(re.escape(jp_base_url) + r"login\?next=.*nbsync.*pull.*source", response.headers["Location"])
 
 
+async def test_a_link_that_is_not_followed_but_posted_is_told_how(jp_fetch: Fetch) -> None:
+    with pytest.raises(HTTPClientError) as caught:
+        await jp_fetch("nbsync", "pull", method="POST", body="")
+
+    assert caught.value.code == 405
+    assert caught.value.response is not None
+    assert "Follow the link" in caught.value.response.body.decode()
+
+
 async def test_a_hub_s_count_of_redirects_is_no_part_of_the_link(page: Fetch) -> None:
     answer = await page(source="bucket/p", redirects="1")
 
