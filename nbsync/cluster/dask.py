@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -37,8 +35,6 @@ class DaskEngine(Engine):
     ) -> None:
         self._client, self.name, self._owned, self._among, self._more = client, name, owned, among, more
         self._addresses: dict[str, str] = {}  # name -> address
-        self._under_way: Counter[str] = Counter()
-        self._lock = threading.Lock()
         self._watch = Watch(self.workers)
 
     def workers(self) -> list[str]:
@@ -56,14 +52,12 @@ class DaskEngine(Engine):
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
     ) -> None:
-        where = self._pinned(task) if task.worker else self._preferred()
-        preferred = where.pop("preferred", "")
+        where = self._pinned(task) if task.worker else self._among_them()
         try:
             future = self._client.submit(function, *args, key=f"nbsync-{uuid.uuid4().hex}", **self._more, **where)
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
         task.withdraw = future.release  # does not wait for the scheduler
-        task.add_done_callback(partial(self._forget, preferred))
         future.add_done_callback(partial(self._ended, task, give))
 
     def _pinned(self, task: Task) -> dict[str, Any]:
@@ -73,22 +67,13 @@ class DaskEngine(Engine):
         self._watch.add(task)  # Dask would wait for a worker of this name for ever
         return {"workers": [address or self._addresses[task.worker]], "allow_other_workers": False}
 
-    def _preferred(self) -> dict[str, Any]:
-        """The worker with the least of ours; another one does it if that dies."""
-        if not self._addresses:
-            self.workers()
-        with self._lock:
-            address = min(self._addresses.values(), key=lambda one: (self._under_way[one], one), default=None)
-            if address is None:
-                return {}
-            self._under_way[address] += 1
-        meant = [address] if self._among is None else list(self._addresses.values())
-        return {"workers": meant, "allow_other_workers": self._among is None, "preferred": address}
+    def _among_them(self) -> dict[str, Any]:
+        """Whoever Dask takes, if all are meant.
 
-    def _forget(self, preferred: str, _task: object) -> None:
-        if preferred:
-            with self._lock:
-                self._under_way[preferred] -= 1
+        Naming one that may be gone, with others allowed, is no way: Dask keeps a task that finds no worker at all
+        for the named one, and gives it to nobody who comes later.
+        """
+        return {} if self._among is None else {"workers": sorted(self._among), "allow_other_workers": False}
 
     def _ended(self, task: Task, give: Callable[[Any], object], future: Any) -> None:
         """In a thread of Dask's. A result lies on its worker until it is fetched, and may be lost with it."""

@@ -23,7 +23,7 @@ from nbsync.options import Options
 from nbsync.storage import permit as permits
 from nbsync.storage.guest import Guest, GuestJournal
 from nbsync.storage.install import Installer
-from nbsync.storage.permit import Permit
+from nbsync.storage.permit import Hold, Permit
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName
 from nbsync.transfer.context import Context
@@ -101,23 +101,22 @@ def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: i
     """
     started = time.monotonic()
     session = _session(ticket)
-    begun = not permits.begin_batch(session.stage, ticket.permit, number)
     with session.turn:
         session.ctx.limiter.rate = bandwidth
-        outcomes, failure = session.perform(number, actions, again or begun)
+        outcomes, failure = session.perform(number, actions, again)
         requests = session.requests()
     return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)
 
 
 @dataclass
 class GuestContext(Context):
-    """A Context that is cancelled when the permit is gone."""
+    """A Context that is cancelled when the permit is gone, or the hold on the batch under way."""
 
     permitted: Callable[[], bool] = field(default=lambda: True)
     _looked_at: float = 0.0
 
     def cancelled(self) -> bool:
-        """Was the run stopped, or is it over? The permit is looked at if that was not done just now."""
+        """Was the run stopped, or is it over, or is this worker taken for lost? Looks if that was not done just now."""
         now = time.monotonic()
         if not self.cancel.is_set() and now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
@@ -171,31 +170,43 @@ class Session:
             bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),
             Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
             journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
-            stopped=lambda: True, permitted=lambda: permits.holds(self.stage, ticket.permit),
+            stopped=lambda: True, permitted=self._is_wanted,
         )  # fmt: skip
         self.turn = threading.Lock()  # whose holder may perform
         self._over = False  # nothing can be performed any more; who waited for his turn finds that
         self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
-        self._at_work: tuple[int, Runner[Outcome], int] | None = None  # a batch, who does it, its bytes before that
+        self._hold: Hold | None = None  # on the batch under way
+        self._at_work: tuple[Hold, Runner[Outcome], int] | None = None  # who does that, the bytes moved before
         threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
 
     def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
         if self._over:
             return [], None
+        self._hold = Hold(self.stage, self._ticket.permit, number)
+        try:
+            again = again or not self._hold.is_first
+            if again:  # who had it before may be at it still, and must have seen that it is ours
+                self.ctx.cancel.wait(permits.SEEN_SECONDS)
+            return self._perform(self._hold, actions, again)
+        finally:
+            hold, self._hold, self._at_work = self._hold, None, None
+            hold.close()
+
+    def _perform(self, hold: Hold, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         if again or self._runner is None:
             runner = self._make_runner(again)
             self._runner = self._runner if again else runner
         else:
             runner = self._runner
-        self._at_work = number, runner, runner.bytes_moved()
+        self._at_work = hold, runner, runner.bytes_moved()
         outcomes: list[Outcome] = []
         for action in actions:
             runner.submit(action)
             outcomes += runner.drain()
         outcomes += runner.finish() if again else runner.settle()
-        self._at_work, failure = None, runner.failure
+        failure = runner.failure
         if failure is not None and not again:
             outcomes += runner.finish()
             self._runner = None
@@ -221,16 +232,23 @@ class Session:
             runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
         return runner
 
+    def _is_wanted(self) -> bool:
+        """Does the run go on, with this worker at its batch?"""
+        hold = self._hold
+        if not permits.holds(self.stage, self._ticket.permit):
+            return False
+        return hold is None or hold.lasts() or hold is not self._hold
+
     def _watch(self) -> None:
-        """Until the run is over: look whether it is, and tell how far the batch is."""
+        """Until the session is over: look whether it is, and tell how far the batch is."""
         while not self.ctx.cancelled():
             self.ctx.cancel.wait(_LOOK_SECONDS * 1.1)
             at_work = self._at_work
             if at_work is not None:
-                number, runner, before = at_work
+                hold, runner, before = at_work
                 active = [(one.path, one.verb.value, one.done, one.size) for one in runner.active()[:4]]
                 told = {"moved": runner.bytes_moved() - before, "active": active}
-                permits.tell_of_batch(self.stage, self._ticket.permit, number, told)
+                hold.tell(told)
         with _opening:
             if _sessions.get(self._ticket.permit.id) is self:
                 del _sessions[self._ticket.permit.id]

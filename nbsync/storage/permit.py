@@ -14,7 +14,8 @@ import re
 import secrets
 from typing import Any, NamedTuple
 
-SEEN_SECONDS = 0.6  # after a permit is gone, everybody has seen it: workers look every 0.4 s
+SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that: workers look every 0.4 s
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PERMIT = re.compile(r"permit-[0-9a-f]{16}")
 _NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")
 
@@ -84,26 +85,64 @@ def clear(stage: str, permit: Permit) -> None:
                     os.unlink(os.path.join(stage, name))
 
 
-def begin_batch(stage: str, permit: Permit, number: int) -> bool:
-    """Note that a batch is begun; False if it was begun before, by a worker that was lost.
+class Hold:
+    """A worker's claim on a batch: the file that it has made for that in staging.
+
+    It holds until another worker puts its own there, which does the batch anew, or the file is removed, since the
+    coordinator takes this worker for lost. An engine may be wrong about that: the worker goes on, and finds it here.
+
+    Args:
+        number: the batch's.
+
+    Attributes:
+        is_first: nobody has had it before.
 
     Raises:
         OSError: staging cannot be written.
     """
-    try:
-        _write(os.path.join(stage, permit.batch(number)), "{}")
-    except FileExistsError:
-        return False
-    return True
 
+    def __init__(self, stage: str, permit: Permit, number: int) -> None:
+        self._path = os.path.join(stage, permit.batch(number))
+        try:
+            self._fd = os.open(self._path, _NEW, 0o666)
+            self.is_first = True
+        except FileExistsError:
+            mine = os.path.join(stage, f"{permit.staged()}-0")
+            self._fd = os.open(mine, _NEW, 0o666)
+            os.rename(mine, self._path)
+            self.is_first = False
 
-def tell_of_batch(stage: str, permit: Permit, number: int, told: dict[str, Any]) -> None:
-    """Say how far a batch is. Not to be had is no matter."""
-    path = os.path.join(stage, permit.batch(number))
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)  # not made: it may be over
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(told, file)
+    def lasts(self) -> bool:
+        """Is the batch still this worker's?"""
+        found = self._open()
+        if found is not None:
+            os.close(found)
+        return found is not None
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Say how far the batch is. Not to be had is no matter."""
+        fd = self._open()
+        if fd is not None:
+            with contextlib.suppress(OSError), open(fd, "w", encoding="utf-8") as file:
+                file.truncate()
+                json.dump(told, file)
+
+    def _open(self) -> int | None:
+        """The file, opened anew, for NFS looks again then; None if it is gone, or another's."""
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(fd), os.fstat(self._fd)):  # ours is open: no new file has its number
+                return fd
+        os.close(fd)
+        return None
+
+    def close(self) -> None:
+        """Let go of it; the file stays, and says that the batch was begun."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
@@ -118,7 +157,7 @@ def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
 
 
 def end_batch(stage: str, permit: Permit, number: int) -> None:
-    """Its outcomes are known."""
+    """Its outcomes are known, or whoever had it is taken for lost: no hold on it lasts."""
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(stage, permit.batch(number)))
 
@@ -145,6 +184,6 @@ def _matching(stage: str, names: re.Pattern[str]) -> frozenset[str]:
 
 
 def _write(path: str, content: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    fd = os.open(path, _NEW, 0o666)
     with open(fd, "w", encoding="utf-8") as file:
         file.write(content)

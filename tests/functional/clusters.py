@@ -52,6 +52,11 @@ class DaskCluster:
                 return process, found[1]
         raise AssertionError(f"dask {command[0]} ended")
 
+    def kill_workers(self) -> None:
+        """All of them, at once."""
+        for process in self._processes[1:]:
+            process.kill()
+
     def kill_scheduler(self) -> None:
         """At once, as when its machine fails."""
         self._scheduler.kill()

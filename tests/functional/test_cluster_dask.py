@@ -212,6 +212,38 @@ def test_a_worker_without_credentials_is_named(world: World, moto_server: Server
     assert not world.files()
 
 
+def test_others_go_on_when_all_workers_are_killed(world: World, cluster: DaskCluster) -> None:
+    filled(world, 60, 30_000)
+    grip = Grip(world, "pull", on=cluster.on, bandwidth=900_000, jobs=1)
+    grip.until_some_is_done(4)
+    cluster.kill_workers()
+    cluster.add_worker()
+    result = grip.end()
+    assert result.error is None, result.error
+    assert kinds(result) == {"miss"}
+    assert world.files() == world.objects()
+    assert not world.trash()
+    world.silent("pull")
+
+
+def test_a_worker_that_retires_while_it_is_at_work(world: World, cluster: DaskCluster) -> None:
+    """As adaptive clusters do it: Dask gives its task to another one, and does not stop it."""
+    import distributed
+
+    filled(world, 60, 30_000)
+    cluster.add_worker()
+    grip = Grip(world, "pull", on=cluster.on, bandwidth=400_000, jobs=1)
+    grip.until_some_is_done(4)
+    with distributed.Client(f"tcp://{cluster.address}", set_as_default=False) as client:
+        client.retire_workers([sorted(client.nthreads())[0]])
+    result = grip.end()
+    assert result.error is None, result.error
+    assert kinds(result) == {"miss"}
+    assert world.files() == world.objects()
+    assert not world.trash()
+    world.no_staging_left()
+
+
 def test_a_scheduler_that_is_lost(world: World, cluster: DaskCluster) -> None:
     """The last test of the module: the cluster is gone afterwards."""
     filled(world, 60, 30_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,16 +46,60 @@ def test_another_s_file_of_the_same_name_is_no_permit(stage: str, tmp_path: Path
     assert not permit.holds(str(elsewhere), issued)
 
 
-def test_a_batch_is_begun_once(stage: str) -> None:
+@pytest.fixture
+def hold(stage: str) -> Iterator[Callable[[permit.Permit, int], permit.Hold]]:
+    with contextlib.ExitStack() as held:
+
+        def take(issued: permit.Permit, number: int) -> permit.Hold:
+            made = permit.Hold(stage, issued, number)
+            held.callback(made.close)
+            return made
+
+        yield take
+
+
+Take = Callable[[permit.Permit, int], permit.Hold]
+
+
+def test_a_batch_is_one_worker_s(stage: str, hold: Take) -> None:
     issued = permit.issue(stage)
-    assert permit.begin_batch(stage, issued, 1)
-    assert not permit.begin_batch(stage, issued, 1)
-    assert permit.begin_batch(stage, issued, 2)
-    permit.tell_of_batch(stage, issued, 1, {"moved": 5})
+    first, other = hold(issued, 1), hold(issued, 2)
+    assert (first.is_first, first.lasts()) == (True, True)
+    second = hold(issued, 1)
+    assert (second.is_first, second.lasts(), first.lasts()) == (False, True, False)
+    assert (other.is_first, other.lasts()) == (True, True)
+    assert names(stage) == sorted([issued.batch(1), issued.batch(2), issued.name])
+
+
+def test_only_who_has_a_batch_tells_of_it(stage: str, hold: Take) -> None:
+    issued = permit.issue(stage)
+    lost = hold(issued, 1)
+    lost.tell({"moved": 123456})
+    lost.tell({"moved": 5})
     assert permit.hear_of_batch(stage, issued, 1) == {"moved": 5}
-    permit.end_batch(stage, issued, 1)
-    permit.tell_of_batch(stage, issued, 1, {"moved": 6})  # it is not made anew
+    now = hold(issued, 1)
+    lost.tell({"moved": 6})
     assert permit.hear_of_batch(stage, issued, 1) == {}
+    now.tell({"moved": 7})
+    assert permit.hear_of_batch(stage, issued, 1) == {"moved": 7}
+
+
+def test_a_batch_that_ended_or_was_lost_is_nobody_s(stage: str, hold: Take) -> None:
+    issued = permit.issue(stage)
+    held = hold(issued, 1)
+    permit.end_batch(stage, issued, 1)
+    held.tell({"moved": 6})  # it is not made anew
+    assert not held.lasts()
+    assert permit.hear_of_batch(stage, issued, 1) == {}
+    assert names(stage) == [issued.name]
+
+
+def test_a_link_is_no_hold(stage: str, hold: Take, tmp_path: Path) -> None:
+    issued = permit.issue(stage)
+    held = hold(issued, 1)
+    (Path(stage) / issued.batch(1)).rename(tmp_path / "moved")
+    (Path(stage) / issued.batch(1)).symlink_to(tmp_path / "moved")
+    assert not held.lasts()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
