@@ -96,7 +96,7 @@ class Options:
                      commands=RUNS)  # fmt: skip
     on: str = _how("", "transfer on an engine's workers: dask://HOST:PORT, ipyparallel, ipyparallel:PROFILE",
                    metavar="ENGINE", commands=("pull", "push"))  # fmt: skip
-    spread: str = _how("", "with --on: workers share one file system (the default), or each gets its own copy",
+    spread: str = _how("", "with --on: workers share a file system (default); or, pull only, each has its own",
                        choices=("shared", "each"), commands=("pull", "push"))  # fmt: skip
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
                           commands=RUNS)  # fmt: skip
