@@ -113,13 +113,13 @@ def test_pulls_end_with_the_server(moto_server: Store, tmp_path: Path, end: sign
     ) as server:  # fmt: skip
         ask(server, {"source": "bucket/p", "target": "data"})
         silent.accept()  # the pull is at work
-        children = [int(pid) for pid in _children(server.running.pid)]
-        assert children
+        pulls = _pulls_of(server.running.pid)
+        assert pulls
 
         server.running.send_signal(end)
         server.running.wait(20)
 
-        wait_until("its pulls have ended", lambda: not any(map(_lives, children)), seconds=10)
+        wait_until("its pulls have ended", lambda: not any(map(_lives, pulls)), seconds=10)
 
 
 @pytest.mark.parametrize("end", ["cancel", "kill the server", "kill the pull"])
@@ -141,15 +141,24 @@ def test_what_asks_for_credentials_ends_with_the_pull(moto_server: Store, tmp_pa
         elif end == "kill the server":
             server.running.kill()
         else:
-            os.kill(int(_children(server.running.pid)[0]), signal.SIGKILL)
+            os.kill(_pulls_of(server.running.pid)[0], signal.SIGKILL)
 
         wait_until("nothing asks any more", lambda: not _lives(asker), seconds=10)
 
 
-def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [
-        pid for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()
+def _pulls_of(server: int) -> list[int]:
+    """The processes of a server's pulls. It has others at times: JupyterLab's extensions ask for npm, for one."""
+    children = [
+        pid for task in Path(f"/proc/{server}/task").iterdir() for pid in (task / "children").read_text().split()
     ]
+    return [int(pid) for pid in children if b"nbsync.server.work" in _command_of(pid)]
+
+
+def _command_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def _lives(pid: int) -> bool:
