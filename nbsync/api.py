@@ -236,13 +236,13 @@ def answer(call: Call) -> Listing | Status | Diagnosis | Link:
     return engine_status.status(call) if call.command == "status" else listing(call)
 
 
-def start(call: Call) -> SyncJob:
-    """Begin a command that works file by file.
+def prepare(call: Call) -> SyncJob:
+    """A command that works file by file; `wait` begins it.
 
     Raises:
         UsageError: the call makes no sense.
     """
-    return SyncJob(call)
+    return SyncJob(call, at_once=False)
 
 
 def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
@@ -292,7 +292,7 @@ def _start(call: Call, background: bool) -> SyncResult | SyncJob:
         rowlog.check(log_file)
     if background:
         return begin(call)
-    job = start(call)
+    job = prepare(call)
     try:
         result = job.wait()
     except KeyboardInterrupt:
@@ -354,6 +354,6 @@ def _local(value: PathLike | None) -> str:
 
 
 __all__ = [
-    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "pull",
-    "push", "start", "status", "undo", "verify",
+    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "prepare",
+    "pull", "push", "status", "undo", "verify",
 ]  # fmt: skip

@@ -62,13 +62,17 @@ class SyncJob:
     Args:
         call: what to do.
         after: begin when this job has ended; not at all if it was stopped or refused.
+        at_once: begin now; else `wait` does. Who must not lose hold of a run that Ctrl-C finds just begun has it first.
         now: monotonic seconds.
 
     Raises:
         UsageError: the call makes no sense.
     """
 
-    def __init__(self, call: Call, *, after: SyncJob | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, call: Call, *, after: SyncJob | None = None, at_once: bool = True,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.id = 0
         self.ticker: Ticker | None = None
         self._cancel = threading.Event()
@@ -85,10 +89,20 @@ class SyncJob:
         self._watchers: list[Callable[[], bool | None]] = []
         self.progress = SyncProgress()
         self.progress.apply(self._snapshot())
-        self._thread = threading.Thread(target=self._work, name="nbsync-run", daemon=True)
-        self._thread.start()
+        self._begun = False
+        self._turn = threading.Lock()  # taken by the one thread that works
+        if at_once:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start the run's thread. Ctrl-C may break off the starting, with or without a thread: then do it again."""
+        if not self._begun:
+            threading.Thread(target=self._work, name="nbsync-run", daemon=True).start()
+            self._begun = True
 
     def _work(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return  # another thread was started before
         try:
             if self._may_begin():
                 self._run.execute()
@@ -228,6 +242,7 @@ class SyncJob:
 
     def _wait(self, timeout: float | None, tick: Callable[[Snapshot], None] | None, interval: float) -> None:
         deadline = None if timeout is None else self._now() + timeout
+        self._begin()
         while True:
             left = interval if deadline is None else min(interval, max(0.0, deadline - self._now()))
             self._ended.wait(left)
@@ -247,6 +262,7 @@ class SyncJob:
         return self._finished().__await__()
 
     async def _finished(self) -> SyncResult:
+        self._begin()
         while not self._pump():
             await asyncio.sleep(_INTERVAL if not self._ended.is_set() else 0)
         return self._final()

@@ -17,8 +17,8 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from nbsync import api
 from nbsync.errors import NbsyncError, UsageError
+from nbsync.job import SyncJob
 from nbsync.options import Call, build_options
 from nbsync.panel import commands, form, outcome, saved
 from nbsync.panel.lookups import Lookups
@@ -62,7 +62,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         local: a directory.
         job: a SyncJob that runs already, to be shown.
         direction: `pull` or `push`.
-        start: begins a job; `nbsync.api.start`.
+        start: begins a job.
         now: monotonic seconds.
         **options: those of `nbsync plan`.
 
@@ -105,7 +105,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
 
     def __init__(
         self, remote: str = "", local: str = "", *, job: Job | None = None, direction: str = "pull",
-        start: Callable[[Call], Job] = api.start, now: Callable[[], float] = time.monotonic,
+        start: Callable[[Call], Job] = SyncJob, now: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL, **options: Any,
     ) -> None:  # fmt: skip
         build_options("panel", options)

@@ -123,7 +123,7 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
     if options.log_file:
         rowlog.check(options.log_file)
     face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
-    result = live.follow(engine.start(call), face)
+    result = live.follow(engine.prepare(call), face)
     if options.json and not silent:
         _say([report.json_document(result)])
     elif options.quiet:

@@ -194,7 +194,7 @@ class S3Sync(Magics):
         face: live.Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
         if silent or options.json:
             face = live.SilentFace()
-        result = live.follow(engine.start(call), face)
+        result = live.follow(engine.prepare(call), face)
         if options.json:
             print(report.json_document(result))
         if options.log_file:

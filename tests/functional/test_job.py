@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import Interrupted
+from nbsync.ui.cli import main
 from tests.servers import Server
 
 
@@ -68,3 +70,41 @@ def test_a_refusal_is_the_result_s_error(moto_server: Server, filled: str, tmp_p
     assert isinstance(job.result.error, nbsync.NbsyncError)
     assert job.progress.state == "failed"
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("thread_is_there", [False, True])
+@pytest.mark.parametrize("face", ["shell", "python"])
+def test_ctrl_c_while_the_run_is_started(
+    face: str, thread_is_there: bool, filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(threading.Thread, "start", interrupted_once(threading.Thread.start, thread_is_there))
+
+    if face == "shell":
+        assert main(["pull", filled, str(tmp_path)]) == 130
+        assert capsys.readouterr().err.startswith("nbsync: stopped by the user")
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            nbsync.pull(filled, tmp_path)
+
+    for thread in threading.enumerate():
+        if thread.name == "nbsync-run":
+            thread.join(5)
+            assert not thread.is_alive()
+    done = len(list(tmp_path.glob("*.bin")))
+    assert done < 30
+    assert nbsync.pull(filled, tmp_path).counts["miss"] == 30 - done
+
+
+def interrupted_once(start: Callable[[threading.Thread], None], thread_is_there: bool) -> Callable[..., None]:
+    """A Thread.start in which Ctrl-C arrives, once, before or after the run's thread began."""
+    due = [True]
+
+    def starting(thread: threading.Thread) -> None:
+        interrupted = thread.name == "nbsync-run" and bool(due) and due.pop()
+        if thread_is_there or not interrupted:
+            start(thread)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    return starting

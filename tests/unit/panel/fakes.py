@@ -79,7 +79,7 @@ class Engine:
         self.jobs: list[Job] = []
         self.refuses: NbsyncError | None = None
 
-    def start(self, call: Call) -> Job:
+    def prepare(self, call: Call) -> Job:
         if self.refuses is not None:
             raise self.refuses
         self.jobs.append(Job(call))

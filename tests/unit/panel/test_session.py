@@ -20,7 +20,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def session(engine: Engine) -> Session:
-    return Session(engine.start)
+    return Session(engine.prepare)
 
 
 def with_plan(session: Session, engine: Engine) -> Session:

@@ -26,7 +26,7 @@ class Seen:
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.engine = Engine()
-        self.panel = SyncPanel(*args, start=self.engine.start, interval=0.0, **options)
+        self.panel = SyncPanel(*args, start=self.engine.prepare, interval=0.0, **options)
         self.sent: list[dict[str, Any]] = []
         self.panel.send = lambda content, buffers=None: self.sent.append(content)
 
@@ -161,7 +161,7 @@ def test_a_cancel_does_not_wait_for_a_turn(seen: Seen) -> None:
 def test_commands_do_not_hurry_a_job(seen: Seen) -> None:
     """Each answer brings the next question: the browser would be sent all that it can take."""
     now = [0.0]
-    panel = SyncPanel("b", start=seen.engine.start, interval=0.25, now=lambda: now[0])
+    panel = SyncPanel("b", start=seen.engine.prepare, interval=0.25, now=lambda: now[0])
     panel.plan()
     panel._turn()
     polls: list[float] = []
@@ -270,7 +270,7 @@ def test_two_panels_on_one_job() -> None:
 
 def test_wait_gives_up_waiting(seen: Seen) -> None:
     ticks = iter(range(100))
-    panel = SyncPanel("b", start=seen.engine.start, interval=0.0, now=lambda: float(next(ticks)))
+    panel = SyncPanel("b", start=seen.engine.prepare, interval=0.0, now=lambda: float(next(ticks)))
     panel.plan()
     with pytest.raises(TimeoutError):
         panel.wait(timeout=5)

@@ -134,7 +134,7 @@ class Engine:
         self._snapshots = [snapshot()] if snapshots is None else snapshots
         self._interrupts = interrupts
 
-    def start(self, call: Call) -> Job:
+    def prepare(self, call: Call) -> Job:
         self.calls.append(call)
         if self._refuse is not None:
             raise self._refuse

@@ -184,9 +184,9 @@ def test_a_second_ctrl_c_leaves_at_once(capsys: Captured) -> None:
 
 def test_sigterm_is_ctrl_c(capsys: Captured) -> None:
     class Terminated(Engine):
-        def start(self, call: Any) -> Any:
+        def prepare(self, call: Any) -> Any:
             os.kill(os.getpid(), signal.SIGTERM)
-            return super().start(call)
+            return super().prepare(call)
 
     before = signal.getsignal(signal.SIGTERM)
     assert run("pull b", Terminated()) == 130
@@ -195,7 +195,7 @@ def test_sigterm_is_ctrl_c(capsys: Captured) -> None:
 
 def test_what_nobody_foresaw_is_one_line(capsys: Captured) -> None:
     class Broken(Engine):
-        def start(self, call: Any) -> Any:
+        def prepare(self, call: Any) -> Any:
             raise ZeroDivisionError("by\nzero")
 
     assert run("pull b", Broken()) == 2

@@ -27,7 +27,7 @@ class Ends(Engine):
         super().__init__()
         self._ends = list(ends)
 
-    def start(self, call: Call) -> Job:
+    def prepare(self, call: Call) -> Job:
         self.calls.append(call)
         end = self._ends.pop(0)
         if isinstance(end, Exception):
