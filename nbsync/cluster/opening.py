@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pydoc
 import re
+import time
 from concurrent.futures import Executor
 from typing import Any
 
@@ -13,6 +14,8 @@ from nbsync.errors import ClusterError, UsageError
 from nbsync.options import Call
 
 PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot
+COMING_SECONDS = 5.0  # for the first worker: the nanny of one that died starts another
+_LOOK_SECONDS = 0.1
 _DASK = re.compile(r"dask://((?:\[[0-9A-Fa-f:.%]+\]|[^\s/@:\[\]]+):\d{1,5})/?")
 _IPYPARALLEL = re.compile(r"ipyparallel(?::([\w.-]+))?")
 
@@ -98,11 +101,12 @@ def workers_of(engine: Engine) -> list[str]:
         ClusterError: there is none, one has another version or none, or does not answer.
     """
     try:
-        names = engine.workers()
+        names = _names(engine)
         if not names:
             raise ClusterError(
                 f"{engine.name} has no workers",
-                "Start some first (an adaptive Dask cluster keeps one with adapt(minimum=1))",
+                "Start some first (of Dask, adapt(minimum=1) keeps one; a LocalCluster loses its workers when a cell "
+                "of its notebook is interrupted: make a new one)",
             )
         asked = names if engine.can_pin else names[:1]  # a pool's have one environment
         answers = [engine.ask(pydoc.locate, "nbsync.__version__", worker=name if engine.can_pin else "")
@@ -111,6 +115,14 @@ def workers_of(engine: Engine) -> list[str]:
         raise lost(engine, error) from None
     for name, task in zip(asked, answers, strict=True):
         _check_version(engine, name, task)
+    return names
+
+
+def _names(engine: Engine) -> list[str]:
+    """Who is there, or comes within a moment."""
+    deadline = time.monotonic() + COMING_SECONDS
+    while not (names := engine.workers()) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
     return names
 
 

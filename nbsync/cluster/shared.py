@@ -278,8 +278,13 @@ class SharedRunner:
     # ---- the end before the end ---------------------------------------------------------------------
 
     def _fail(self, error: BaseException) -> None:
-        """The run ends; what is under way is told of as cancelled."""
-        self.failure = self.failure or error
+        """The run ends; what is under way is told of as cancelled.
+
+        What is said after the stop is no reason: who begins a batch then finds no permit, and takes that for a
+        LOCAL that it does not see.
+        """
+        if not self._stopped:
+            self.failure = self.failure or error
         self._ctx.cancel.set()
 
     def _lose_engine(self, error: Exception) -> None:

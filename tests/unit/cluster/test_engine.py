@@ -151,9 +151,19 @@ def test_calls_for_engines(call: Call, is_for_engine: bool) -> None:
 # ---- who is there --------------------------------------------------------------------------------------
 
 
-def test_an_engine_without_workers() -> None:
+def test_an_engine_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "COMING_SECONDS", 0.0)
     with pytest.raises(ClusterError, match="no workers"):
         workers_of(HeldEngine())
+
+
+def test_workers_that_come_again_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([[], [], ["a"]])
+    engine = HeldEngine()
+    monkeypatch.setattr(engine, "workers", lambda: next(looks))
+    monkeypatch.setattr(opening, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(ClusterError, match="a of fake has not answered"):
+        workers_of(engine)
 
 
 def test_every_worker_is_asked_for_its_version() -> None:

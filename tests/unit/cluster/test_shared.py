@@ -245,6 +245,22 @@ def test_what_a_worker_stopped_after_an_interrupt_is_told_of_once(scene: Scene) 
     assert sorted(one.path for one in ended) == ["a", "b", "c", "d"]
 
 
+def test_what_a_worker_refused_after_an_interrupt_is_no_failure(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.submit("a", "b", "c")
+    scene.turn()
+    under_way = scene.new()
+
+    def revoke() -> None:
+        for task, _, _ in under_way:
+            task.fail(ClusterError("it does not see LOCAL"))  # for there is no permit
+
+    monkeypatch.setattr(scene.crew, "revoke", revoke)
+    scene.cancel.set()
+    ended = list(scene.runner.finish())
+    assert {one.error for one in ended} == {"stopped"}
+    assert scene.runner.failure is None
+
+
 def test_what_is_in_the_way_and_deletions_stay_here(scene: Scene) -> None:
     scene.submit("way/a", in_the_way="way")
     scene.submit("gone", verb=Verb.DELETE_LOCAL)

@@ -1,0 +1,79 @@
+"""A cell with `--on` that is interrupted. Jupyter signals all that the kernel began: the workers of its cluster too."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.helpers import fill
+from tests.e2e.kernels import started_kernel
+from tests.e2e.test_kernel import Kernel, Message, text, types
+from tests.e2e.valve import Valve
+from tests.servers import Server
+
+FILES = {f"raw/{number:02}": os.urandom(400_000) for number in range(12)}
+BEGIN = """
+import logging
+from distributed import LocalCluster
+from ipyparallel import Cluster
+options = dict(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL)
+cluster = LocalCluster(**options)
+engines = Cluster(n=2, log_level=logging.CRITICAL)
+engines.start_and_connect_sync(activate=False).close()
+dask, ipyparallel = cluster.scheduler_address.replace("tcp", "dask"), "ipyparallel"
+"""
+AGAIN = """
+cluster.close()
+cluster = LocalCluster(**options)
+dask = cluster.scheduler_address.replace("tcp", "dask")
+"""  # Dask's workers end when they are interrupted, and nothing starts them again; ipyparallel's engines go on
+END = "cluster.close(); engines.stop_cluster_sync()"
+
+
+@pytest.fixture(scope="module")
+def kernel(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    folder = tmp_path_factory.mktemp("kernel")
+    env = {**moto_server.env(), "IPYTHONDIR": str(folder / "ipython")}
+    with started_kernel(folder, env) as (manager, client):
+        kernel = Kernel(manager, client)
+        assert "error" not in types(kernel.run(BEGIN))
+        yield kernel
+        kernel.run(END)
+
+
+@pytest.mark.parametrize(("engine", "spread"), [("dask", "shared"), ("ipyparallel", "shared"), ("ipyparallel", "each")])
+def test_an_interrupted_cell_leaves_whole_files_and_the_rest_to_the_next_run(
+    kernel: Kernel, moto_server: Server, store: str, valve: Valve, tmp_path: Path, engine: str, spread: str
+) -> None:
+    fill(moto_server, store, FILES)
+    valve.let_through(1_000_000)
+    local = tmp_path / "data"
+    pull = f"r = %s3sync pull {store}/raw {local} --endpoint-url {valve.url} --on {{{engine}}} --spread {spread}"
+    pressed: list[float] = []
+
+    def interrupt_once(messages: list[Message]) -> None:
+        if not pressed and list(local.glob("[0-9]*")):
+            pressed.append(time.monotonic())
+            kernel.manager.interrupt_kernel()
+
+    messages = kernel.run(pull, interrupt_once)
+    took = messages[-1]["arrived"] - pressed[0]
+    assert took < 2, f"{took:.1f} s"  # one is promised; the other is for a busy machine
+    assert messages[-1]["content"]["ename"] == "Interrupted"
+    assert len(messages[-1]["content"]["traceback"]) == 1
+    assert "interrupted" in text(messages[-2])
+    assert "does not see" not in text(messages[-2])
+    kept = {f"raw/{path.name}": path.read_bytes() for path in local.glob("[0-9]*")}
+    assert kept.items() <= FILES.items()
+
+    valve.open()
+    if engine == "dask":
+        assert "error" not in types(kernel.run(AGAIN))
+    messages = kernel.run(pull)
+    assert f"{12 - len(kept)} miss · {len(kept)} hit" in text(messages[-1])
+    assert {f"raw/{path.name}": path.read_bytes() for path in local.glob("[0-9]*")} == FILES
+    assert list((local / ".nbsync" / "stage").iterdir()) == []
