@@ -17,11 +17,13 @@ class Limits(NamedTuple):
         files: the most that it may move; None: no limit.
         bytes: the most that it may move; None: no limit.
         repositories: may it write into `.git` and `.hg` folders? What git and Mercurial read there, they run.
+        nothing: may there be nothing under REMOTE? Whoever begins a run that others wrote expects data.
     """
 
     files: int | None = None
     bytes: int | None = None
     repositories: bool = True
+    nothing: bool = True
 
     @property
     def measured(self) -> bool:
@@ -81,3 +83,10 @@ def too_much(files: int, size: int, limits: Limits) -> GuardRefusal | None:
                 "Choose less (include, exclude), or ask whoever set the limit",
             )
     return None
+
+
+def nothing_there(what: str, limits: Limits) -> GuardRefusal | None:
+    """A run that must find something under REMOTE; `what` says that it did not."""
+    if limits.nothing:
+        return None
+    return GuardRefusal(what, "Check the name of the folder, or ask whoever gave you the link")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from typing import Any
 
+from nbsync.core import guard
 from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.model import RemoteEntry
@@ -167,6 +168,9 @@ class BaseRun(ABC):
         """The prefix of keys, and the listing, whose first page has come: what is wrong with REMOTE is known now.
 
         With `single`, REMOTE may be the name of one object.
+
+        Raises:
+            GuardRefusal: nothing is there, and the call's limits say that something must be.
         """
         self._waypoints = Waypoints()
         entries = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
@@ -185,7 +189,11 @@ class BaseRun(ABC):
             self._found_nothing = True
             pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
             then = " at that time" if self.options.as_of is not None else ""
-            self.result.notes.append(f"there is nothing under {self.location.uri}{then}{pattern}")
+            nothing = f"there is nothing under {self.location.uri}{then}{pattern}"
+            refusal = guard.nothing_there(nothing, self.call.limits)
+            if refusal is not None:
+                raise refusal
+            self.result.notes.append(nothing)
         return self.location.prefix, entries
 
     def _note_filters(self) -> None:

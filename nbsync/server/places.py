@@ -78,7 +78,7 @@ class Places:
         call = Call(
             command="plan" if dry_run else "pull", direction="pull", remote=location.uri,
             local=contained(self.root, target), options=options,
-            limits=Limits(links.max_files, links.max_bytes, repositories=False),
+            limits=Limits(links.max_files, links.max_bytes, repositories=False, nothing=False),
         )  # fmt: skip
         return Errand(link, location.uri, target, call)
 

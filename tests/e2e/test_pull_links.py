@@ -291,6 +291,30 @@ def test_a_dead_end_is_said(lab: Lab, page: Page, data: Path, endpoint: str, buc
     assert not data.exists()
 
 
+def test_a_link_to_nothing_says_so_and_goes_nowhere(
+    lab: Lab, page: Page, moto_server: Server, store: str, data: Path
+) -> None:
+    fill(moto_server, store, {"rawer/a.csv": b"1"})
+    before = pulls(lab)
+    visit(page, lab, link(store))
+    says(page, "This cannot be pulled")
+    expect(page.locator(".callout")).to_contain_text(f"there is nothing under s3://{store}/raw/.")
+    expect(page.locator("#buttons button")).to_have_text(["Open anyway", "Try again"])
+    assert pulls(lab) == before
+    assert not data.exists()
+
+
+def test_filters_that_leave_nothing_are_said_and_it_goes_nowhere(
+    lab: Lab, page: Page, moto_server: Server, store: str, data: Path
+) -> None:
+    fill(moto_server, store, {"raw/a.csv": b"1"})
+    visit(page, lab, link(store)._replace(filters=(("exclude", "*"),)))
+    says(page, "There is nothing to pull")
+    expect(page.locator("#message")).to_have_text("The link asks for none of the files that lie there.")
+    expect(page.locator("#buttons button")).to_have_text(["Open anyway", "Look again"])
+    assert not data.exists()
+
+
 def test_a_link_that_leaves_the_server_is_refused(lab: Lab, page: Page) -> None:
     answer = page.goto(f"{lab.url}/nbsync/pull?source=bucket/raw&target=../up&token={TOKEN}")
     assert answer is not None

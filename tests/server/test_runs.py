@@ -99,6 +99,18 @@ async def test_limits_count_what_would_travel(api: Api, world: World) -> None:
     assert [(one["bytes_total"], one["files_total"]) for one in (look, document)] == [(8, 4), (8, 4)]
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_link_to_nothing_fails_and_leaves_nothing(api: Api, world: World, dry_run: bool) -> None:
+    world.put("a", b"four")
+
+    document = await api.pulled(source=f"{world.remote}/mistyped", target="data", dry_run=dry_run)
+
+    assert (document["state"], document["ok"], document["notes"]) == ("failed", False, [])
+    assert document["error"] == f"there is nothing under {world.remote}/mistyped/"
+    assert document["hint"] == "Check the name of the folder, or ask whoever gave you the link"
+    assert not world.local.exists()
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """An address that takes connections and never says a word."""

@@ -84,8 +84,11 @@ function allThere(pull) {
   enter("done");
   view.notes(pull.notes);
   if (pull.counts.hit) return arrive("Everything is up to date", `${plural(pull.counts.hit, "file")}, none of them differs.`);
-  return stay("done", "There is nothing to pull", "No file lies there, or none that the link asks for.");
+  return nothing();
 }
+
+/** The link's filters leave no file: where it leads to may not be there. */
+const nothing = () => stay("stopped", "There is nothing to pull", "The link asks for none of the files that lie there.");
 
 const refuse = () => {
   enter("stopped");
@@ -129,6 +132,7 @@ function ended(pull) {
     return stay("failed", `${bad ? plural(bad, "file") : "Something"} could not be pulled`, `${plural(got, "file")} pulled; the list says what went wrong.`, "Try again");
   }
   const headline = `${plural(got, "file")} pulled into ${into}`;
+  if (!got && !pull.counts.hit) return nothing();
   if (pull.local_changes > announced) return stay("done", headline, "");
   return arrive(headline, "");
 }
