@@ -23,7 +23,7 @@ class Board:
         self.answered = False  # REMOTE has given its first answer
         self.counts: dict[str, int] = {status.value: 0 for status in Status}
         self.listing_done = False
-        self.files_done = 0
+        self.files_done = 0  # without those that were cancelled
         self.files_total = 0
         self.bytes_total = 0
         self.problems: tuple[Problem, ...] = ()
@@ -56,7 +56,7 @@ class Tally:
         result, board = self._result, self._board
         result.counts[status.value] += 1
         board.counts[status.value] += 1
-        board.files_done += 1
+        board.files_done += status is not Status.CANCELLED
         assurance = result.keep(outcome)
         if outcome.record is not None:
             self._remember(outcome.record)

@@ -115,12 +115,17 @@ def ended(result: SyncResult, endpoint: str, target: str, scrub: Scrub) -> Docum
     return {
         **failure, "ended": True, "ok": result.ok, "active": [], "eta_seconds": None, "listing_done": True,
         "state": "cancelled" if cancelled else "failed" if result.error is not None else "done",
-        "counts": dict(result.counts), "files_done": sum(result.counts.values()), "seconds": round(result.seconds, 3),
+        "counts": dict(result.counts), "files_done": _files_done(result), "seconds": round(result.seconds, 3),
         "rows": [row_document(row, scrub) for row in rows[:MAX_ROWS]], "rows_omitted": max(0, len(rows) - MAX_ROWS),
         "local_changes": edited, "endpoint_host": host_of(endpoint),
         "notes": [scrub(one_line(note)) for note in result.notes],
         "result": _result(result, target, scrub),
     }  # fmt: skip
+
+
+def _files_done(result: SyncResult) -> int:
+    """As in the documents before: what was cancelled is not done."""
+    return sum(result.counts.values()) - result.counts[Status.CANCELLED.value]
 
 
 def _result(result: SyncResult, target: str, scrub: Scrub) -> Document:

@@ -51,6 +51,8 @@ def test_cancel_stops_and_keeps_what_was_done(filled: str, tmp_path: Path) -> No
     assert result.exit_code == 130
     assert result.counts["miss"] >= 2
     assert job.progress.state == "cancelled"
+    assert job.progress.files_done == job.to_dict()["files_done"] == result.counts["miss"]
+    assert job.progress.files_total - job.progress.files_done == result.counts["cancelled"] > 0
     done = {path.name for path in tmp_path.glob("*.bin")}
     assert done == {row.path for row in result.files if row.status == "miss"}
     assert list((tmp_path / ".nbsync" / "stage").iterdir()) == []

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -229,6 +230,32 @@ async def test_what_was_done_when_it_was_told_to_stop_is_done(
     await asyncio.to_thread(work.perform, held.orders[0], report, stopped)
 
     assert (told[-1]["state"], told[-1]["ok"], world.files()) == ("done", True, {"a.txt": b"a"})
+
+
+async def test_what_is_cancelled_is_not_done(
+    api: Api, world: World, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        world.put(f"{number:02}", bytes(1000))
+    await api.begun(source=world.remote, target="data")
+    stopped, told = threading.Event(), []
+    monkeypatch.setattr(work, "INTERVAL", 0.01)
+    order = held.orders[0]
+    call = order.errand.call
+    slow = replace(call, options=replace(call.options, bandwidth=4_000, jobs=1))
+
+    def report(document: dict[str, Any]) -> None:
+        told.append(document)
+        if document.get("files_done"):
+            stopped.set()
+
+    await asyncio.to_thread(work.perform, order._replace(errand=order.errand._replace(call=slow)), report, stopped)
+
+    last = told[-1]
+    assert last["state"] == "cancelled"
+    assert last["files_done"] == last["counts"]["miss"] == len(world.files())
+    assert last["files_done"] < sum(last["counts"].values())
+    assert max(document["files_done"] for document in told) == last["files_done"]
 
 
 async def test_a_follower_that_goes_away_leaves_nothing(
