@@ -347,6 +347,7 @@ class Call:
         direction: `pull` or `push`, also for `plan`; else empty.
         options: those that were given, and the defaults of the face.
         asked: names of the options that this very command was given.
+        imposed: names of the options that a server added for its own sake; they are not remembered.
         only: restricts it to these paths.
         plan: what `apply` does, where it is not read from `file`.
         again: a pull or push that was given no REMOTE: the last one of its kind in LOCAL is meant.
@@ -362,6 +363,7 @@ class Call:
     direction: str = ""
     options: Options = Options()
     asked: frozenset[str] = field(default=frozenset(), compare=False)
+    imposed: frozenset[str] = field(default=frozenset(), compare=False)
     only: frozenset[str] | None = None
     plan: SavedPlan | None = field(default=None, compare=False, repr=False)
     again: bool = False

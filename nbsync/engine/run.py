@@ -167,7 +167,8 @@ class Run(BaseRun):
 
     def _as_past(self, name: RemoteName, region: str) -> PastSync:
         """This run as it is remembered, once it has begun."""
-        given = repeated_options(self.options)
+        options = repeated_options(self.options)
+        given = {name: value for name, value in options.items() if name not in self.call.imposed}
         given.pop("region", None)  # the one that the bucket was found to be in is better
         given |= {name: os.path.abspath(given[name]) for name in FILES if name in given}  # from wherever it is repeated
         return PastSync(

@@ -16,6 +16,7 @@ from nbsync.options import Options, build_options
 # Of an endpoint: what a run's options say of where a service is. Credentials are a profile's.
 WHERE = ("endpoint_url", "region", "profile", "addressing_style", "no_sign_request", "no_verify_ssl", "ca_bundle",
          "request_payer")  # fmt: skip
+PATIENCE = ("timeout", "retries")  # the server's own, of every run
 _BUCKETS = "buckets"
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.IGNORECASE)
 
@@ -71,7 +72,8 @@ class PullLinks(Configurable):
         if endpoint and endpoint not in self.endpoints:
             raise UsageError(f"this server knows no endpoint {endpoint!r}", "Its owner names them: PullLinks.endpoints")
         where = {key: value for key, value in self.endpoints.get(endpoint, {}).items() if key in WHERE}
-        return build_options("pull", {**where, "timeout": self.timeout, "retries": self.retries, **more})
+        patience = {name: getattr(self, name) for name in PATIENCE}
+        return build_options("pull", {**where, **patience, **more})
 
 
 def _wrong_with(name: str, settings: Any) -> str:

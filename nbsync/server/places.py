@@ -13,7 +13,7 @@ from nbsync.core.guard import Limits
 from nbsync.core.pulllink import PullLink, checked, location_of, target_of
 from nbsync.errors import AccessDenied, LocalError, UsageError
 from nbsync.options import Call
-from nbsync.server.config import PullLinks
+from nbsync.server.config import PATIENCE, PullLinks
 
 
 class Errand(NamedTuple):
@@ -77,7 +77,7 @@ class Places:
         target = target_of(link)
         call = Call(
             command="plan" if dry_run else "pull", direction="pull", remote=location.uri,
-            local=contained(self.root, target), options=options,
+            local=contained(self.root, target), options=options, imposed=frozenset(PATIENCE),
             limits=Limits(links.max_files, links.max_bytes, repositories=False, nothing=False),
         )  # fmt: skip
         return Errand(link, location.uri, target, call)

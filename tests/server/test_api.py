@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import nbsync
+from nbsync.options import Options
 from nbsync.server.pulls import Pulls
 from tests.functional.world import World
 from tests.server.conftest import Api, Fetch
@@ -76,6 +78,20 @@ async def test_a_pull_never_deletes(api: Api, world: World) -> None:
     assert world.files() == {"a.txt": b"a", "mine.txt": b"mine"}
     status, _ = await api.post(source=world.remote, target="data", delete=True)
     assert status == 400
+
+
+@pytest.mark.parametrize("settings", [{"timeout": 7.5, "retries": 1}])
+async def test_it_is_repeated_without_what_the_server_added(api: Api, world: World) -> None:
+    world.put("a.csv", b"1")
+    await api.pulled(source=world.remote, target="data", exclude=["*.tmp"])
+
+    again = await asyncio.to_thread(nbsync.pull, local=world.local)
+
+    assert again.counts["hit"] == 1
+    assert again.notes[0].endswith(f": pull {world.remote} {world.local} --exclude '*.tmp'")
+    assert nbsync.status(world.local).syncs[0].words == "--exclude '*.tmp'"
+    assert again.call is not None
+    assert (again.call.options.timeout, again.call.options.retries) == (Options().timeout, Options().retries)
 
 
 async def test_without_a_target_it_is_the_last_name_of_the_source(api: Api, world: World) -> None:
