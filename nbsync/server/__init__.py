@@ -29,5 +29,6 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
         concurrent=links.concurrent_pulls, root=places.root,
         note_activity=lambda now: activity.update(nbsync=now),
     )  # fmt: skip
+    serverapp.log.info("%s", links.told(places.root))
     base_url = settings["base_url"]
     serverapp.web_app.add_handlers(".*$", [*handlers(base_url), *routes(base_url)])

@@ -10,7 +10,7 @@ import traitlets as t
 from traitlets.config import Configurable
 
 from nbsync.core.pulllink import is_endpoint_name
-from nbsync.errors import UsageError
+from nbsync.errors import UsageError, one_line
 from nbsync.options import Options, build_options
 
 # Of an endpoint: what a run's options say of where a service is. Credentials are a profile's.
@@ -62,6 +62,14 @@ class PullLinks(Configurable):
     def buckets_of(self, endpoint: str) -> list[str]:
         """Patterns of the buckets that a link may name there."""
         return list(self.endpoints.get(endpoint, {}).get(_BUCKETS, self.allowed_buckets))
+
+    def told(self, root: str) -> str:
+        """What holds here, in one line without a secret; `root` is the folder that targets are in."""
+        most = {name: getattr(self, name) for name in ("max_bytes", "max_files")}
+        limits = [f"{name} {'none' if value is None else f'{value:,}'}" for name, value in most.items()]
+        buckets, endpoints = (", ".join(names) or "none" for names in (self.allowed_buckets, self.endpoints))
+        parts = (f"allowed_buckets {buckets}", f"endpoints {endpoints}", f"target_root {root}", *limits)
+        return one_line(f"nbsync's pull links: {'; '.join(parts)}")
 
     def options(self, endpoint: str, **more: Any) -> Options:
         """The options of a run against an endpoint, by name; the empty name is the server's own.

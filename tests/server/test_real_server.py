@@ -24,13 +24,13 @@ from tests.servers.moto import MotoServer
 HEAVY = ("boto3", "botocore", "awscrt", "IPython", "ipywidgets", "nbsync.engine", "nbsync.job", "nbsync.wire",
          "nbsync.storage", "nbsync.transfer")  # fmt: skip
 START = """
-import asyncio, sys, time
+import asyncio, logging, sys, time
 import jupyter_server.serverapp, jupyter_server.services.contents.handlers  # the server has them already
 from types import SimpleNamespace as Some
 from traitlets.config import Config, Configurable
 from tornado.web import Application
 class Parent(Configurable):
-    root_dir, contents_manager, log, web_app = ".", None, None, Application(base_url="/")
+    root_dir, contents_manager, log, web_app = ".", None, logging.getLogger(), Application(base_url="/")
 parent = Parent(config=Config())
 began = time.perf_counter()
 import nbsync

@@ -16,6 +16,7 @@ from jupyter_server.services.contents.manager import ContentsManager
 from tornado.httpclient import HTTPResponse
 from tornado.web import Application
 from traitlets import TraitError
+from traitlets.config import Config
 
 from nbsync.server import _load_jupyter_server_extension
 from nbsync.server.config import PullLinks
@@ -246,6 +247,28 @@ async def test_no_secret_is_in_a_document_event_or_log(
     told += [caplog.text, captured.out, captured.err]
     # The key's own name is the user's business; nothing else may repeat it.
     assert not [text for text in told if SECRET in text.replace(f"named-{SECRET}", "")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "allowed_buckets *; endpoints none; target_root {root}; max_bytes none; max_files none"),
+        ({"allowed_buckets": [], "max_bytes": 5 * 10**9, "max_files": 0, "endpoints": {"lab": NAMED, "b": {}}},
+         "allowed_buckets none; endpoints lab, b; target_root {root}; max_bytes 5,000,000,000; max_files 0"),
+    ],
+)  # fmt: skip
+def test_the_log_says_at_the_start_what_holds(
+    settings: dict[str, Any], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parent = ServerApp(root_dir=str(tmp_path), config=Config(PullLinks=settings), log=logging.getLogger("server"))
+    parent.contents_manager = ContentsManager(parent=parent)
+    parent.web_app = Application(base_url="/")
+
+    with caplog.at_level("INFO", "server"):
+        _load_jupyter_server_extension(parent)
+
+    line = f"nbsync's pull links: {told.format(root=os.path.realpath(tmp_path))}"
+    assert caplog.record_tuples == [("server", logging.INFO, line)]
 
 
 @pytest.mark.parametrize("settings", [{"endpoints": {"lab": {"endpoint_url": f"https://user:{SECRET}@host"}}}])
