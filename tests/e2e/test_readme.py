@@ -18,6 +18,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from tests.e2e.helpers import NBSYNC, ROOT, environment, fill
+from tests.server.real import running_server
 from tests.servers import Server
 
 README = ROOT / "README.md"
@@ -33,23 +34,26 @@ OBJECTS = {
     "other/elsewhere.txt": b"Not below raw/.\n",
 }
 RESULTS = {"summary.csv": b"mean\n2.75\n", "plots/mean.png": bytes(range(99)), "tmp/scratch.tmp": b"scratch"}
-_BLOCK = re.compile(r"^<!-- test -->[ \t]*\n```(\w+)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^<!-- test(?:: (\w+))? -->[ \t]*\n```(\w+)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
-    """A marked block: its language, what it says, and the line that it begins on."""
+    """A marked block: its language, what it says, the line that it begins on, and what must run for it."""
 
     language: str
     code: str
     line: int
+    needs: str = ""
 
 
 def marked(markdown: str) -> list[Block]:
     """The blocks that are marked as tested."""
-    return [Block(m[1], m[2], markdown.count("\n", 0, m.start(2)) + 1) for m in _BLOCK.finditer(markdown)]
+    found = _BLOCK.finditer(markdown)
+    return [Block(m[2], m[3], markdown.count("\n", 0, m.start(3)) + 1, m[1] or "") for m in found]
 
 
-BLOCKS = marked(README.read_text(encoding="utf-8")) if README.exists() else []
+ALL = marked(README.read_text(encoding="utf-8")) if README.exists() else []
+BLOCKS = [block for block in ALL if not block.needs]
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +110,21 @@ def test_block(block: Block, place: Path, shell: InteractiveShell, programs: str
         exec(compile(block.code, f"README.md:{block.line}", "exec"), shell.user_ns)
 
 
-def run_sh(code: str, env: dict[str, str]) -> None:
+def test_the_api_s_commands(place: Path, programs: str, moto_server: Server, tmp_path: Path) -> None:
+    (block,) = (block for block in ALL if block.needs == "server")
+    with running_server(tmp_path, moto_server.env()) as server:
+        runtime = {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "PATH": programs}
+        said = run_sh(block.code.replace("localhost:8888", server.host), environment(runtime))
+        assert "event: end\n" in said
+        assert '"state": "done"' in said.splitlines()[-1]
+        assert (server.root / "data" / "2024" / "january.csv").read_bytes() == OBJECTS["raw/2024/january.csv"]
+
+
+def run_sh(code: str, env: dict[str, str]) -> str:
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], env=env, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=100, check=False)  # fmt: skip
     assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def run_cell(shell: InteractiveShell, code: str) -> None:
@@ -121,8 +136,8 @@ def run_cell(shell: InteractiveShell, code: str) -> None:
 
 
 def test_marked_blocks_are_found() -> None:
-    text = "a\n<!-- test -->\n```sh\none\ntwo\n```\n```sh\nno\n```\n<!-- test -->\n```python\n%x\n```\n"
-    assert marked(text) == [Block("sh", "one\ntwo\n", 4), Block("python", "%x\n", 12)]
+    text = "a\n<!-- test -->\n```sh\none\ntwo\n```\n```sh\nno\n```\n<!-- test: server -->\n```python\n%x\n```\n"
+    assert marked(text) == [Block("sh", "one\ntwo\n", 4), Block("python", "%x\n", 12, "server")]
 
 
 def test_a_block_that_fails_is_seen(shell: InteractiveShell) -> None:
