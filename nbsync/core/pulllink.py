@@ -26,6 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _DECODINGS = 4  # what is hidden under more layers of percent signs is refused
+_HOMES = {"--server": "http://localhost:8888/", "--hub": "https://hub.example.org"}  # like these
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
@@ -207,7 +208,7 @@ def _home(url: str, name: str) -> str:
     except ValueError:
         parts, host = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not host or not url.isprintable() or re.search(r"[\s\\<>\"']", url):
-        raise UsageError(f"{name} takes an address like https://hub.example.org")
+        raise UsageError(f"{name} takes an address like {_HOMES[name]}")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{name} has a user or password in it", "A link is for others: leave them out")
     if parts.query or parts.fragment:

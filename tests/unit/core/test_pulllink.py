@@ -68,6 +68,15 @@ def test_what_is_no_server_is_refused(address: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "example"), [("server", "http://localhost:8888/"), ("hub", "https://hub.example.org")]
+)
+def test_a_refusal_shows_an_address_of_the_option_s_own_kind(option: str, example: str) -> None:
+    with pytest.raises(UsageError, match=f"^--{option} takes an address like {example}$"):
+        page_url(PullLink("bucket/p"), **{option: "localhost:18888"})
+    assert page_url(PullLink("bucket/p"), **{option: example})
+
+
 def test_what_may_be_a_password_is_never_repeated() -> None:
     for address in ("ftp://me:secret@h", "https://me:secret@h", "https://h/?token=secret", "me:secret@h"):
         for place in ({"server": address}, {"hub": address}):
