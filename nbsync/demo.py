@@ -1,16 +1,19 @@
 """`nbsync demo`: an embedded S3 server with sample data, and the main job on it, before the user's eyes.
 
-Everything happens in a new temporary folder and on a server inside this process; both go at the end.
+Everything happens in a new temporary folder and on a server inside this process; both go at the end. With --serve
+there is the server alone, for other commands to use.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +25,22 @@ REMOTE = "nbsync-demo/weather"
 ENDPOINT = "AWS_ENDPOINT_URL"
 _UNWANTED = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL_S3",
              "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_CA_BUNDLE")  # fmt: skip
+_TURN = 1.0  # seconds that a signal may have to wait if it comes in an unlucky moment
 _STATION = "stations/2024/forest.csv"
 
 _server: DemoServer | None = None
 
 
-def run(*, lab: bool = False, say: Callable[[str], None] = print) -> int:
-    """Show the main job; with `lab`, open JupyterLab on the quickstart instead. Returns the exit code.
+def run(*, lab: bool = False, serve: bool = False, say: Callable[[str], None] = print) -> int:
+    """Show the main job; with `lab`, open JupyterLab on the quickstart instead; with `serve`, only serve.
+
+    Returns the exit code.
 
     Raises:
         ConfigError: moto or JupyterLab is not installed.
     """
+    if serve:
+        return _serve(say)
     with _a_server() as environment, tempfile.TemporaryDirectory(prefix="nbsync-demo-") as folder:
         if lab:
             return _open_lab(Path(folder), environment, say)
@@ -119,6 +127,31 @@ def _show(folder: Path, endpoint: str, say: Callable[[str], None]) -> int:
     say("\nThat was nbsync. In a notebook: %load_ext nbsync, then %s3sync pull bucket/prefix.")
     say("See it there: nbsync demo --lab")
     return 0
+
+
+def _serve(say: Callable[[str], None]) -> int:
+    """Print what leads a shell to the server, and serve until it is interrupted."""
+    with _a_server() as environment:
+        try:
+            say(f"unset {' '.join(_UNWANTED)}")
+            for name, value in {**environment, "NBSYNC_DEMO_PID": str(os.getpid())}.items():
+                say(f"export {name}={shlex.quote(value)}")
+            say(f"# Sample data in s3://{REMOTE}/, until Ctrl-C here or, anywhere: kill {os.getpid()}")
+            _let_go_of_output()
+            while not threading.Event().wait(_TURN):
+                pass
+        except KeyboardInterrupt:  # SIGTERM, too
+            pass
+    return 0
+
+
+def _let_go_of_output() -> None:
+    """Let a shell that reads all of the output (`eval "$(nbsync demo --serve &)"`) go on while this serves."""
+    sys.stdout.flush()
+    if not sys.stdout.isatty():
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _open_lab(folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> int:

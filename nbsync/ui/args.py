@@ -21,6 +21,7 @@ SHOW = ("summary", "changed", "all")
 _COLLECTED = ("filters", "metadata", "tag")  # given again, they add up
 _FACE = ("output_name", "show", "background")  # options of the notebook, not of the engine
 # Words that people know from other tools.
+_OF_DEMO = ("lab", "serve")  # options of the shell's `demo`
 _ELSEWHERE = {
     "sync": "Write pull (from S3) or push (to S3)", "cp": "Write pull (from S3) or push (to S3)",
     "help": "Did you mean --help?",
@@ -56,6 +57,7 @@ class Invocation(NamedTuple):
     show: str = "changed"
     output_name: str = ""
     lab: bool = False
+    serve: bool = False
     given: Mapping[str, Any] = {}  # of `run`: what its lines are given
     background: bool = False
     job: str = ""
@@ -83,8 +85,9 @@ def parse(
     _check_command(command, notebook)
     if command == "demo":
         return _demo(given, positional[1:])
-    if given.pop("lab", False):
-        raise UsageError(f"{command} has no option --lab", "It belongs to: nbsync demo")
+    for name in _OF_DEMO:
+        if given.pop(name, False):
+            raise UsageError(f"{command} has no option {flag(name)}", "It belongs to: nbsync demo")
     if command == "run":
         return _run(given, positional[1:], defaults or {})
     direction, rest = _direction(command, positional[1:])
@@ -103,9 +106,11 @@ def parse(
 
 
 def _demo(given: dict[str, Any], words: Sequence[str]) -> Invocation:
-    _only(given, ("lab",), "demo")
+    _only(given, _OF_DEMO, "demo")
     _take("demo", (), words)
-    return Invocation("demo", None, lab=bool(given.get("lab")))
+    if len(given) > 1:
+        raise UsageError("--lab and --serve exclude each other", "--lab has the server running, too")
+    return Invocation("demo", None, **given)
 
 
 def _run(given: dict[str, Any], words: Sequence[str], defaults: Mapping[str, Any]) -> Invocation:
@@ -230,7 +235,8 @@ def _parser(notebook: bool) -> argparse.ArgumentParser:
         parser.add_argument("--show")
         parser.add_argument("--background", action="store_true")
     else:
-        parser.add_argument("--lab", action="store_true")
+        for name in _OF_DEMO:
+            parser.add_argument(flag(name), action="store_true")
     return parser
 
 

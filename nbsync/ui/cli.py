@@ -68,7 +68,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
     if call is None:
         from nbsync import demo
 
-        code: int = demo.run(lab=invocation.lab)
+        code: int = demo.run(lab=invocation.lab, serve=invocation.serve)
         return code
     try:
         engine = engine or default_engine()

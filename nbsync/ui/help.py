@@ -99,7 +99,11 @@ _PANEL = Page(
     (_REMOTE, ("LOCAL", "a directory; both can be filled in later")),
     "panel s3://bucket/raw data",
 )
-_DEMO = Page("demo [--lab]", "an embedded S3 server with sample data, and the main job on it", (), "demo")
+_DEMO = Page("demo [--lab|--serve]", "an embedded S3 server with sample data, and the main job on it", (), "demo")
+_DEMO_OPTIONS = (
+    ("--lab", "open JupyterLab on the quickstart notebook, with the server running"),
+    ("--serve", "the server alone, until Ctrl-C or SIGTERM; prints exports for a shell"),
+)
 NOTEBOOK_PAGES: dict[str, Page] = {
     "jobs": Page(
         "jobs",
@@ -171,9 +175,7 @@ def page(command: str, *, notebook: bool) -> str:
     lines = [f"usage: {prog} {found.usage} [options]", "", f"{found.does[0].upper()}{found.does[1:]}.", ""]
     lines += [_pair(word, text) for word, text in found.words]
     if command == "demo":
-        return "\n".join(
-            [*lines, _pair("--lab", "open JupyterLab on the quickstart notebook, with the server running")]
-        )
+        return "\n".join([*lines, *(_pair(*option) for option in _DEMO_OPTIONS)])
     group = ""
     for spec in FIELDS.values():
         if not is_taken(spec.name, command):

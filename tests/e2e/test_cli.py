@@ -224,7 +224,13 @@ def test_a_reader_that_stops_reading_is_no_error(moto_server: Server, store: str
 def test_help_reads_well(tmp_path: Path) -> None:
     done = nbsync("--help", cwd=tmp_path, env={})
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("pull REMOTE [LOCAL]", "push LOCAL REMOTE", "plan pull|push ...", "ls REMOTE", "demo [--lab]"):
+    for command in (
+        "pull REMOTE [LOCAL]",
+        "push LOCAL REMOTE",
+        "plan pull|push ...",
+        "ls REMOTE",
+        "demo [--lab|--serve]",
+    ):
         assert f"\n  {command}" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     page = nbsync("pull", "--help", cwd=tmp_path, env={}).stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -14,7 +15,8 @@ import pexpect
 import pytest
 
 from nbsync import demo
-from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, wait_until
+from nbsync.demo_server import CREDENTIALS
+from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, process, wait_until
 
 STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
 
@@ -77,6 +79,59 @@ def test_demo_lab_opens_the_quickstart_and_ends_with_ctrl_c(tmp_path: Path) -> N
     assert (terminal.exitstatus, terminal.signalstatus) == (0, None), terminal.before
     assert "Traceback" not in terminal.before
     assert list((tmp_path / "tmp").glob("nbsync-demo-*")) == []
+
+
+def test_demo_serve_is_what_a_shell_can_use_and_stop(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    code = """
+        eval "$($NBSYNC demo --serve &)"
+        $NBSYNC pull nbsync-demo/weather w --json | tr -d ' \\n' | grep -o '"miss":24'
+        kill $NBSYNC_DEMO_PID
+        tail --pid=$NBSYNC_DEMO_PID -f /dev/null
+        $NBSYNC ls nbsync-demo/weather --retries 0 || echo "exit $?"
+    """
+    env = {"NBSYNC": " ".join(NBSYNC), "TMPDIR": str(tmp_path / "tmp"), "AWS_PROFILE": "no-such-profile",
+           "http_proxy": "http://127.0.0.1:1", "no_proxy": "intra net"}  # fmt: skip
+    done = subprocess.run(["bash", "-c", code], cwd=tmp_path, env=environment(env), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    assert done.stdout.split("\n") == ['"miss":24', "exit 2", ""], done.stderr
+    assert "no answer from the endpoint" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_demo_serve_says_how_it_ends_and_ends_well(tmp_path: Path, end: signal.Signals) -> None:
+    with process([*NBSYNC, "demo", "--serve"], cwd=tmp_path, env=environment({"TMPDIR": str(tmp_path)}),
+                 stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:  # fmt: skip
+        assert server.stdout is not None
+        lines = server.stdout.read().splitlines()  # to its end: it lets go of it
+        server.send_signal(end)
+        _, errors = server.communicate(timeout=30)
+    assert (server.returncode, errors) == (0, "")
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in lines[1:-1])
+    assert lines[0].startswith("unset AWS_PROFILE ")
+    assert all(line.startswith("export ") for line in lines[1:-1])
+    assert exports["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
+    assert exports["NBSYNC_DEMO_PID"] == str(server.pid)
+    assert lines[-1] == f"# Sample data in s3://nbsync-demo/weather/, until Ctrl-C here or, anywhere: kill {server.pid}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_serve_in_a_terminal_goes_on_until_ctrl_c(tmp_path: Path) -> None:
+    terminal = pexpect.spawn(NBSYNC[0], [*NBSYNC[1:], "demo", "--serve"], cwd=tmp_path, env=environment({}),
+                             encoding="utf-8", timeout=60)  # fmt: skip
+    try:
+        terminal.expect(r"AWS_ENDPOINT_URL=(\S+)\r")
+        url = terminal.match.group(1)
+        terminal.expect_exact("until Ctrl-C here")
+        listed = nbsync("ls", demo.REMOTE, cwd=tmp_path, env={**CREDENTIALS, "AWS_ENDPOINT_URL": url})
+        assert "24 objects" in listed.stdout + listed.stderr
+        terminal.sendintr()
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close(force=True)
+    assert (terminal.exitstatus, terminal.signalstatus) == (0, None), terminal.before
 
 
 def _get(url: str, token: str) -> Any:

@@ -139,6 +139,8 @@ def test_short_dry_run() -> None:
         ("plan pull b --sse AES256", "plan pull has no option --sse. It belongs to: push"),
         ("ls b --delete", "ls has no option --delete. It belongs to: pull, push"),
         ("pull b --lab", "pull has no option --lab. It belongs to: nbsync demo"),
+        ("pull b --serve", "pull has no option --serve. It belongs to: nbsync demo"),
+        ("demo --lab --serve", "--lab and --serve exclude each other"),
         ("pull b --max-delete 3", "--max-delete needs --delete"),
         ("demo --json", "demo has no option --json"),
         ("demo now", "demo does not take the word 'now'"),
@@ -153,6 +155,7 @@ def test_what_is_wrong_is_said_in_one_line(line: str, told: str) -> None:
 def test_demo_is_for_the_shell() -> None:
     assert parse(["demo"]) == Invocation("demo", None)
     assert parse(["demo", "--lab"]) == Invocation("demo", None, lab=True)
+    assert parse(["demo", "--serve"]) == Invocation("demo", None, serve=True)
     with pytest.raises(UsageError, match=r"demo runs in a shell\. There: nbsync demo"):
         parse(["demo"], notebook=True)
 
