@@ -68,8 +68,10 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
     if call is None:
         from nbsync import demo
 
-        code: int = demo.run(lab=invocation.lab, serve=invocation.serve)
-        return code
+        try:
+            return demo.run(lab=invocation.lab, serve=invocation.serve)
+        except NbsyncError as error:
+            return _refused(error, Call(command=invocation.command), json=False)
     try:
         engine = engine or default_engine()
         if call.command == "run":

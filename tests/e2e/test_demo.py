@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from nbsync import demo
 from nbsync.demo_server import CREDENTIALS
+from nbsync.ui.cli import main
 from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, process, wait_until
 
 STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
@@ -98,6 +100,17 @@ def test_demo_serve_is_what_a_shell_can_use_and_stop(tmp_path: Path) -> None:
     assert "no answer from the endpoint" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["demo"], ["demo", "--serve"]])
+def test_without_moto_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "moto.server", None)
+    assert main(words) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"nbsync: The demo server needs moto .*pip install 'nbsync\[demo\]'\n", errors)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
