@@ -1,7 +1,7 @@
 """What a worker does with a batch: with a bucket, credentials and a context of its own, as a guest in LOCAL's room.
 
 Runs in the worker's process, in whichever thread the engine calls; one session a run and process, kept for its
-next batches. A thread of the session looks twice a second whether the run still goes on.
+next batches. A thread of the session looks some times a second whether the run still goes on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from nbsync.transfer.runner import Runner
 from nbsync.transfer.stored import Earlier
 from nbsync.transfer.worker import Worker
 
-_LOOK_SECONDS = 0.4
+_LOOK_SECONDS = 0.2  # with the time for last words less than permits.SEEN_SECONDS
 
 
 class Ticket(NamedTuple):

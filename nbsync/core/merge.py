@@ -8,9 +8,10 @@ of a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from nbsync.core.identity import still
 from nbsync.core.model import Joined, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import ListingError
 
@@ -36,6 +37,15 @@ def join(
         held.append(_mark(held, one) if held else one)
     while held:
         yield held.pop()
+
+
+def known_again(joined: Iterable[Joined], ours: Mapping[str, Iterable[RecordedEntry]]) -> Iterator[Joined]:
+    """The same, but an object that is one of `ours` takes the place of what was recorded before it was stored."""
+    for one in joined:
+        remote, row = one.remote, one.recorded
+        if remote is not None and one.path in ours and (row is None or not still(remote, row)):
+            row = next((made for made in ours[one.path] if made.size == remote.size and still(remote, made)), row)
+        yield one._replace(recorded=row)
 
 
 def _may_hold(path: str, later: str) -> bool:

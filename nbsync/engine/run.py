@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from nbsync.core import decide, guard, names
-from nbsync.core.merge import join
+from nbsync.core.merge import join, known_again
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.base import BaseRun
 from nbsync.engine.execution import Execution
@@ -148,6 +148,8 @@ class Run(BaseRun):
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
             self._note_end(place)
             complete = True
+            if self.direction is Direction.PUSH and self._saw_all():
+                ctx.journal.forget_unheard()
         finally:
             if self._crew is not None:
                 self._crew.dismiss()
@@ -209,7 +211,8 @@ class Run(BaseRun):
         self._seen = 0
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
-        for one in join(self._scan(), remote, state.rows()):
+        joined, ours = join(self._scan(), remote, state.rows()), place.unheard()
+        for one in known_again(joined, ours) if ours else joined:
             self._count_source(one)
             action = decide.decide(one, policy)
             if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and not place.is_new:
@@ -221,6 +224,10 @@ class Run(BaseRun):
                 tally.forget(one.path)
         yield from self._rest()
         self.board.listing_done = True
+
+    def _saw_all(self) -> bool:
+        """Was every path decided that REMOTE or LOCAL has?"""
+        return not (self.cancel.is_set() or self.as_planned or self.options.filters or self._listed is not None)
 
     def _held(self, one: Joined, action: Action | None) -> Action | None:
         """What is done of an Action that was decided; None: nothing."""

@@ -13,11 +13,11 @@ import re
 import time
 from collections.abc import Callable
 
-from nbsync.core.model import Direction
+from nbsync.core.model import Direction, RecordedEntry
 from nbsync.errors import ConfigError, LocalError
 from nbsync.result import SyncResult
 from nbsync.storage import database
-from nbsync.storage.journal import Journal, no_journal
+from nbsync.storage.journal import Journal, no_journal, unheard
 from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
 from nbsync.storage.state import RemoteName, State, open_state
@@ -114,6 +114,11 @@ class Workplace:
         if self._journal is None and self.room is not None:
             self._journal = Journal(self.room.place, self._remote, now_ns=self._now_ns)
         return self._journal or no_journal()
+
+    def unheard(self) -> dict[str, list[RecordedEntry]]:
+        """Objects that earlier pushes may have made without hearing of it, by path."""
+        assert self._remote is not None  # the record was opened before
+        return unheard(self._place(), self._remote)
 
     def prepare(self) -> State | None:
         """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.

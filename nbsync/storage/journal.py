@@ -1,4 +1,5 @@
-"""What runs have begun and not ended: partial downloads and multipart uploads, to be taken up or cleared away.
+"""What runs have begun and not ended: partial downloads and multipart uploads, to be taken up or cleared away, and
+small uploads whose answers were not waited for, to be known again.
 
 A database of its own beside the state, which is there only while something is unfinished. Workers write to it
 for each part, so it does not wait for the disk: after a power failure it may be unreadable, which in the state's
@@ -17,12 +18,12 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from nbsync.core.model import LocalEntry, RemoteEntry
+from nbsync.core.model import LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import LocalError
-from nbsync.storage.journal_file import NAME, TAILS, connect
+from nbsync.storage.journal_file import NAME, TAILS, connect, connect_to_read
 from nbsync.storage.state import RemoteName
 
 KEPT_DAYS = 7  # what belongs to other REMOTEs
@@ -52,6 +53,18 @@ class Upload(NamedTuple):
     begun_ns: int  # just before it was asked for, on our clock
     asked_ns: int  # just before it was asked for the last time
     parts: dict[int, tuple[str, bytes]]
+
+
+class Sent(NamedTuple):
+    """A small upload that was sent, and may have been stored: `md5` in hexadecimal, `size` in bytes."""
+
+    path: str
+    md5: str
+    size: int
+
+    def record(self) -> RecordedEntry:
+        """What is known of the object; no file has this stat, so that its content is always looked at."""
+        return RecordedEntry(self.path, self.md5, "", self.size, -1, -1, 0, f"md5:{self.md5}")
 
 
 class Journal:
@@ -208,6 +221,17 @@ class Journal:
                 _insert(db, "uploads", *row)
         return self._db is not None
 
+    def not_heard(self, sent: Iterable[Sent]) -> None:
+        """Note uploads that were sent, and whose answers nobody waits for: the objects, if they come, are ours."""
+        rows = [(self._now_ns(), *self._remote, *one) for one in sent]
+        with self._writing(begin=bool(rows)) as db:
+            if db is not None:
+                db.executemany("INSERT INTO unheard VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def forget_unheard(self) -> None:
+        """This REMOTE's were looked at, and others' are a week old."""
+        self._note(f"DELETE FROM unheard WHERE ({_WHOSE}) OR begun_ns < ?", (*self._remote, self._old_ns()))
+
     # ---- what nobody took up ----------------------------------------------------------------------
 
     def drop_downloads(self) -> None:
@@ -243,13 +267,15 @@ class Journal:
         return held
 
     def _left(self, table: str, columns: str) -> list[tuple[Any, ...]]:
-        old_ns = self._now_ns() - KEPT_DAYS * 86_400 * 10**9
         query = f"SELECT {columns} FROM {table} WHERE ({_WHOSE}) OR begun_ns < ?"
         found: list[tuple[Any, ...]] = []
         with self._writing() as db:
             if db is not None:
-                found = db.execute(query, (*self._remote, old_ns)).fetchall()
+                found = db.execute(query, (*self._remote, self._old_ns())).fetchall()
         return [row for row in found if (table, row[0]) not in self._live]
+
+    def _old_ns(self) -> int:
+        return self._now_ns() - KEPT_DAYS * 86_400 * 10**9
 
     def _uploads(self, where: str, what: tuple[Any, ...]) -> list[Upload]:
         query = f"SELECT {_UPLOAD} FROM uploads WHERE {where} ORDER BY id DESC"
@@ -278,8 +304,8 @@ class Journal:
         empty = False
         with self._writing() as db:
             if db is not None:
-                counts = db.execute("SELECT (SELECT count(*) FROM downloads) + (SELECT count(*) FROM uploads)")
-                empty = counts.fetchone()[0] == 0
+                tables = ("downloads", "uploads", "unheard")
+                empty = not any(db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables)
         with self._lock:
             path, self._path = self._path, ""  # a thread that is late does not begin another one
             db, self._db = self._db, None
@@ -294,6 +320,25 @@ class Journal:
 def no_journal() -> Journal:
     """A journal that keeps nothing."""
     return Journal(None, RemoteName("", "", ""))
+
+
+def unheard(place: str, remote: RemoteName) -> dict[str, list[RecordedEntry]]:
+    """By path, the objects that earlier runs may have made of `remote` without hearing of it. Nothing is written."""
+    found: dict[str, list[RecordedEntry]] = {}
+    try:
+        db = connect_to_read(os.path.join(place, NAME))
+        if db is None:
+            return {}
+        with contextlib.closing(db):
+            query = (
+                f"SELECT path, md5, size FROM unheard WHERE {_WHOSE}"
+                " AND typeof(path) = 'text' AND typeof(md5) = 'text' AND typeof(size) = 'integer'"
+            )
+            for row in db.execute(query, remote):
+                found.setdefault(row[0], []).append(Sent._make(row).record())
+    except (OSError, LocalError, sqlite3.Error):
+        return {}
+    return found
 
 
 def staged_names(place: str) -> frozenset[str]:

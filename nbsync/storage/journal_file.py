@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from urllib.parse import quote
 
 from nbsync.storage.folders import check_files
 
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS parts (
     upload INTEGER NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL, md5 BLOB NOT NULL,
     PRIMARY KEY (upload, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unheard (
+    begun_ns INTEGER NOT NULL, endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL,
+    path TEXT NOT NULL, md5 TEXT NOT NULL, size INTEGER NOT NULL
+);
 """
 # LOCAL may have been unpacked from anywhere: what is of another type, or outside its REMOTE, is dropped unread.
 _SWEEP = """
@@ -43,7 +48,10 @@ DELETE FROM uploads WHERE typeof(begun_ns) <> 'integer' OR typeof(asked_ns) <> '
     OR substr(key, 1, length(prefix)) <> prefix;
 DELETE FROM parts WHERE typeof(number) <> 'integer' OR typeof(etag) <> 'text' OR typeof(md5) <> 'blob';
 """
-_EMPTY = "DELETE FROM downloads; DELETE FROM ranges; DELETE FROM uploads; DELETE FROM parts; DELETE FROM owner;"
+_EMPTY = """
+DELETE FROM downloads; DELETE FROM ranges; DELETE FROM uploads; DELETE FROM parts; DELETE FROM unheard;
+DELETE FROM owner;
+"""
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -63,6 +71,28 @@ def connect(path: str) -> sqlite3.Connection:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path + tail)
     return _opened(path)
+
+
+def connect_to_read(path: str) -> sqlite3.Connection | None:
+    """The journal at `path`, for who may not write there; None if there is none, or it is another LOCAL's.
+
+    Raises:
+        OSError, LocalError, sqlite3.Error: it cannot be read.
+    """
+    if not os.path.lexists(path):
+        return None
+    place, name = os.path.split(path)
+    check_files(place, tuple(name + tail for tail in TAILS))
+    db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True)
+    try:
+        owner = db.execute("SELECT file FROM owner").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    if owner != (str(os.stat(path).st_ino),):
+        db.close()
+        return None
+    return db
 
 
 def _opened(path: str) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ import re
 import secrets
 from typing import Any, NamedTuple
 
-SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that: workers look every 0.4 s
+SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that, and ended
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PERMIT = re.compile(r"permit-[0-9a-f]{16}")
 _NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from nbsync.core.model import Action, LocalEntry, Outcome, RemoteEntry, Verb
 from nbsync.core.parts import looks_like_md5
 from nbsync.storage.digest import FileChanged, same_stat
+from nbsync.storage.journal import Sent
 from nbsync.transfer import pulling, pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
@@ -35,6 +36,7 @@ _TRIAL = 4  # requests at once until one has gone well: on an odd server, each i
 _LOST = 8  # without one that has gone well: then all is left to workers, lest everything be asked for twice
 _FIRST = 64  # then so many; each further answer allows two more
 _LOOK_SECONDS = 0.05  # how often it is asked whether the run was cancelled
+_LAST_WORDS_SECONDS = 0.3  # that a cancelled run waits for the answers to uploads that are sent
 _SLOW_SECONDS = 0.002  # for the disk's part of a small file: then many threads help
 _SAMPLE = 16  # the disk's part of one in so many files is timed
 _SAMPLES = 9
@@ -127,19 +129,37 @@ class Lane:
             while more or self._under_way:
                 more = more and self._begin_some(swarm)
                 if self._ctx.cancelled():
+                    self._hear_out(swarm)
                     return
                 if self._under_way:
                     for done in swarm.poll(_LOOK_SECONDS):
                         self._finish(done)
         finally:
             self.slot.end()
-            for small in swarm.close():
-                self._give_slot()
-                self._over(small.action)
+            unheard = swarm.close()
+            self._ctx.journal.not_heard(Sent(one.action.path, one.prepared.md5, one.action.bytes)
+                                        for one in unheard if one.prepared is not None)  # fmt: skip
+            self._break_off(unheard)
             if self._held is not None:
                 self._over(self._held)
             self._left = True  # before the last look: what is put after it, its putter hands over
             self._hand_over_the_rest()
+
+    def _hear_out(self, swarm: Swarm) -> None:
+        """After a cancel: hundreds of uploads may be sent and about to be stored. What is not recorded would be
+        somebody else's object for the next push of a file that was edited meanwhile.
+        """
+        self._break_off(swarm.drop_all_but(lambda small: small.prepared is not None))
+        deadline = time.monotonic() + _LAST_WORDS_SECONDS
+        while self._under_way and (left := deadline - time.monotonic()) > 0:
+            for done in swarm.poll(min(left, _LOOK_SECONDS)):
+                self._finish(done)
+
+    def _break_off(self, under_way: list[_Small]) -> None:
+        for small in under_way:
+            self._under_way -= 1
+            self._give_slot()
+            self._over(small.action)
 
     def _hand_over_the_rest(self) -> None:
         """After a cancel: a worker tells of each that it was stopped. Either thread's; each Action is got once."""

@@ -13,6 +13,7 @@ from nbsync.core.identity import MD5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.storage.journal import Sent
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
@@ -25,7 +26,7 @@ from nbsync.transfer.headers import (
 )
 from nbsync.transfer.multipart import upload_parts
 from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored, conditionally, is_what_was_sent
-from nbsync.wire.errors import ServiceError
+from nbsync.wire.errors import Aborted, ServiceError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
@@ -128,6 +129,9 @@ def _put(
 
     try:
         answer = conditionally(ctx, key, condition, attempt, look=False, earlier=earlier)
+    except Aborted:
+        ctx.journal.not_heard([Sent(local.path, prepared.md5, local.size)])  # it may be stored all the same
+        raise
     except ServiceError as error:
         if error.status == 412:
             ctx.bucket.can.refused_a_condition()

@@ -109,6 +109,13 @@ class Swarm:
             found += self._silent(now)
         return found
 
+    def drop_all_but(self, wanted: Callable[[Any], bool]) -> list[Any]:
+        """Break off the requests that are not wholly sent, and those whose tag is not `wanted`; their tags."""
+        broken = [member for member in self._all if member.tag is not None and (member.out or not wanted(member.tag))]
+        for member in broken:
+            self._drop(member)
+        return [member.tag for member in broken]
+
     def close(self) -> list[Any]:
         """Close every connection; the tags of what was under way."""
         tags = [member.tag for member in self._all if member.tag is not None]

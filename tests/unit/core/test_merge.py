@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbsync.core.merge import join
+from nbsync.core.merge import join, known_again
 from nbsync.core.model import Joined, LocalEntry, RemoteEntry
 from nbsync.errors import ListingError
 from tests.unit.core.entries import here, row, there
@@ -95,3 +95,13 @@ def test_order_is_that_of_utf8() -> None:
     paths = ["\uffff", "\U0001f600"]
     assert paths == sorted(paths, key=str.encode)
     assert [one.path for one in join(map(here, paths), map(there, paths), ())] == paths
+
+
+def test_an_object_of_ours_is_known_again_in_place_of_what_was_recorded() -> None:
+    old, new, other = row("a"), row("a")._replace(etag="new"), row("a")._replace(etag="new", size=9)
+    now = there("a")._replace(etag="new", size=new.size)
+    seen = Joined("a", here("a"), now, old)
+    assert list(known_again([seen], {"a": [other, new]})) == [seen._replace(recorded=new)]
+    for same, ours in ((seen, {"b": [new]}), (seen, {"a": [other]}), (seen._replace(remote=None), {"a": [new]}),
+                       (seen._replace(recorded=new._replace(mtime_ns=5)), {"a": [new]})):  # fmt: skip
+        assert list(known_again([same], ours)) == [same]

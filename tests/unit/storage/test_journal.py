@@ -12,7 +12,7 @@ import pytest
 
 from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.storage import journal as module
-from nbsync.storage.journal import KEPT_DAYS, Journal, Upload, no_journal, staged_names
+from nbsync.storage.journal import KEPT_DAYS, Journal, Sent, Upload, no_journal, staged_names, unheard
 from nbsync.storage.room import Room
 from nbsync.storage.state import RemoteName
 
@@ -250,6 +250,40 @@ def test_a_copy_says_nothing_of_its_own(place: Path) -> None:
     shutil.copytree(place, copy)
     assert opened(copy).leftovers() == []
     assert [one.upload_id for one in opened(place).leftovers()] == ["id"]
+
+
+# ---- small uploads that nobody heard of -----------------------------------------------------------------
+
+
+UNHEARD = Sent("a/b", "0" * 32, 3)
+
+
+def test_what_was_not_heard_is_known_until_it_was_looked_at(place: Path) -> None:
+    opened(place, THERE).not_heard([UNHEARD])
+    opened(place, now_ns=2 * DAY_NS).not_heard([UNHEARD, UNHEARD._replace(md5="1" * 32)])
+    assert [one.etag for one in unheard(str(place), HERE)["a/b"]] == ["0" * 32, "1" * 32]
+    journal = opened(place)
+    journal.forget_unheard()
+    journal.close()
+    assert unheard(str(place), HERE) == {}
+    assert list(unheard(str(place), THERE)) == ["a/b"]
+    journal = opened(place, now_ns=(KEPT_DAYS + 2) * DAY_NS)
+    journal.forget_unheard()
+    journal.close()
+    assert os.listdir(place) == ["stage"]
+
+
+def test_a_copy_or_a_damaged_file_says_nothing_of_what_was_not_heard(place: Path) -> None:
+    assert unheard(str(place), HERE) == {}
+    journal = opened(place)
+    journal.not_heard([UNHEARD])
+    journal.close()
+    copy = place.parent / "a copy?"
+    shutil.copytree(place, copy)
+    assert unheard(str(copy), HERE) == {}
+    (copy / "unfinished.sqlite3").write_bytes(b"no database" * 100)
+    assert unheard(str(copy), HERE) == {}
+    assert list(unheard(str(place), HERE)) == ["a/b"]
 
 
 # ---- faults -----------------------------------------------------------------------------------------
