@@ -34,8 +34,16 @@ class Beats:
         """The files on their way."""
         return tuple(active for one in self._look(numbers) for active in _files(one))
 
+    def begin(self, number: int) -> None:
+        """This batch is about to be sent.
+
+        Raises:
+            OSError: staging cannot be written.
+        """
+        permits.begin_batch(self._stage, self._permit, number)
+
     def end(self, number: int) -> None:
-        """This batch has ended."""
+        """This batch has ended, or is given up."""
         permits.end_batch(self._stage, self._permit, number)
 
     def _look(self, numbers: Sequence[int]) -> list[dict[str, Any]]:

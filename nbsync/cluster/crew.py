@@ -17,7 +17,7 @@ from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Ticket
 from nbsync.cluster.opening import PATIENCE_SECONDS, lost, open_engine, workers_of
 from nbsync.cluster.shared import SharedRunner
-from nbsync.core.model import Direction, Outcome
+from nbsync.core.model import Outcome
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.options import Options
 from nbsync.saved import FILES
@@ -61,11 +61,11 @@ class Crew:
         """
         self.names = workers_of(self.engine)
 
-    def runner(self, ctx: Context, direction: Direction, own: Runner[Outcome]) -> SharedRunner:
+    def runner(self, ctx: Context, own: Runner[Outcome]) -> SharedRunner:
         """What runs the Actions of one phase; `own` does what stays on this machine."""
-        return SharedRunner(self, ctx, direction, own)
+        return SharedRunner(self, ctx, own)
 
-    def enlist(self, ctx: Context, direction: Direction) -> Ticket:
+    def enlist(self, ctx: Context) -> Ticket:
         """What the workers must know of the run, once each of them was found fit for it.
 
         Raises:
@@ -78,7 +78,7 @@ class Crew:
         permit = ctx.room.guests = permits.issue(stage)
         self._ticket = Ticket(
             __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
-            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), direction is Direction.PULL,
+            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options),
         )  # fmt: skip
         self._check(self._ticket, ctx.cancelled)
         return self._ticket

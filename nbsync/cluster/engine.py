@@ -78,7 +78,9 @@ class Task(Future[Any]):
             self.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        """It has ended with `error`."""
+        """It has ended with `error`; an interrupt or exit there is no reason for one here."""
+        if not isinstance(error, Exception):
+            error = WorkerLost(f"its worker was ended: {type(error).__name__}")
         with contextlib.suppress(InvalidStateError):
             self.set_exception(error)
 

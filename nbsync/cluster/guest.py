@@ -53,7 +53,6 @@ class Ticket(NamedTuple):
     prefix: str
     endpoint: str
     options: Options
-    writes: bool  # into LOCAL
 
 
 class Reply(NamedTuple):
@@ -74,14 +73,12 @@ def check(ticket: Ticket) -> None:
         ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
     """
     session = _session(ticket)
-    if ticket.writes:
-        stage = session.stage
-        probe = os.path.join(stage, f"{ticket.permit.staged()}-0")
-        try:
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-            os.unlink(probe)
-        except OSError as error:
-            raise ClusterError(f"it cannot write in {ticket.root}: {error.strerror}", "Check its user") from None
+    probe = os.path.join(session.stage, f"{ticket.permit.staged()}-0")  # a push has its notes there
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        os.unlink(probe)
+    except OSError as error:
+        raise ClusterError(f"it cannot write in {session.stage}: {error.strerror}", "Check its user") from None
     found = session.ctx.bucket.endpoint
     if found != ticket.endpoint:
         hint = "Give --endpoint-url and --region, or the same AWS configuration"
@@ -186,6 +183,8 @@ class Session:
             return [], None
         self._hold = Hold(self.stage, self._ticket.permit, number)
         try:
+            if not self._hold.lasts():
+                return [], None  # whoever waits for it was told that this worker is lost
             again = again or not self._hold.is_first
             if again:  # who had it before may be at it still, and must have seen that it is ours
                 self.ctx.cancel.wait(permits.SEEN_SECONDS)

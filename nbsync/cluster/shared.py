@@ -23,7 +23,7 @@ from nbsync.cluster.census import Census
 from nbsync.cluster.engine import EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Reply, Ticket
 from nbsync.cluster.opening import lost
-from nbsync.core.model import Action, Active, Direction, Outcome, Status, Verb
+from nbsync.core.model import Action, Active, Outcome, Status, Verb
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.storage import permit as permits
 from nbsync.transfer.context import Context
@@ -67,10 +67,9 @@ class SharedRunner:
     """
 
     def __init__(
-        self, crew: Crew, ctx: Context, direction: Direction, own: Runner[Outcome],
-        *, now: Callable[[], float] = time.monotonic,
+        self, crew: Crew, ctx: Context, own: Runner[Outcome], *, now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._crew, self._ctx, self._direction, self._own, self._now = crew, ctx, direction, own, now
+        self._crew, self._ctx, self._own, self._now = crew, ctx, own, now
         self._ticket: Ticket | None = None
         self._backlog, self._size = Backlog(), Size()
         self._again: deque[Batch] = deque()  # what lost workers had
@@ -104,7 +103,7 @@ class SharedRunner:
             self._own.submit(action)
             return
         if self._ticket is None:
-            self._ticket = self._crew.enlist(self._ctx, self._direction)
+            self._ticket = self._crew.enlist(self._ctx)
             self._census = Census(self._crew.engine, len(self._crew.names))
             self._beats = Beats(self._ticket)
         if action.in_the_way:
@@ -190,9 +189,11 @@ class SharedRunner:
 
     def _send(self, batch: Batch) -> None:
         assert self._ticket is not None  # there is something to send
+        assert self._beats is not None
         self._numbers += 1
         number = batch.number = self._numbers
         batch.tries += 1
+        self._beats.begin(number)
         try:
             task = self._crew.engine.submit(
                 guest.perform, self._ticket, number, batch.actions, self._bandwidth, batch.tries > 1

@@ -91,7 +91,7 @@ class Execution:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
         runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
         if self._crew is not None and self._ctx.room is not None:
-            self.runner = self._crew.runner(self._ctx, self._direction, runner)
+            self.runner = self._crew.runner(self._ctx, runner)
             return self.runner
         if not self._ctx.dry_run:
             runner.lane = Lane(self._ctx, done=runner.ended, hand_over=runner.hand_over)

@@ -40,8 +40,12 @@ class Permit(NamedTuple):
         return re.fullmatch(rf"guest-{self.id}-[0-9a-f-]+", name) is not None
 
     def batch(self, number: int) -> str:
-        """The file that says that a batch was begun, and how far it is."""
+        """The coordinator's file that says that it wants a batch to be done."""
         return f"batch-{self.id}-{number}"
+
+    def hold(self, number: int) -> str:
+        """The worker's file that says who has begun a batch, and how far it is."""
+        return f"hold-{self.id}-{number}"
 
 
 def issue(stage: str) -> Permit:
@@ -77,7 +81,7 @@ def holds(stage: str, permit: Permit) -> bool:
 
 def clear(stage: str, permit: Permit) -> None:
     """Remove what workers have left in staging under this permit; notes of their uploads stay, see `guest`."""
-    mine = (f"guest-{permit.id}-", f"batch-{permit.id}-")
+    mine = tuple(f"{kind}-{permit.id}-" for kind in ("guest", "batch", "hold"))
     with contextlib.suppress(OSError):
         for name in os.listdir(stage):
             if name.startswith(mine):
@@ -85,11 +89,21 @@ def clear(stage: str, permit: Permit) -> None:
                     os.unlink(os.path.join(stage, name))
 
 
+def begin_batch(stage: str, permit: Permit, number: int) -> None:
+    """From now on, and until `end_batch`, who gets this batch is to do it.
+
+    Raises:
+        OSError: staging cannot be written.
+    """
+    _write(os.path.join(stage, permit.batch(number)), "")
+
+
 class Hold:
     """A worker's claim on a batch: the file that it has made for that in staging.
 
-    It holds until another worker puts its own there, which does the batch anew, or the file is removed, since the
-    coordinator takes this worker for lost. An engine may be wrong about that: the worker goes on, and finds it here.
+    It holds until another worker puts its own there, which does the batch anew, or the coordinator takes this worker
+    for lost and no longer wants this batch: it sends its Actions in another one. An engine may be wrong about that:
+    the worker goes on, or begins only then, and finds it here.
 
     Args:
         number: the batch's.
@@ -102,7 +116,8 @@ class Hold:
     """
 
     def __init__(self, stage: str, permit: Permit, number: int) -> None:
-        self._path = os.path.join(stage, permit.batch(number))
+        self._wanted = os.path.join(stage, permit.batch(number))
+        self._path = os.path.join(stage, permit.hold(number))
         try:
             self._fd = os.open(self._path, _NEW, 0o666)
             self.is_first = True
@@ -113,7 +128,11 @@ class Hold:
             self.is_first = False
 
     def lasts(self) -> bool:
-        """Is the batch still this worker's?"""
+        """Is the batch wanted, and still this worker's? What is there is opened: NFS may believe in what is gone."""
+        try:
+            os.close(os.open(self._wanted, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return False
         found = self._open()
         if found is not None:
             os.close(found)
@@ -148,7 +167,7 @@ class Hold:
 def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
     """What was last told of a batch; empty if nothing was, or it is just being told."""
     try:
-        path = os.path.join(stage, permit.batch(number))
+        path = os.path.join(stage, permit.hold(number))
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
             told = json.load(file)
     except (OSError, ValueError):
@@ -157,9 +176,10 @@ def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
 
 
 def end_batch(stage: str, permit: Permit, number: int) -> None:
-    """Its outcomes are known, or whoever had it is taken for lost: no hold on it lasts."""
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(stage, permit.batch(number)))
+    """Its outcomes are known, or whoever had it is taken for lost: nobody is to do it, and no hold on it lasts."""
+    for name in (permit.batch(number), permit.hold(number)):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(stage, name))
 
 
 def notes_in(stage: str) -> frozenset[str]:

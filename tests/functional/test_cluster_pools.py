@@ -202,6 +202,25 @@ def test_what_a_lost_worker_had_fetched_is_not_fetched_again(world: World, threa
     assert not world.trash()
 
 
+def test_what_a_worker_begins_late_that_was_taken_for_lost_is_not_done_twice(
+    world: World, threads: Executor, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        world.put(f"{number:02}", b"%d" % number)
+    late = Late(threads)
+    result = world.pull(executor=late)
+    assert late.replies
+    assert [reply.outcomes for reply in late.replies] == [[]] * len(late.replies)
+    assert (result.counts["miss"], result.requests["get"]) == (12, 12)
+    assert not world.trash()
+
+
+def test_a_worker_that_is_interrupted_is_a_lost_one(world: World, threads: Executor) -> None:
+    for number in range(4):
+        world.put(f"{number}", b"%d" % number)
+    assert world.pull(executor=Lossy(threads, error=KeyboardInterrupt())).counts["miss"] == 4
+
+
 def test_a_batch_that_is_always_lost_is_given_up(world: World, threads: Executor) -> None:
     world.put("a", b"x")
     result = world.run("pull", executor=Lossy(threads, always=True))
@@ -216,8 +235,9 @@ def test_a_batch_that_is_always_lost_is_given_up(world: World, threads: Executor
 class Lossy(Executor):
     """Does what it is told to, and then loses the answer to the first try of each batch, as a worker that dies."""
 
-    def __init__(self, inner: Executor, *, always: bool = False) -> None:
+    def __init__(self, inner: Executor, *, always: bool = False, error: BaseException | None = None) -> None:
         self._inner, self._always, self.lost = inner, always, 0
+        self._error = error or MemoryError("killed")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -225,10 +245,36 @@ class Lossy(Executor):
         called, given = pickle.loads(args[0]) if isinstance(args[0], bytes) else (None, ())
         if called is guest.perform and (self._always or not given[-1]):
             self.lost += 1
-            answer.add_done_callback(lambda done: future.set_exception(MemoryError("killed")))
+            answer.add_done_callback(lambda done: future.set_exception(self._error))
         else:
             answer.add_done_callback(lambda done: future.set_result(done.result()))
         return future
+
+
+class Late(Executor):
+    """Says of the second batch that its worker died, and lets a worker begin it when the next one has been done."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner, self._held, self._batches = inner, list[Any](), 0
+        self.replies: list[guest.Reply] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if isinstance(args[0], bytes) and pickle.loads(args[0])[0] is guest.perform:
+            self._batches += 1
+            if self._batches == 2:
+                self._held.append(args[0])
+                future.set_exception(MemoryError("killed"))
+                return future
+        answer = self._inner.submit(fn, *args, **kwargs)
+        answer.add_done_callback(lambda done: self._after(done, future))
+        return future
+
+    def _after(self, done: Future[Any], future: Future[Any]) -> None:
+        if self._held and self._batches > 2:
+            called, given = pickle.loads(self._held.pop())
+            self.replies.append(called(*given))
+        future.set_result(done.result())
 
 
 class Elsewhere(Executor):

@@ -51,6 +51,7 @@ def hold(stage: str) -> Iterator[Callable[[permit.Permit, int], permit.Hold]]:
     with contextlib.ExitStack() as held:
 
         def take(issued: permit.Permit, number: int) -> permit.Hold:
+            (Path(stage) / issued.batch(number)).touch()  # it is wanted
             made = permit.Hold(stage, issued, number)
             held.callback(made.close)
             return made
@@ -68,7 +69,8 @@ def test_a_batch_is_one_worker_s(stage: str, hold: Take) -> None:
     second = hold(issued, 1)
     assert (second.is_first, second.lasts(), first.lasts()) == (False, True, False)
     assert (other.is_first, other.lasts()) == (True, True)
-    assert names(stage) == sorted([issued.batch(1), issued.batch(2), issued.name])
+    both = [name for number in (1, 2) for name in (issued.batch(number), issued.hold(number))]
+    assert names(stage) == sorted([*both, issued.name])
 
 
 def test_only_who_has_a_batch_tells_of_it(stage: str, hold: Take) -> None:
@@ -94,25 +96,36 @@ def test_a_batch_that_ended_or_was_lost_is_nobody_s(stage: str, hold: Take) -> N
     assert names(stage) == [issued.name]
 
 
+def test_a_batch_that_is_begun_when_it_was_given_up_is_nobody_s(stage: str) -> None:
+    issued = permit.issue(stage)
+    permit.begin_batch(stage, issued, 1)
+    permit.end_batch(stage, issued, 1)
+    late = permit.Hold(stage, issued, 1)
+    assert not late.lasts()
+    late.close()
+    permit.clear(stage, issued)
+    assert names(stage) == [issued.name]
+
+
 def test_a_link_is_no_hold(stage: str, hold: Take, tmp_path: Path) -> None:
     issued = permit.issue(stage)
     held = hold(issued, 1)
-    (Path(stage) / issued.batch(1)).rename(tmp_path / "moved")
-    (Path(stage) / issued.batch(1)).symlink_to(tmp_path / "moved")
+    (Path(stage) / issued.hold(1)).rename(tmp_path / "moved")
+    (Path(stage) / issued.hold(1)).symlink_to(tmp_path / "moved")
     assert not held.lasts()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
 def test_what_is_half_told_is_nothing(stage: str, content: str) -> None:
     issued = permit.issue(stage)
-    (Path(stage) / issued.batch(1)).write_text(content)
+    (Path(stage) / issued.hold(1)).write_text(content)
     assert permit.hear_of_batch(stage, issued, 1) == {}
 
 
 def test_clearing_takes_what_is_of_this_permit(stage: str) -> None:
     issued, other = permit.issue(stage), permit.issue(stage)
     kept = [f"{other.staged()}-1", "123-4", issued.name, other.name, f"upload-{issued.id}-00000000-1"]
-    for name in [f"{issued.staged()}-1", issued.batch(3), *kept[:2], kept[4]]:
+    for name in [f"{issued.staged()}-1", issued.batch(3), issued.hold(3), *kept[:2], kept[4]]:
         (Path(stage) / name).touch()
     permit.clear(stage, issued)
     assert names(stage) == sorted(kept)

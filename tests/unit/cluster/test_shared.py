@@ -16,7 +16,7 @@ from nbsync.cluster.engine import EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Reply
 from nbsync.cluster.remote import Run
 from nbsync.cluster.shared import SharedRunner
-from nbsync.core.model import Action, Direction, Evidence, Outcome, RemoteEntry, Status, Verb
+from nbsync.core.model import Action, Evidence, Outcome, RemoteEntry, Status, Verb
 from nbsync.errors import ClusterError, ConfigError
 from nbsync.options import Options
 from nbsync.storage import permit
@@ -36,7 +36,7 @@ class Crew:
         self.unheard = self.revoked = False
         self._ticket = SimpleNamespace(place=str(stage.parent), permit=permit.Permit("0" * 16, ""))
 
-    def enlist(self, ctx: Any, direction: Direction) -> Any:
+    def enlist(self, ctx: Any) -> Any:
         return self._ticket
 
     def revoke(self) -> None:
@@ -56,7 +56,7 @@ class Scene:
         own: Runner[Outcome] = Runner(self._hands, self._do_here, controller=Controller(1), cancel=self.cancel,
                                       abort=lambda: None)  # fmt: skip
         self.now = 0.0
-        self.runner = SharedRunner(self.crew, ctx, Direction.PULL, own, now=self._tick)
+        self.runner = SharedRunner(self.crew, ctx, own, now=self._tick)
         self.taken = 0
 
     def _tick(self) -> float:
