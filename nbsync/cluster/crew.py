@@ -15,7 +15,7 @@ from nbsync import __version__
 from nbsync.cluster import guest
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Ticket
-from nbsync.cluster.opening import PATIENCE_SECONDS, lost, open_engine, workers_of
+from nbsync.cluster.opening import PATIENCE_SECONDS, ask_each, open_engine, workers_of
 from nbsync.cluster.shared import SharedRunner
 from nbsync.core.model import Outcome
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
@@ -85,25 +85,21 @@ class Crew:
 
     def _check(self, ticket: Ticket, cancelled: Callable[[], bool]) -> None:
         engine = self.engine
-        asked = self.names if engine.can_pin else self.names[:1]
-        try:
-            tasks = [engine.submit(guest.check, ticket, worker=name if engine.can_pin else "") for name in asked]
-        except (EngineLost, WorkerLost) as error:
-            raise lost(engine, error) from None
-        for name, task in zip(asked, tasks, strict=True):
+
+        def take(name: str, task: Task) -> None:
             try:
                 _wait(task, cancelled)
-            except (EngineLost, WorkerLost) as error:
-                raise lost(engine, error) from None
+            except (EngineLost, WorkerLost, Interrupted):
+                raise
             except TimeoutError:
                 raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s",
                                    "Is it busy or dead? Nothing was changed") from None  # fmt: skip
-            except Interrupted:
-                raise
             except NbsyncError as error:
                 raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
             except Exception as error:
                 raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+
+        self.names = ask_each(engine, self.names, lambda name: engine.submit(guest.check, ticket, worker=name), take)
 
     def revoke(self) -> None:
         """Let no worker go on."""

@@ -24,7 +24,7 @@ class DaskEngine(Engine):
         client: a synchronous `distributed.Client`.
         name: as the user wrote it.
         owned: close it in the end.
-        among: addresses (with or without `tcp://`) or hosts of those workers that are meant; None for all.
+        among: addresses (with or without `tcp://`), hosts or names of those workers that are meant; None for all.
         more: what else `Client.submit` is given.
     """
 
@@ -47,7 +47,10 @@ class DaskEngine(Engine):
 
     def _is_meant(self, address: str) -> bool:
         place = short(address)
-        return self._among is None or bool(self._among & {address, place, place.rpartition(":")[0]})
+        if self._among is None or self._among & {address, place, place.rpartition(":")[0]}:
+            return True
+        known = self._client.scheduler_info()["workers"].get(address, {})
+        return str(known.get("name", address)) in self._among
 
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]

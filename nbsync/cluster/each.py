@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from nbsync.cluster import node, totals
 from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.node import Seen
 from nbsync.cluster.nodes import Node
-from nbsync.cluster.opening import check_call, lost, open_engine, workers_of
+from nbsync.cluster.opening import ask_each, check_call, lost, open_engine, workers_of
 from nbsync.cluster.site import Site
 from nbsync.core.location import parse_location
 from nbsync.core.model import Direction
@@ -135,12 +136,12 @@ class Each:
         """Where LOCAL is for each worker.
 
         Raises:
-            ClusterError: a worker is not fit for the run. EngineLost, WorkerLost.
+            ClusterError: a worker is not fit for the run, or all are gone.
         """
         endpoint = self._endpoint = node.look(os.curdir, self._location, self._options).endpoint
-        asked = {name: self._ask_to_look(engine, name) for name in workers}
-        found = {}
-        for name, task in asked.items():
+        found: dict[str, Site] = {}
+
+        def take(name: str, task: Task) -> None:
             try:
                 seen: Seen = task.result(_SURVEY_SECONDS)
             except TimeoutError:
@@ -156,6 +157,8 @@ class Each:
                 raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",
                                    hint)  # fmt: skip
             found[name] = seen.site
+
+        ask_each(engine, workers, partial(self._ask_to_look, engine), take)
         return found
 
     def _ask_to_look(self, engine: Engine, name: str) -> Task:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import pydoc
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from nbsync import __version__
@@ -108,14 +111,39 @@ def workers_of(engine: Engine) -> list[str]:
                 "Start some first (of Dask, adapt(minimum=1) keeps one; a LocalCluster loses its workers when a cell "
                 "of its notebook is interrupted: make a new one)",
             )
-        asked = names if engine.can_pin else names[:1]  # a pool's have one environment
-        answers = [engine.ask(pydoc.locate, "nbsync.__version__", worker=name if engine.can_pin else "")
-                   for name in asked]  # fmt: skip
-    except (EngineLost, WorkerLost) as error:
+    except EngineLost as error:
         raise lost(engine, error) from None
-    for name, task in zip(asked, answers, strict=True):
-        _check_version(engine, name, task)
-    return names
+    return ask_each(engine, names, lambda name: engine.ask(pydoc.locate, "nbsync.__version__", worker=name),
+                    partial(_check_version, engine))  # fmt: skip
+
+
+def ask_each(
+    engine: Engine, names: list[str], ask: Callable[[str], Task], take: Callable[[str, Task], object]
+) -> list[str]:
+    """Ask each worker, or, where they have one environment, any; those that did not die over it.
+
+    Args:
+        ask: sends the question to the worker of this name; to any, if it is empty.
+        take: looks at the answer of this worker; what it raises is raised.
+
+    Raises:
+        ClusterError: the engine is lost, or every worker died.
+    """
+    asked: dict[str, Task] = {}
+    alive = []
+    try:
+        for name in names if engine.can_pin else names[:1]:
+            with contextlib.suppress(WorkerLost):
+                asked[name] = ask(name if engine.can_pin else "")
+        for name, task in asked.items():
+            with contextlib.suppress(WorkerLost):
+                take(name, task)
+                alive.append(name)
+    except EngineLost as error:
+        raise lost(engine, error) from None
+    if not alive:
+        raise ClusterError(f"the workers of {engine.name} died when they were asked", "Nothing was changed")
+    return alive if engine.can_pin else names
 
 
 def _names(engine: Engine) -> list[str]:
@@ -129,7 +157,7 @@ def _names(engine: Engine) -> list[str]:
 def _check_version(engine: Engine, name: str, task: Task) -> None:
     """The answer to a question that needs no nbsync there.
 
-    Raises: as workers_of.
+    Raises: as workers_of. EngineLost, WorkerLost.
     """
     try:
         version = task.result(PATIENCE_SECONDS)
@@ -137,8 +165,8 @@ def _check_version(engine: Engine, name: str, task: Task) -> None:
         task.cancel()
         hint = "Is it busy or dead? Nothing was changed"
         raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
-    except (EngineLost, WorkerLost) as error:
-        raise lost(engine, error) from None
+    except (EngineLost, WorkerLost):
+        raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise ClusterError(f"{name} of {engine.name} could not be asked for its nbsync: {text}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -78,6 +78,7 @@ class SharedRunner:
         self._ended_tasks: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._done: deque[Outcome] = deque()
         self._numbers = 0
+        self._unfit: set[str] = set()  # workers that came later
         self._waiting_since = 0.0
         self._finishing = self._stopped = False
         self._census: Census | None = None
@@ -196,8 +197,9 @@ class SharedRunner:
         self._beats.begin(number)
         try:
             task = self._crew.engine.submit(
-                guest.perform, self._ticket, number, batch.actions, self._bandwidth, batch.tries > 1
-            )
+                guest.perform, self._ticket, number, batch.actions, self._bandwidth, batch.tries > 1,
+                worker=self._choice(),
+            )  # fmt: skip
         except WorkerLost:
             self._again.append(batch)
             return
@@ -207,6 +209,20 @@ class SharedRunner:
             return
         self._under_way[number], self._tasks[number] = batch, task
         task.add_done_callback(partial(self._task_ended, number))
+
+    def _choice(self) -> str:
+        """Who is to do the next batch: whoever the engine takes, as long as nobody there is unfit.
+
+        Raises:
+            EngineLost, WorkerLost: nobody can.
+        """
+        if not self._unfit:
+            return ""
+        at_work = Counter(task.worker for task in self._tasks.values())
+        fit = [name for name in self._crew.engine.workers() if name not in self._unfit]
+        if not fit:
+            raise EngineLost(f"only {', '.join(sorted(self._unfit))} is left, which cannot work here")
+        return min(fit, key=lambda name: at_work[name])
 
     def _task_ended(self, number: int, task: Any) -> None:
         """In whichever thread."""
@@ -235,7 +251,11 @@ class SharedRunner:
             self._lose_engine(error)
         except NbsyncError as error:
             self._again.append(batch)
-            self._fail(ClusterError(f"{self._name(task)}: {error.message}", error.hint))
+            if task.worker and self._crew.engine.can_pin and task.worker not in self._crew.names:
+                batch.tries -= 1
+                self._shun(task.worker, error)
+            else:
+                self._fail(ClusterError(f"{self._name(task)}: {error.message}", error.hint))
         except Exception as error:  # of the engine: a worker out of memory, an answer that cannot be read
             self._lose(batch, f"{type(error).__name__}: {error}")
         else:
@@ -268,6 +288,12 @@ class SharedRunner:
         else:
             message = f"given up after {batch.tries} tries: {why}"
             self._end_all(batch.actions, Status.FAILED, message, "failed")
+
+    def _shun(self, worker: str, why: NbsyncError) -> None:
+        """A worker that came during the run is not fit for it; those that were there before were checked."""
+        if worker not in self._unfit:
+            self._unfit.add(worker)
+            self._crew.notes.append(f"{worker} came during the run, and was given nothing to do: {why.message}")
 
     def _beats_end(self, batch: Batch) -> None:
         if self._beats is not None:

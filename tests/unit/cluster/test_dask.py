@@ -50,6 +50,9 @@ class Client:
         self.submitted: list[dict[str, Any]] = []
         self.futures: list[Future] = []
 
+    def scheduler_info(self) -> dict[str, Any]:
+        return {"workers": {address: {"name": number} for number, address in enumerate(self.nthreads())}}
+
     def nthreads(self) -> dict[str, int]:
         return self.there
 
@@ -96,6 +99,11 @@ def test_what_is_for_one_worker_goes_nowhere_else() -> None:
     with pytest.raises(WorkerLost):
         engine.ask(int, worker="10.0.0.3:1")
     engine.close()
+
+
+@pytest.mark.parametrize("name", ["10.0.0.2", "10.0.0.2:1", "tcp://10.0.0.2:1", "1"])
+def test_workers_are_meant_by_address_host_or_name(name: str) -> None:
+    assert DaskEngine(Client(), "dask://h:1", owned=False, among=frozenset({name})).workers() == ["10.0.0.2:1"]
 
 
 def test_only_those_that_are_meant() -> None:

@@ -12,7 +12,7 @@ import pytest
 from nbsync.cluster import opening
 from nbsync.cluster.census import Census
 from nbsync.cluster.engine import EngineLost, Task, Watch, WorkerLost
-from nbsync.cluster.opening import check_call, check_words, open_engine, workers_of
+from nbsync.cluster.opening import ask_each, check_call, check_words, open_engine, workers_of
 from nbsync.cluster.pool import PoolEngine
 from nbsync.errors import ClusterError, ConfigError, UsageError
 from nbsync.options import Call, Options
@@ -177,6 +177,30 @@ def test_a_worker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(ClusterError, match="a of fake has not answered"):
         workers_of(HeldEngine("a", "b"))
+
+
+@pytest.mark.parametrize(("dead", "alive"), [("a", ["b"]), ("b", ["a"]), ("ab", [])])
+def test_a_worker_that_dies_while_it_is_asked(dead: str, alive: list[str]) -> None:
+    def ask(name: str) -> Task:
+        if name in dead:
+            raise WorkerLost(f"{name} is gone")
+        return Task(name)
+
+    taken: list[str] = []
+    engine = HeldEngine("a", "b")
+    if alive:
+        assert ask_each(engine, ["a", "b"], ask, lambda name, _task: taken.append(name)) == alive == taken
+    else:
+        with pytest.raises(ClusterError, match="the workers of fake died"):
+            ask_each(engine, ["a", "b"], ask, lambda name, _task: taken.append(name))
+
+
+def test_a_worker_whose_answer_is_lost_is_left_out() -> None:
+    def take(name: str, _task: Task) -> None:
+        if name == "a":
+            raise WorkerLost("gone")
+
+    assert ask_each(HeldEngine("a", "b"), ["a", "b"], Task, take) == ["b"]
 
 
 def test_an_engine_that_goes_while_it_is_asked() -> None:

@@ -213,6 +213,37 @@ def test_a_worker_s_own_refusal_ends_the_run_with_its_name(scene: Scene) -> None
     assert str(scene.runner.failure) == "b of fake: the login has expired. Log in again"
 
 
+def test_a_worker_that_comes_later_and_is_not_fit_gets_nothing_more(scene: Scene) -> None:
+    scene.crew.engine.names.append("c")
+    scene.submit("a", "b", "c")
+    scene.turn()
+    for task, _, _ in scene.new():
+        task.worker = "c"
+        task.fail(ConfigError("no credentials found"))
+    assert scene.turn() == []
+    done = []
+    while sent := scene.new():
+        assert {task.worker for task, _, _ in sent} <= {"a", "b"}
+        for task, actions, again in sent:
+            assert not again
+            scene.answer(task, actions)
+        done += [one.path for one in scene.turn()]
+    assert sorted(done) == ["a", "b", "c"]
+    assert scene.runner.failure is None
+    assert scene.crew.notes == ["c came during the run, and was given nothing to do: no credentials found"]
+
+
+def test_nobody_fit_is_left(scene: Scene) -> None:
+    scene.crew.engine.names[:] = ["c"]
+    scene.submit("a")
+    scene.turn()
+    ((task, _, _),) = scene.new()
+    task.worker = "c"
+    task.fail(ConfigError("no credentials found"))
+    assert [one.status for one in [*scene.turn(), *scene.runner.finish()]] == [Status.CANCELLED]
+    assert "only c is left" in str(scene.runner.failure)
+
+
 def test_what_ended_before_a_failure_counts(scene: Scene) -> None:
     scene.submit("a", "b")
     scene.turn()
