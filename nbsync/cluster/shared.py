@@ -78,6 +78,7 @@ class SharedRunner:
         self._ended_tasks: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._done: deque[Outcome] = deque()
         self._numbers = 0
+        self._lost: list[str] = []  # why, of each batch that is done again
         self._unfit: set[str] = set()  # workers that came later
         self._waiting_since = 0.0
         self._finishing = self._stopped = False
@@ -134,6 +135,13 @@ class SharedRunner:
         finally:
             if self._census is not None:
                 self._census.close()
+            self._note_lost()
+
+    def _note_lost(self) -> None:
+        if self._lost:
+            batches = "1 batch" if len(self._lost) == 1 else f"{len(self._lost):,} batches"
+            self._crew.notes.append(f"{batches} of files had to be done again by other workers: {self._lost[0]}")
+            self._lost = []
 
     def active(self) -> tuple[Active, ...]:
         """What is on its way now, as workers have told. Any thread may ask."""
@@ -283,8 +291,11 @@ class SharedRunner:
         """A worker is lost, and with it what it did: another one does it again, and finds what is done."""
         self._beats_end(batch)
         self._crew.unheard = True
-        if self._stopped or self.failure is not None or batch.tries < TRIES:
+        if self._stopped or self.failure is not None:
             self._again.append(batch)
+        elif batch.tries < TRIES:
+            self._again.append(batch)
+            self._lost.append(why)
         else:
             message = f"given up after {batch.tries} tries: {why}"
             self._end_all(batch.actions, Status.FAILED, message, "failed")

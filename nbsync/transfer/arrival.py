@@ -44,6 +44,7 @@ class Judge:
             ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
         """
         self._ctx.bucket.can.downloaded = True
+        self._ctx.bucket.can.observe(headers)
         values = {digest: value}
         verified = prove(self._ctx, self._remote, headers, values, fd)
         if verified is None and not self._came_often(headers, value):

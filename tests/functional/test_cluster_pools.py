@@ -70,6 +70,11 @@ def test_a_push_is_as_planned(world: World, threads: Executor, small_batches: No
     assert (result.counts["miss"], result.counts["deleted"]) == (1, 1)
 
 
+def test_small_files_are_remarkable_no_more_than_without_an_engine(world: World, threads: Executor) -> None:
+    world.put("a", b"a")
+    assert world.pull(executor=threads).notes == []
+
+
 def test_without_an_engine_no_row_has_a_worker(world: World) -> None:
     world.put("a")
     result = world.pull()
@@ -198,6 +203,7 @@ def test_what_a_lost_worker_had_fetched_is_not_fetched_again(world: World, threa
         world.put(f"{number}", b"%d" % number)
     result = world.pull(executor=Lossy(threads))
     assert result.counts["miss"] == 10
+    assert "had to be done again by other workers: MemoryError: killed" in result.notes[-1]
     assert result.requests["get"] == 0  # those of the lost worker are not known
     assert not world.trash()
 
