@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,8 @@ class PoolEngine(Engine):
         self.name = type(executor).__name__
 
     def workers(self) -> list[str]:
+        if isinstance(self._executor, ThreadPoolExecutor):
+            return ["worker 1"]  # one process does one batch at a time, with threads of its own
         most = getattr(self._executor, "_max_workers", None)
         count = most if isinstance(most, int) and most > 0 else os.cpu_count() or 1
         return [f"worker {number}" for number in range(1, count + 1)]
