@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from nbsync.cluster import remote
 from nbsync.cluster.engine import Engine, EngineLost, Task, Watch, WorkerLost
 from nbsync.cluster.remote import short
 from nbsync.errors import ClusterError
@@ -49,8 +51,11 @@ class DaskEngine(Engine):
         place = short(address)
         if self._among is None or self._among & {address, place, place.rpartition(":")[0]}:
             return True
-        known = self._client.scheduler_info()["workers"].get(address, {})
-        return str(known.get("name", address)) in self._among
+        try:
+            known = self._client.scheduler_info(n_workers=-1)
+        except TypeError:  # before Dask 2025.4, which tells of five alone if it is not asked for all
+            known = self._client.scheduler_info()
+        return str(known["workers"].get(address, {}).get("name", address)) in self._among
 
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
@@ -62,6 +67,17 @@ class DaskEngine(Engine):
             raise EngineLost(f"{self.name}: {error}") from None
         task.withdraw = future.release  # does not wait for the scheduler
         future.add_done_callback(partial(self._ended, task, give))
+
+    def interrupt(self, function: Callable[..., Any], *args: Any, worker: str) -> None:
+        address = self._addresses.get(worker)
+        if address is None:
+            raise WorkerLost(f"worker {worker} is gone")
+
+        def call() -> None:  # in the worker's event loop, whatever its threads do
+            with contextlib.suppress(Exception):
+                self._client.run(remote.Run(), remote.pack(function, args), workers=[address], on_error="ignore")
+
+        threading.Thread(target=call, name="nbsync-interrupt", daemon=True).start()  # who knows who answers
 
     def _pinned(self, task: Task) -> dict[str, Any]:
         address = self._addresses.get(task.worker)

@@ -122,6 +122,14 @@ class Engine(ABC):
         self._send(task, function, args, task.give)
         return task
 
+    def interrupt(self, function: Callable[..., Any], *args: Any, worker: str) -> None:
+        """Call a short `function` on this worker as soon as it can be, past what waits there; nothing comes back.
+
+        Raises:
+            EngineLost. WorkerLost: there is no such worker any more.
+        """
+        self.submit(function, *args, worker=worker)  # no engine need have such a way
+
     @abstractmethod
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]

@@ -55,7 +55,6 @@ class Node:
         self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
         self._task: Task | None = None
         self._due = 0.0
-        self._stops: Task | None = None
         self._stopped = False
 
     @property
@@ -173,7 +172,7 @@ class Node:
         self._stopped = True
         if self.worker and not self.ended:
             try:
-                self._stops = self._engine.submit(node.stop, self._ticket, worker=self.worker)
+                self._engine.interrupt(node.stop, self._ticket, worker=self.worker)
             except (WorkerLost, EngineLost):  # told at the next step
                 return
             self._interval = self._due = 0.0

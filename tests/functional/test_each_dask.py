@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,39 @@ def test_a_cancel_stops_every_node_and_the_next_run_does_the_rest(
     assert rest.ok
     assert files_of(base / "a" / "data") == files_of(base / "b" / "data") == SLOW
     assert rest.counts["hit"] >= done
+
+
+def test_a_cancel_reaches_a_node_whose_workers_are_busy_with_something_else(
+    pull: Any, world: World, base: Path, nodes: DaskNodes, slow: str, tmp_path: Path
+) -> None:
+    fill(world, {f"s{number:02}": os.urandom(60_000) for number in range(40)})  # for 20 s
+    job = pull.start(endpoint_url=slow, jobs=1)
+    until_moving(job, 2)
+    busy, go_on = tmp_path / "busy", tmp_path / "go-on"
+    wait = f"touch {busy}-$$; while [ ! -e {go_on} ]; do sleep 0.05; done"
+    client = nodes.client
+    theirs = [client.submit(subprocess.run, ["sh", "-c", wait], workers=[one], pure=False) for one in client.nthreads()]
+    try:
+        wait_until("all are busy", lambda: len(list(tmp_path.glob("busy-*"))) == 3)
+        job.cancel()
+        assert isinstance(job.wait(timeout=3).error, Interrupted)
+        for name in "ab":
+            local = base / name / "data"
+            wait_until("its run has ended", partial(is_free, local))
+            assert len(files_of(local)) < 40
+    finally:
+        go_on.touch()
+        client.gather(theirs)
+
+
+def is_free(local: Path) -> bool:
+    """Does no run hold its lock?"""
+    with open(local / ".nbsync" / "lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 @pytest.fixture

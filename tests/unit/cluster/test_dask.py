@@ -50,7 +50,7 @@ class Client:
         self.submitted: list[dict[str, Any]] = []
         self.futures: list[Future] = []
 
-    def scheduler_info(self) -> dict[str, Any]:
+    def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
         return {"workers": {address: {"name": number} for number, address in enumerate(self.nthreads())}}
 
     def nthreads(self) -> dict[str, int]:
