@@ -1,7 +1,8 @@
-"""Options that are kept for later: in a saved plan, in the book of past syncs. Pure: no disk, no environment."""
+"""Options that are kept for later or travel: in a saved plan, in the book of past syncs, to workers. No disk."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -39,6 +40,11 @@ def repeated_options(options: Options) -> dict[str, Any]:
 def words_of(options: Options) -> list[str]:
     """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
     return typed(repeated_options(options))
+
+
+def found_anywhere(options: Options) -> Options:
+    """The options with their files named from the root: who reads them may stand in another directory."""
+    return replace(options, **{name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))})
 
 
 def typed(given: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from nbsync.cluster.shared import SharedRunner
 from nbsync.core.model import Outcome
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.options import Options
-from nbsync.saved import FILES
+from nbsync.saved import found_anywhere
 from nbsync.storage import permit as permits
 from nbsync.storage.s3 import Bucket
 from nbsync.transfer.context import Context
@@ -139,16 +139,12 @@ def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
 
 
 def _options(bucket: Bucket, options: Options) -> Options:
-    """The options as workers need them: names and settings, where to go. --bandwidth comes with each batch.
-
-    Files are named from the root, for workers stand in directories of their own.
-    """
+    """The options as workers need them: names and settings, where to go. --bandwidth comes with each batch."""
     known = bucket.client.target
     endpoint = options.endpoint_url
     if not known.host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         endpoint = bucket.endpoint  # it may have been told by this machine's environment
-    files = {name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))}
     return replace(
-        options, **{**files, "files_from": ""}, on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
+        found_anywhere(options), files_from="", on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
         region=bucket.region, bandwidth=0,
     )  # fmt: skip

@@ -26,6 +26,7 @@ from nbsync.engine.tally import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import SyncResult
+from nbsync.saved import found_anywhere
 
 ALONE_SECONDS = 20.0  # that a node whose last worker died waits for another: a nanny starts one
 _STOP_SECONDS = 0.8  # that the nodes have to tell their end after a cancel
@@ -56,7 +57,7 @@ class Each:
         location = self._location = parse_location(call.remote)
         self.local = call.local or os.path.join(".", location.name)
         # As on any machine: --on and what is for this one alone are not passed on.
-        self._options = replace(call.options, on="", spread="", files_from="", log_file="")
+        self._options = replace(found_anywhere(call.options), on="", spread="", files_from="", log_file="")
         self._endpoint = ""  # of our own requests, and of every worker's
         self.board = Board()
         self.result = SyncResult(command="pull", remote=location.uri, local=self.local, direction="pull", call=call,

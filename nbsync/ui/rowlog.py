@@ -29,13 +29,16 @@ def check(path: str) -> None:
 def write(path: str, result: SyncResult, clock: Clock = utc_now) -> None:
     """Append the rows of `result`: time, command, status, action, bytes, path, reason; tabs between.
 
+    Of a run on the workers of an engine, the worker comes last.
+
     Raises:
         LocalError: the file can no longer be written.
     """
     stamp = clock().strftime("%Y-%m-%dT%H:%M:%SZ")
     lines = []
     for row in result.files:
-        fields = (stamp, result.command, row.status, row.action, str(row.bytes), row.path, detail(row))
+        fields = [stamp, result.command, row.status, row.action, str(row.bytes), row.path, detail(row)]
+        fields += [row.worker] if result.on_workers else []
         lines.append("\t".join(one_line(field) for field in fields) + "\n")
     _append(path, lines)
 

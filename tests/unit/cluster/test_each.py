@@ -85,6 +85,14 @@ def test_what_a_node_is_told_is_a_pull_of_its_own(run: Any, tmp_path: Any) -> No
     assert told.options.bandwidth == 15_000_000
 
 
+def test_a_key_s_file_is_the_one_that_is_named_here(run: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    worker = FakeWorker(site(1), [DONE], endpoint="https://localhost:443")
+    (tmp_path / "key").write_bytes(bytes(32))
+    run(FakeEngine(w1=worker), call(sse_c_key_file="key", endpoint_url="https://localhost"))
+    assert worker.begun[0].options.sse_c_key_file == str(tmp_path / "key")
+
+
 def test_rows_come_in_pieces_and_each_is_asked_for_once(run: Any) -> None:
     worker = FakeWorker(site(1), [report(row("a"), total=3), report(row("b"), row("c")), DONE._replace(rows=[])])
     result = run(FakeEngine(w1=worker))

@@ -219,6 +219,10 @@ def test_log_file(tmp_path: Path, capsys: Captured) -> None:
         ]
         * 2
     )
+    ended.on_workers = True
+    ended.files[0] = ended.files[0]._replace(worker="10.0.0.1:1")
+    cli.main(words, engine=Engine(ended))
+    assert log.read_text().splitlines()[-2].endswith("\tmissing locally\t10.0.0.1:1")
     capsys.readouterr()
     engine = clean()
     assert cli.main(["pull", "b", "--log-file", str(tmp_path / "none" / "log")], engine=engine) == 2
