@@ -148,16 +148,15 @@ def test_what_asks_for_credentials_ends_with_the_pull(moto_server: Store, tmp_pa
 
 def _pulls_of(server: int) -> list[int]:
     """The processes of a server's pulls. It has others at times: JupyterLab's extensions ask for npm, for one."""
-    children = [
-        pid for task in Path(f"/proc/{server}/task").iterdir() for pid in (task / "children").read_text().split()
-    ]
-    return [int(pid) for pid in children if b"nbsync.server.work" in _command_of(pid)]
+    children = [pid for task in Path(f"/proc/{server}/task").iterdir() for pid in _told(task / "children").split()]
+    return [int(pid) for pid in children if b"nbsync.server.work" in _told(Path(f"/proc/{int(pid)}/cmdline"))]
 
 
-def _command_of(pid: str) -> bytes:
+def _told(file: Path) -> bytes:
+    """What /proc says there: nothing of a process or thread that has just ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has just ended
+        return file.read_bytes()
+    except OSError:
         return b""
 
 
