@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -16,38 +17,46 @@ from nbsync.core.spans import HELD
 from tests.unit.core.listing_world import Answer, Server, Walk
 
 Keys = list[str]
+made_once = functools.lru_cache(maxsize=2)  # making them takes longer than listing them; no test changes them
 
 
+@made_once
 def folders(count: int) -> Keys:
     return [f"d{i // 1000:04d}/f{i % 1000:05d}.bin" for i in range(count)]
 
 
+@made_once
 def counters(count: int) -> Keys:
     """Two fields that grow together: each page begins far behind the last, by one and the same stride."""
     return [f"d{i // 1000:04d}/f{i:07d}.bin" for i in range(count)]
 
 
+@made_once
 def parts(count: int) -> Keys:
     chance = random.Random(1)
     return [f"part-{i:07d}-{uuid.UUID(int=chance.getrandbits(128))}.parquet" for i in range(count)]
 
 
+@made_once
 def hashes(count: int) -> Keys:
     return sorted(hashlib.md5(b"%d" % i, usedforsecurity=False).hexdigest() for i in range(count))
 
 
+@made_once
 def dates(count: int) -> Keys:
     days = [f"year={2021 + m // 12}/month={m % 12 + 1:02d}/day={d:02d}" for m in range(60) for d in range(1, 29)]
     each = -(-count // len(days))
     return [f"{day}/part-{i:05d}.parquet" for day in days for i in range(each)][:count]
 
 
+@made_once
 def huge(count: int) -> Keys:
     """One huge folder between small ones."""
     small = [f"{name}-{i}/{j}" for name in ("alpha", "mid", "zeta") for i in range(200) for j in range(4)]
     return sorted([*small, *(f"big/{i:08d}.jpg" for i in range(count - len(small)))])
 
 
+@made_once
 def letters(count: int) -> Keys:
     chance = random.Random(2)
     some = [*range(0x61, 0x7B), *range(0x3B1, 0x3C9), *range(0x4E00, 0x4E80), *range(0x1F300, 0x1F340)]
@@ -55,6 +64,13 @@ def letters(count: int) -> Keys:
 
 
 ALL = [folders, counters, parts, hashes, dates, huge, letters]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_after_it() -> Iterator[None]:
+    yield
+    for make in ALL:
+        make.cache_clear()
 
 
 def needed(count: int) -> int:
