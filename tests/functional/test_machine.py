@@ -267,4 +267,7 @@ def test_any_order_of_changes_syncs_and_kills(store: PlainStore) -> None:
         ),
     )
     print(dict(done))
-    assert min(done["syncs"], done["kills"], done["refusals"]) > 10
+    # Each came to pass. How often is up to chance: by the seed some 45 to 55 kills, but 8 to 30 refusals.
+    assert done["syncs"] > 100
+    assert done["kills"] > 10
+    assert done["refusals"] > 0
