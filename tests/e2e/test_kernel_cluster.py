@@ -13,16 +13,17 @@ from tests.e2e.helpers import fill
 from tests.e2e.kernels import started_kernel
 from tests.e2e.test_kernel import Kernel, Message, text, types
 from tests.e2e.valve import Valve
+from tests.functional.clusters import QUICK_HEART
 from tests.servers import Server
 
 FILES = {f"raw/{number:02}": os.urandom(400_000) for number in range(12)}
-BEGIN = """
+BEGIN = f"""
 import logging
 from distributed import LocalCluster
 from ipyparallel import Cluster
 options = dict(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL)
 cluster = LocalCluster(**options)
-engines = Cluster(n=2, log_level=logging.CRITICAL)
+engines = Cluster(n=2, log_level=logging.CRITICAL, controller_args={QUICK_HEART})
 engines.start_and_connect_sync(activate=False).close()
 dask, ipyparallel = cluster.scheduler_address.replace("tcp", "dask"), "ipyparallel"
 """

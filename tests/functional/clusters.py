@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _START_SECONDS = 60
+# ipyparallel's controller takes an engine in at its second heartbeat: every 3 s by default, and 10 missed are its end.
+QUICK_HEART = ["--HeartMonitor.period=500", "--HeartMonitor.max_heartmonitor_misses=60"]
 
 
 class DaskCluster:
@@ -78,7 +80,9 @@ class IpyparallelCluster:
         import ipyparallel
 
         self.place = str(place)
-        self.cluster: Any = ipyparallel.Cluster(n=engines, profile="crew", cluster_id="", log_level=40)
+        self.cluster: Any = ipyparallel.Cluster(
+            n=engines, profile="crew", cluster_id="", log_level=40, controller_args=QUICK_HEART
+        )
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
             self.client: Any = self.cluster.start_and_connect_sync(n=engines, activate=False)
 

@@ -14,6 +14,7 @@ import pytest
 import nbsync
 from nbsync import SyncJob
 from tests.e2e.helpers import wait_until
+from tests.functional.clusters import QUICK_HEART
 from tests.functional.world import World
 from tests.servers import Server
 from tests.servers.latency import LatencyRelay
@@ -29,7 +30,7 @@ def client(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**moto_server.env(), "IPYTHONDIR": str(base / "ipython")}.items():
             patch.setenv(name, value)
-        cluster = ipyparallel.Cluster(n=3, log_level=50)
+        cluster = ipyparallel.Cluster(n=3, log_level=50, controller_args=QUICK_HEART)
         connected = cluster.start_and_connect_sync(activate=False)
     try:
         for number, name in enumerate("aab"):
