@@ -46,10 +46,14 @@ def test_it_costs_a_server_s_start_little_and_loads_no_engine() -> None:
         done = subprocess.run([sys.executable, "-c", START, *HEAVY], capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    took = [once() for _ in range(3)]
-
-    assert [names for _, *names in took] == [[], [], []]
-    assert min(float(ms) for ms, *_ in took) < 100
+    took = []
+    for _ in range(3):  # on a machine that is busy otherwise, the quietest one tells
+        ms, *names = once()
+        assert names == []
+        took.append(float(ms))
+        if took[-1] < 100:
+            break
+    assert min(took) < 100
 
 
 def test_jupyter_says_that_the_extension_is_ok(tmp_path: Path) -> None:
