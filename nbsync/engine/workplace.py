@@ -16,7 +16,7 @@ from collections.abc import Callable
 from nbsync.core.model import Direction, RecordedEntry
 from nbsync.errors import ConfigError, LocalError
 from nbsync.result import SyncResult
-from nbsync.storage import database
+from nbsync.storage import database, syncs
 from nbsync.storage.journal import Journal, no_journal, unheard
 from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
@@ -101,7 +101,8 @@ class Workplace:
             LocalError: see open_state.
         """
         path = os.path.join(self._place(), database.NAME)
-        gone = self.room is not None and not self.room.is_new and not os.path.exists(path)
+        was_used = self.room is not None and os.path.exists(os.path.join(self._place(), syncs.NAME))
+        gone = was_used and not os.path.exists(path)  # a run may have ended between its room and its record
         self._remote = remote
         self._state = open_state(path, remote, writable=self.room is not None, seed=local_record(self.root))
         if gone:

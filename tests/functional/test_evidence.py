@@ -327,6 +327,13 @@ def test_spoilt_state_is_said_and_rebuilt(world: World, direction: str, spoil: A
     world.silent(direction)
 
 
+def test_a_run_that_ended_before_it_recorded_anything_has_lost_nothing(world: World) -> None:
+    world.put("a", b"a")
+    (world.local / ".nbsync" / "stage").mkdir(parents=True)
+    (world.local / ".nbsync" / ".gitignore").write_text("*\n")
+    assert not any("no record" in note for note in world.run("pull").notes)
+
+
 def test_deleted_state_is_rebuilt(world: World) -> None:
     world.fill_both("f")
     (world.local / ".nbsync" / "state.sqlite3").unlink()
