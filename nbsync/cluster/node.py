@@ -112,9 +112,13 @@ class NodeRun:
         """Stop within a second; what was done is kept."""
         self._run.stop()
 
+    def keep(self) -> None:
+        """Whoever began it is there, and waits for its turn to ask."""
+        self._asked_at = self._now()
+
     def tell(self, seen: int) -> Report:
         """How it goes, with rows from number `seen`."""
-        self._asked_at = self._now()
+        self.keep()
         ended = self.ended.is_set()  # before anything is read: then all of it is final
         run, board, runner = self._run, self._run.board, self._run.runner
         rows = self._rows[seen : seen + ROWS]
@@ -181,6 +185,14 @@ def _told(ticket: str, run: NodeRun, seen: int) -> Report:
         with _LOCK:
             _RUNS.pop(ticket, None)
     return report
+
+
+def keep(ticket: str) -> None:
+    """Let the run go on, if there is one, although nobody can ask for it."""
+    with _LOCK:
+        run = _RUNS.get(ticket)
+    if run is not None:
+        run.keep()
 
 
 def stop(ticket: str) -> None:

@@ -6,6 +6,7 @@ and the state on that node's disk makes most of it hits: what the first had told
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.options import Call
 
 MAX_ATTEMPTS = 4  # workers that may die on one node's pull, before it is taken for the cause
+_KEEP_SECONDS = node.PATIENCE_SECONDS / 5
 _KEPT = (Status.MISS.value, Status.DELETED.value)
 
 
@@ -54,7 +56,7 @@ class Node:
         self._lost_by = ""  # why it has to be begun again
         self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
         self._task: Task | None = None
-        self._due = 0.0
+        self._sent_at = self._due = 0.0
         self._stopped = False
 
     @property
@@ -96,6 +98,7 @@ class Node:
                 self._send(node.ask, self._ticket, len(self.rows))
             return []
         if not task.done():
+            self._keep()
             return []
         self._task = None
         return self._take(task)
@@ -116,10 +119,18 @@ class Node:
         return self.worker != ""
 
     def _send(self, function: Callable[..., object], *args: object) -> None:
+        self._sent_at = self._now()
         try:
             self._task = self._engine.submit(function, *args, worker=self.worker)
         except WorkerLost as error:
             self._lose(str(error))
+
+    def _keep(self) -> None:
+        """The question waits: its worker may be busy with something else for longer than its run waits to be asked."""
+        if self._now() - self._sent_at > _KEEP_SECONDS:
+            self._sent_at = self._now()
+            with contextlib.suppress(WorkerLost, EngineLost):  # told at the next step
+                self._engine.interrupt(node.keep, self._ticket, worker=self.worker)
 
     def _take(self, task: Task) -> list[Row]:
         """What a worker has answered."""

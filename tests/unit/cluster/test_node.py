@@ -117,6 +117,18 @@ def test_a_crash_is_told(runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -
     assert (report.state, str(report.end.error)) == ("failed", "internal error: RuntimeError: boom")
 
 
+def test_a_run_whose_worker_is_busy_is_kept(runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    node._RUNS["t"] = one = NodeRun(CALL, now=lambda: clock[0])
+    clock[0] = 299.0
+    node.keep("t")
+    node.keep("unknown")
+    clock[0] = 301.0
+    one.look()
+    assert not runs[0].cancel.is_set()
+    finish("t")
+
+
 def test_a_run_that_nobody_asks_for_stops(runs: list[FakeRun]) -> None:
     clock = [0.0]
     one = NodeRun(CALL, now=lambda: clock[0])

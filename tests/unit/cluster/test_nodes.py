@@ -9,7 +9,7 @@ import pytest
 from nbsync.cluster.nodes import Node, add, whole
 from nbsync.core.model import Row
 from nbsync.options import Call
-from tests.unit.cluster.fakes import FakeEngine, report, row, site
+from tests.unit.cluster.fakes import SILENT, FakeEngine, FakeWorker, report, row, site
 
 
 def node(rows: list[Row], earlier: list[Row], *, omitted: int = 0, saved: int = 0, **counts: int) -> Node:
@@ -64,6 +64,18 @@ def test_an_attempt_that_is_not_known_to_have_ended_counts_what_was_told() -> No
     one = node([row("b")], [row("a")])
     one.end = None
     assert (told(one)["miss"], told(one)["moved"]) == (2, 20)
+
+
+def test_a_question_that_waits_is_followed_by_word_that_somebody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    engine = FakeEngine(w1=FakeWorker(site(1), [SILENT]))
+    kept: list[float] = []
+    monkeypatch.setattr(engine, "interrupt", lambda function, *_, worker: kept.append(now[0]))
+    one = Node(engine, site(1), Call(command="pull"), now=lambda: now[0], interval=0.0)
+    one.workers = ["w1"]
+    for now[0] in (0.0, 59.0, 61.0, 100.0, 122.0):
+        assert one.step() == []
+    assert kept == [61.0, 122.0]
 
 
 @pytest.mark.parametrize(
