@@ -119,7 +119,7 @@ class Workplace:
     def unheard(self) -> dict[str, list[RecordedEntry]]:
         """Objects that earlier pushes may have made without hearing of it, by path."""
         assert self._remote is not None  # the record was opened before
-        return unheard(self._place(), self._remote)
+        return unheard(self._place(), self._remote, now_ns=self._now_ns())
 
     def prepare(self) -> State | None:
         """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.

@@ -230,7 +230,7 @@ class Journal:
 
     def forget_unheard(self) -> None:
         """This REMOTE's were looked at, and others' are a week old."""
-        self._note(f"DELETE FROM unheard WHERE ({_WHOSE}) OR begun_ns < ?", (*self._remote, self._old_ns()))
+        self._note(f"DELETE FROM unheard WHERE ({_WHOSE}) OR begun_ns < ?", (*self._remote, _old_ns(self._now_ns())))
 
     # ---- what nobody took up ----------------------------------------------------------------------
 
@@ -271,11 +271,8 @@ class Journal:
         found: list[tuple[Any, ...]] = []
         with self._writing() as db:
             if db is not None:
-                found = db.execute(query, (*self._remote, self._old_ns())).fetchall()
+                found = db.execute(query, (*self._remote, _old_ns(self._now_ns()))).fetchall()
         return [row for row in found if (table, row[0]) not in self._live]
-
-    def _old_ns(self) -> int:
-        return self._now_ns() - KEPT_DAYS * 86_400 * 10**9
 
     def _uploads(self, where: str, what: tuple[Any, ...]) -> list[Upload]:
         query = f"SELECT {_UPLOAD} FROM uploads WHERE {where} ORDER BY id DESC"
@@ -317,13 +314,20 @@ class Journal:
                     os.unlink(path + tail)
 
 
+def _old_ns(now_ns: int) -> int:
+    return now_ns - KEPT_DAYS * 86_400 * 10**9
+
+
 def no_journal() -> Journal:
     """A journal that keeps nothing."""
     return Journal(None, RemoteName("", "", ""))
 
 
-def unheard(place: str, remote: RemoteName) -> dict[str, list[RecordedEntry]]:
-    """By path, the objects that earlier runs may have made of `remote` without hearing of it. Nothing is written."""
+def unheard(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[RecordedEntry]]:
+    """By path, the objects that runs of the last week may have made of `remote` without hearing of it.
+
+    Nothing is written. What is older may have been put back by somebody since.
+    """
     found: dict[str, list[RecordedEntry]] = {}
     try:
         db = connect_to_read(os.path.join(place, NAME))
@@ -331,10 +335,10 @@ def unheard(place: str, remote: RemoteName) -> dict[str, list[RecordedEntry]]:
             return {}
         with contextlib.closing(db):
             query = (
-                f"SELECT path, md5, size FROM unheard WHERE {_WHOSE}"
+                f"SELECT path, md5, size FROM unheard WHERE {_WHOSE} AND begun_ns >= ?"
                 " AND typeof(path) = 'text' AND typeof(md5) = 'text' AND typeof(size) = 'integer'"
             )
-            for row in db.execute(query, remote):
+            for row in db.execute(query, (*remote, _old_ns(now_ns))):
                 found.setdefault(row[0], []).append(Sent._make(row).record())
     except (OSError, LocalError, sqlite3.Error):
         return {}

@@ -261,12 +261,13 @@ UNHEARD = Sent("a/b", "0" * 32, 3)
 def test_what_was_not_heard_is_known_until_it_was_looked_at(place: Path) -> None:
     opened(place, THERE).not_heard([UNHEARD])
     opened(place, now_ns=2 * DAY_NS).not_heard([UNHEARD, UNHEARD._replace(md5="1" * 32)])
-    assert [one.etag for one in unheard(str(place), HERE)["a/b"]] == ["0" * 32, "1" * 32]
+    assert [one.etag for one in unheard(str(place), HERE, now_ns=2 * DAY_NS)["a/b"]] == ["0" * 32, "1" * 32]
+    assert unheard(str(place), HERE, now_ns=(KEPT_DAYS + 2) * DAY_NS + 1) == {}
     journal = opened(place)
     journal.forget_unheard()
     journal.close()
-    assert unheard(str(place), HERE) == {}
-    assert list(unheard(str(place), THERE)) == ["a/b"]
+    assert unheard(str(place), HERE, now_ns=2 * DAY_NS) == {}
+    assert list(unheard(str(place), THERE, now_ns=2 * DAY_NS)) == ["a/b"]
     journal = opened(place, now_ns=(KEPT_DAYS + 2) * DAY_NS)
     journal.forget_unheard()
     journal.close()
@@ -274,16 +275,16 @@ def test_what_was_not_heard_is_known_until_it_was_looked_at(place: Path) -> None
 
 
 def test_a_copy_or_a_damaged_file_says_nothing_of_what_was_not_heard(place: Path) -> None:
-    assert unheard(str(place), HERE) == {}
+    assert unheard(str(place), HERE, now_ns=2 * DAY_NS) == {}
     journal = opened(place)
     journal.not_heard([UNHEARD])
     journal.close()
     copy = place.parent / "a copy?"
     shutil.copytree(place, copy)
-    assert unheard(str(copy), HERE) == {}
+    assert unheard(str(copy), HERE, now_ns=2 * DAY_NS) == {}
     (copy / "unfinished.sqlite3").write_bytes(b"no database" * 100)
-    assert unheard(str(copy), HERE) == {}
-    assert list(unheard(str(place), HERE)) == ["a/b"]
+    assert unheard(str(copy), HERE, now_ns=2 * DAY_NS) == {}
+    assert list(unheard(str(place), HERE, now_ns=2 * DAY_NS)) == ["a/b"]
 
 
 # ---- faults -----------------------------------------------------------------------------------------
