@@ -57,7 +57,7 @@ class Kernel:
                 message = self._client.get_iopub_msg(timeout=0.05)
             except Empty:
                 continue
-            self.sent.append({**message, "arrived": time.monotonic()})
+            self.sent.append(message)
 
     def tables(self) -> list[Message]:
         """All displays and updates so far."""
@@ -83,8 +83,9 @@ def displays(messages: list[Message]) -> set[str]:
 
 
 def busiest_second(messages: list[Message]) -> int:
-    arrived = [message["arrived"] for message in messages]
-    return max(sum(start <= moment < start + 1 for moment in arrived) for start in arrived)
+    """By the sender's clock: on a busy machine, what was sent in good time comes in a heap."""
+    sent = [message["header"]["date"].timestamp() for message in messages]
+    return max(sum(start <= moment < start + 1 for moment in sent) for start in sent)
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,8 @@ def test_updates_are_few_and_go_to_one_display(kernel: Kernel, slow_pull: str, v
     assert types(messages)[0] == "display_data"
     assert set(types(messages)[1:]) == {UPDATE}
     assert len({message["content"]["transient"]["display_id"] for message in messages}) == 1
-    arrived = [message["arrived"] for message in messages]
-    busiest = max(sum(start <= moment < start + 1 for moment in arrived) for start in arrived)
+    sent = [message["header"]["date"].timestamp() for message in messages]  # what is late may come in a heap
+    busiest = max(sum(start <= moment < start + 1 for moment in sent) for start in sent)
     assert busiest <= 10, f"{busiest} messages within a second"
     assert any("of 5 files" in text(message) for message in messages[:15])  # the listing may take a moment
     assert "5 miss" in text(messages[-1])
