@@ -148,7 +148,7 @@ class Run(BaseRun):
             self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
             self._note_end(place)
             complete = True
-            if self.direction is Direction.PUSH and self._saw_all():
+            if self.direction is Direction.PUSH and self._settled_all():
                 ctx.journal.forget_unheard()
         finally:
             if self._crew is not None:
@@ -225,9 +225,11 @@ class Run(BaseRun):
         yield from self._rest()
         self.board.listing_done = True
 
-    def _saw_all(self) -> bool:
-        """Was every path decided that REMOTE or LOCAL has?"""
-        return not (self.cancel.is_set() or self.as_planned or self.options.filters or self._listed is not None)
+    def _settled_all(self) -> bool:
+        """Is every path that REMOTE or LOCAL has as it should be, and recorded?"""
+        if self.cancel.is_set() or self.as_planned or self.options.filters or self._listed is not None:
+            return False
+        return not any(self.result.counts[one.value] for one in (Status.FAILED, Status.CONFLICT, Status.CANCELLED))
 
     def _held(self, one: Joined, action: Action | None) -> Action | None:
         """What is done of an Action that was decided; None: nothing."""

@@ -309,6 +309,8 @@ def test_uploads_that_were_sent_before_a_cancel_are_ours(
     many.put(theirs, b"somebody else's")
     again = many.push()  # as planned
     assert {row.path for row in again if row.status == "conflict"} == {theirs}
+    assert (many.local / ".nbsync" / "unfinished.sqlite3").exists() is not waits, "kept until nothing is left to settle"
+    many.run("push", overwrite_remote=True)
     assert not (many.local / ".nbsync" / "unfinished.sqlite3").exists()
 
 
