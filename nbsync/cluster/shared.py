@@ -24,7 +24,7 @@ from nbsync.cluster.engine import EngineLost, Task, WorkerLost
 from nbsync.cluster.guest import Reply, Ticket
 from nbsync.cluster.opening import lost
 from nbsync.core.model import Action, Active, Outcome, Status, Verb
-from nbsync.errors import ClusterError, NbsyncError
+from nbsync.errors import ClusterError, LocalError, NbsyncError
 from nbsync.storage import permit as permits
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
@@ -182,9 +182,8 @@ class SharedRunner:
     def _send_some(self) -> None:
         while self.failure is None and len(self._under_way) < _EACH * self._workers:
             batch = self._again.popleft() if self._again else self._next()
-            if batch is None:
+            if batch is None or not self._send(batch):
                 return
-            self._send(batch)
 
     def _next(self) -> Batch | None:
         """The next batch, if it is time for it: enough waits for a whole one, or a worker has nothing to do."""
@@ -196,27 +195,36 @@ class SharedRunner:
             return None
         return Batch(self._backlog.cut(self._size.share(waiting, self._workers)))
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: Batch) -> bool:
+        """False if that cannot be now."""
         assert self._ticket is not None  # there is something to send
         assert self._beats is not None
         self._numbers += 1
         number = batch.number = self._numbers
         batch.tries += 1
-        self._beats.begin(number)
         try:
+            self._beats.begin(number)
             task = self._crew.engine.submit(
                 guest.perform, self._ticket, number, batch.actions, self._bandwidth, batch.tries > 1,
                 worker=self._choice(),
             )  # fmt: skip
-        except WorkerLost:
-            self._again.append(batch)
-            return
-        except EngineLost as error:
-            self._again.append(batch)
-            self._lose_engine(error)
-            return
+        except (WorkerLost, EngineLost, OSError) as error:
+            self._not_sent(batch, error)
+            return False
         self._under_way[number], self._tasks[number] = batch, task
         task.add_done_callback(partial(self._task_ended, number))
+        return True
+
+    def _not_sent(self, batch: Batch, error: Exception) -> None:
+        batch.tries -= 1
+        self._beats_end(batch)
+        self._again.append(batch)
+        if isinstance(error, EngineLost):
+            self._lose_engine(error)
+        elif isinstance(error, OSError):
+            assert self._ticket is not None  # it was to be sent
+            hint = "What was done is recorded; make room, and run it again"
+            self._fail(LocalError(f"{self._ticket.place} cannot be written: {error.strerror}", hint))
 
     def _choice(self) -> str:
         """Who is to do the next batch: whoever the engine takes, as long as nobody there is unfit.
@@ -261,6 +269,7 @@ class SharedRunner:
             self._again.append(batch)
             if task.worker and self._crew.engine.can_pin and task.worker not in self._crew.names:
                 batch.tries -= 1
+                self._beats_end(batch)
                 self._shun(task.worker, error)
             else:
                 self._fail(ClusterError(f"{self._name(task)}: {error.message}", error.hint))

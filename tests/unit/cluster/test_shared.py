@@ -233,6 +233,31 @@ def test_a_worker_that_comes_later_and_is_not_fit_gets_nothing_more(scene: Scene
     assert scene.crew.notes == ["c came during the run, and was given nothing to do: no credentials found"]
 
 
+def test_staging_that_cannot_be_written_ends_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(permit, "begin_batch", full)
+    scene.submit("a")
+    assert [one.status for one in [*scene.turn(), *scene.runner.finish()]] == [Status.CANCELLED]
+    assert "No space left on device" in str(scene.runner.failure)
+
+
+def test_a_worker_that_is_gone_before_it_is_sent_anything_costs_no_try(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.submit("a")
+    scene.crew.engine.error = WorkerLost("gone")
+    for _ in range(5):
+        scene.turn()
+    scene.crew.engine.error = None
+    scene.turn()
+    ((task, actions, again),) = scene.new()
+    assert not again
+    scene.answer(task, actions)
+    assert [one.path for one in scene.runner.finish()] == ["a"]
+
+
 def test_nobody_fit_is_left(scene: Scene) -> None:
     scene.crew.engine.names[:] = ["c"]
     scene.submit("a")
