@@ -18,6 +18,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from tests.e2e.helpers import code_cells, environment, fill, staged, tree, wait_until
 from tests.e2e.kernels import started_kernel
+from tests.e2e.test_kernel import sent_at
 from tests.e2e.valve import Valve
 from tests.servers import Server
 
@@ -84,7 +85,7 @@ def displays(messages: list[Message]) -> set[str]:
 
 def busiest_second(messages: list[Message]) -> int:
     """By the sender's clock: on a busy machine, what was sent in good time comes in a heap."""
-    sent = [message["header"]["date"].timestamp() for message in messages]
+    sent = [sent_at(message) for message in messages]
     return max(sum(start <= moment < start + 1 for moment in sent) for start in sent)
 
 
