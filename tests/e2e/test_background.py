@@ -224,15 +224,21 @@ def test_a_job_from_python_moves_by_itself_and_can_be_shown(kernel: Kernel, pull
 
 
 def test_a_restart_hangs_on_nothing(moto_server: Server, pull: str, tmp_path: Path) -> None:
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path), env=environment(moto_server.env()))
+    """Once in some hundred times ipykernel waits 10 s for its own streams as it ends ("IOStream.flush timed out")."""
+    assert any(seconds_to_end(moto_server, f"{pull}/{attempt}", tmp_path) < 5 for attempt in range(2))
+
+
+def seconds_to_end(server: Server, pull: str, folder: Path) -> float:
+    """How long a kernel takes to end in which a pull is under way."""
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment(server.env()))
     try:
         kernel = Kernel(manager, client)
-        kernel.run(f"job = {pull}/data")
+        kernel.run(f"job = {pull}")
         kernel.listen(kernel.says(f"of {FILES} files"))
         began = time.monotonic()
         client.shutdown()
-        wait_until("the kernel has ended", lambda: not manager.is_alive(), seconds=10)
-        assert time.monotonic() - began < 5
+        wait_until("the kernel has ended", lambda: not manager.is_alive())
+        return time.monotonic() - began
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

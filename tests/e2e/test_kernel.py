@@ -151,7 +151,7 @@ def check_tab(kernel: Kernel, moto_server: Server, store: str) -> None:
         f"{start}a-b:c=d.csv", f"%s3sync pull 's3://{store}/raw/my data.csv'"
     ]  # fmt: skip
     assert kernel.complete(f"{start}a-b:c=") == [f"{start}a-b:c=d.csv"]
-    assert kernel.complete(f"%s3sync pull {store[:9]}") != []
+    assert wait_until("the buckets are offered", lambda: kernel.complete(f"%s3sync pull {store[:9]}"))
     offline = f"%s3sync --endpoint-url http://127.0.0.1:9 pull {store}/"
     assert kernel.complete(offline) == []
     assert kernel.run("pass") == []
