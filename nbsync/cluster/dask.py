@@ -42,20 +42,33 @@ class DaskEngine(Engine):
     def workers(self) -> list[str]:
         try:
             addresses = sorted(self._client.nthreads())
+            if self._among is not None:
+                addresses = self._meant(addresses, self._among)
         except Exception as error:
             raise EngineLost(f"{self.name}: {error}") from None
-        self._addresses = {short(address): address for address in addresses if self._is_meant(address)}
+        self._addresses = {short(address): address for address in addresses}
         return list(self._addresses)
 
-    def _is_meant(self, address: str) -> bool:
-        place = short(address)
-        if self._among is None or self._among & {address, place, place.rpartition(":")[0]}:
-            return True
+    def _meant(self, addresses: list[str], among: frozenset[str]) -> list[str]:
         try:
-            known = self._client.scheduler_info(n_workers=-1)
+            known = self._client.scheduler_info(n_workers=-1)["workers"]
         except TypeError:  # before Dask 2025.4, which tells of five alone if it is not asked for all
-            known = self._client.scheduler_info()
-        return str(known["workers"].get(address, {}).get("name", address)) in self._among
+            known = self._client.scheduler_info()["workers"]
+
+        def names(address: str) -> set[str]:
+            place = short(address)
+            return {address, place, place.rpartition(":")[0], str(known.get(address, {}).get("name", address))}
+
+        return [address for address in addresses if names(address) & among]
+
+    def _address(self, worker: str) -> str:
+        """
+        Raises:
+            EngineLost. WorkerLost: it is gone.
+        """
+        if worker not in self._addresses and worker not in self.workers():
+            raise WorkerLost(f"worker {worker} is gone")
+        return self._addresses[worker]
 
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
@@ -69,9 +82,7 @@ class DaskEngine(Engine):
         future.add_done_callback(partial(self._ended, task, give))
 
     def interrupt(self, function: Callable[..., Any], *args: Any, worker: str) -> None:
-        address = self._addresses.get(worker)
-        if address is None:
-            raise WorkerLost(f"worker {worker} is gone")
+        address = self._address(worker)
 
         def call() -> None:  # in the worker's event loop, whatever its threads do
             with contextlib.suppress(Exception):
@@ -80,11 +91,9 @@ class DaskEngine(Engine):
         threading.Thread(target=call, name="nbsync-interrupt", daemon=True).start()  # who knows who answers
 
     def _pinned(self, task: Task) -> dict[str, Any]:
-        address = self._addresses.get(task.worker)
-        if address is None and task.worker not in self.workers():
-            raise WorkerLost(f"worker {task.worker} is gone")
+        address = self._address(task.worker)
         self._watch.add(task)  # Dask would wait for a worker of this name for ever
-        return {"workers": [address or self._addresses[task.worker]], "allow_other_workers": False}
+        return {"workers": [address], "allow_other_workers": False}
 
     def _among_them(self) -> dict[str, Any]:
         """Whoever Dask takes, if all are meant.

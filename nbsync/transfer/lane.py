@@ -137,8 +137,7 @@ class Lane:
         finally:
             self.slot.end()
             unheard = swarm.close()
-            self._ctx.journal.not_heard(Sent(one.action.path, one.prepared.md5, one.action.bytes)
-                                        for one in unheard if one.prepared is not None)  # fmt: skip
+            self._not_heard(unheard)
             self._break_off(unheard)
             if self._held is not None:
                 self._over(self._held)
@@ -154,6 +153,10 @@ class Lane:
         while self._under_way and (left := deadline - time.monotonic()) > 0:
             for done in swarm.poll(min(left, _LOOK_SECONDS)):
                 self._finish(done)
+
+    def _not_heard(self, under_way: list[_Small]) -> None:
+        self._ctx.journal.not_heard(Sent(one.action.path, one.prepared.md5, one.action.bytes)
+                                    for one in under_way if one.prepared is not None)  # fmt: skip
 
     def _break_off(self, under_way: list[_Small]) -> None:
         for small in under_way:
@@ -254,7 +257,7 @@ class Lane:
         if small.prepared is None:
             outcome = self._received(small.action, done.answer)
         else:
-            outcome = self._sent(small.action, small.prepared, done.answer)
+            outcome = self._sent(small, small.prepared, done.answer)
         if outcome is not None:
             self._answers += 1
             self.slot.add(outcome.bytes)
@@ -263,6 +266,8 @@ class Lane:
 
     def _wrong(self, small: _Small, done: Done) -> None:
         """It was the first of the tries that --retries allows, unless its connection was stale."""
+        if self._ctx.cancelled():  # no worker does it again
+            self._not_heard([small])
         answer, error = done.answer, done.error
         if answer is None:  # an upload may have been stored all the same
             self._lost += 1
@@ -303,14 +308,16 @@ class Lane:
         self._sample(time.perf_counter() - before)
         return outcome
 
-    def _sent(self, action: Action, prepared: Prepared, answer: Response) -> Outcome | None:
+    def _sent(self, small: _Small, prepared: Prepared, answer: Response) -> Outcome | None:
         """The Outcome of an upload; None if a worker has to see to it."""
-        ctx, local = self._ctx, action.local
+        ctx, action, local = self._ctx, small.action, small.action.local
         assert local is not None  # see takes
         try:
             stored = accept(ctx, ctx.prefix + action.path, prepared.md5, answer, asks=False)
             self._stayed(local, stored)
         except (NotStored, Overtaken) as error:
+            if ctx.cancelled():
+                self._not_heard([small])
             # Without its ETag, the worker's condition could not name it.
             self._over(action, Earlier(stored=error.stored) if error.stored.etag else Earlier(lost=True))
             return None

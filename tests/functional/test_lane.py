@@ -273,47 +273,6 @@ def test_nothing_is_begun_after_a_cancel(many: World, monkeypatch: pytest.Monkey
     assert many.files() == {}
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_uploads_that_were_sent_before_a_cancel_are_ours(
-    waits: bool, many: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The server stores them, heard or not; they are nobody else's for the next push of an edited file."""
-    monkeypatch.setattr(lane, "_LAST_WORDS_SECONDS", 20.0 if waits else 0.0)
-    files = [f"new/{number:02}" for number in range(COUNT)]
-    for file in files:
-        many.write(file, b"first")
-    many.push()
-    for file in files:
-        many.write(file, b"second")
-    begin_some = Lane._begin_some
-
-    def cancelled(self: Lane, swarm: Swarm) -> bool:
-        more = begin_some(self, swarm)
-        while self._answers == 0 and self._under_way and any(member.out for member in swarm._all):
-            swarm._selector.select(0.05)
-            for member in swarm._all:
-                swarm._go_on(member, readable=False)
-        if self._under_way:
-            self._ctx.cancel.set()
-        return more
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_begin_some", cancelled)
-        result = many.run("push")
-    stored = {path for path, content in many.objects().items() if content == b"second"}
-    assert {row.path for row in result if row.status == "miss"} == (stored if waits else set())
-    assert len(stored) == lane._TRIAL
-    for file in files:
-        many.write(file, b"third")
-    theirs = sorted(stored)[0]
-    many.put(theirs, b"somebody else's")
-    again = many.push()  # as planned
-    assert {row.path for row in again if row.status == "conflict"} == {theirs}
-    assert (many.local / ".nbsync" / "unfinished.sqlite3").exists() is not waits, "kept until nothing is left to settle"
-    many.run("push", overwrite_remote=True)
-    assert not (many.local / ".nbsync" / "unfinished.sqlite3").exists()
-
-
 def test_what_is_put_after_its_end_is_told_of(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's thread puts while the lane's, which saw the cancel first, has gone: nobody would have looked again."""
     put = Lane.put

@@ -1,0 +1,92 @@
+"""Small uploads that a cancel finds on their way: the objects that they make are known again as our own."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbsync.transfer import lane
+from nbsync.transfer.lane import Lane
+from nbsync.wire.errors import ConnectionLost
+from nbsync.wire.swarm import Done, Swarm
+from tests.functional.world import World
+
+COUNT = 30
+
+
+@pytest.fixture
+def _seen_by_hooks() -> None:
+    """Here the lane is on its way whatever is hooked."""
+
+
+@pytest.fixture(autouse=True)
+def _no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was just written waits for a worker, who may wait for its clock."""
+    monkeypatch.setattr("nbsync.transfer.context._YOUNG_NS", 0)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_uploads_that_were_sent_before_a_cancel_are_ours(
+    waits: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server stores them, heard or not; they are nobody else's for the next push of an edited file."""
+    monkeypatch.setattr(lane, "_LAST_WORDS_SECONDS", 20.0 if waits else 0.0)
+    files = [f"new/{number:02}" for number in range(COUNT)]
+    for file in files:
+        world.write(file, b"first")
+    world.push()
+    for file in files:
+        world.write(file, b"second")
+    begin_some = Lane._begin_some
+
+    def cancelled(self: Lane, swarm: Swarm) -> bool:
+        more = begin_some(self, swarm)
+        while self._answers == 0 and self._under_way and any(member.out for member in swarm._all):
+            swarm._selector.select(0.05)
+            for member in swarm._all:
+                swarm._go_on(member, readable=False)
+        if self._under_way:
+            self._ctx.cancel.set()
+        return more
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "_begin_some", cancelled)
+        result = world.run("push")
+    stored = {path for path, content in world.objects().items() if content == b"second"}
+    assert {row.path for row in result if row.status == "miss"} == (stored if waits else set())
+    assert len(stored) == lane._TRIAL
+    for file in files:
+        world.write(file, b"third")
+    theirs = sorted(stored)[0]
+    world.put(theirs, b"somebody else's")
+    again = world.push()  # as planned
+    assert {row.path for row in again if row.status == "conflict"} == {theirs}
+    assert (world.local / ".nbsync" / "unfinished.sqlite3").exists() is not waits, (
+        "kept until nothing is left to settle"
+    )
+    world.run("push", overwrite_remote=True)
+    assert not (world.local / ".nbsync" / "unfinished.sqlite3").exists()
+
+
+@pytest.mark.parametrize("what", ["lost", "overtaken"])
+def test_an_upload_that_goes_wrong_after_a_cancel_is_ours(
+    what: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its object is there, but its answer is lost, or its file was edited: no worker sees to that any more."""
+    world.write("a", b"first")
+    world.push()
+    world.write("a", b"second")
+    finish = Lane._finish
+
+    def cancelled(self: Lane, done: Done) -> None:
+        self._ctx.cancel.set()
+        unanswered = done._replace(answer=None, error=ConnectionLost("lost"))
+        if what == "overtaken":
+            world.write("a", b"edited")
+        finish(self, unanswered if what == "lost" else done)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "_finish", cancelled)
+        assert world.run("push").counts["cancelled"] == 1
+    assert world.objects() == {"a": b"second"}
+    world.write("a", b"third")
+    assert world.push().counts["miss"] == 1
