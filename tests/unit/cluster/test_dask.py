@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from typing import Any
 
@@ -49,12 +50,16 @@ class Client:
         self.there = {"tcp://10.0.0.1:1": 1, "tcp://10.0.0.2:1": 1}
         self.submitted: list[dict[str, Any]] = []
         self.futures: list[Future] = []
+        self.interrupted: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
 
     def scheduler_info(self, n_workers: int = 5) -> dict[str, Any]:
         return {"workers": {address: {"name": number} for number, address in enumerate(self.nthreads())}}
 
     def nthreads(self) -> dict[str, int]:
         return self.there
+
+    def run(self, call: Any, packed: bytes, *, workers: list[str], on_error: str) -> None:
+        self.interrupted.put(workers)
 
     def submit(self, function: Any, *args: Any, **where: Any) -> Future:
         self.submitted.append(where)
@@ -114,3 +119,12 @@ def test_only_those_that_are_meant() -> None:
     assert there.submitted[0]["workers"] == ["10.0.0.2"]
     assert there.submitted[0]["resources"] == {"GPU": 1}
     assert not there.submitted[0]["allow_other_workers"]
+
+
+def test_an_interrupt_finds_a_worker_whose_address_was_forgotten() -> None:
+    there = Client()
+    engine = DaskEngine(there, "dask://h:1", owned=False)
+    engine.interrupt(int, worker="10.0.0.2:1")
+    assert there.interrupted.get(timeout=5) == ["tcp://10.0.0.2:1"]
+    with pytest.raises(WorkerLost):
+        engine.interrupt(int, worker="10.0.0.3:1")
