@@ -22,7 +22,7 @@ from nbsync.errors import LocalError, UsageError
 from nbsync.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
 from nbsync.options import Call, build_options
 from nbsync.saved import words_of
-from nbsync.storage import database, survey, syncs, trash
+from nbsync.storage import database, survey, syncs, trash, trashed
 from nbsync.storage.local import OWN_ROOM, absolute_root, scan
 from nbsync.storage.room import homes_of, owner_now
 from nbsync.storage.state import RemoteName
@@ -134,7 +134,7 @@ def _look_at_room(root: str, places: list[str], found: Status) -> None:
     with homes_of(root) as homes:
         files, size = trash.summary(homes)
     if files:
-        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trash.TRASH))
+        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trashed.TRASH))
     for place in places:
         left = survey.unfinished(place)
         if left is None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from nbsync.core import names
 from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
 from nbsync.engine.tally import Board, Tally
 from nbsync.engine.workplace import note_trash, run_name
@@ -19,9 +20,9 @@ from nbsync.options import Call
 from nbsync.result import SyncResult
 from nbsync.storage import trash
 from nbsync.storage.local import absolute_root
-from nbsync.storage.restore import Restorer
+from nbsync.storage.restore import Restorer, cannot_be_read, stays, unread
 from nbsync.storage.room import Room, find_place, homes_of, undo_left_of
-from nbsync.storage.trash import Home, Item
+from nbsync.storage.trashed import Homes, Item, items
 from nbsync.storage.undoing import Undoing, put_back_already
 
 
@@ -64,7 +65,9 @@ class Undo:
         except NbsyncError as error:
             result.error = error
         except OSError as error:
-            result.error = LocalError(f"{self.local}: {error.strerror}", "Check the folder and the disk")
+            result.error = LocalError(
+                f"{self.local}: {error.strerror}", "Check the folder and the disk, then undo again"
+            )
         if self._cancel.is_set():
             result.error = _interrupted()
         result.bytes["moved"] = 0  # nothing travelled
@@ -95,15 +98,15 @@ class Undo:
         place = find_place(self.root, elsewhere=False)
         if self.result.dry_run:
             with homes_of(self.root) as homes:
-                self._show(*self._choose(homes, undo_left_of(self.root, homes)))
+                self._show(homes, *self._choose(homes, undo_left_of(self.root, homes)))
         elif not os.path.lexists(place):
-            self._show("", [])
+            self._show(Homes(), "", [])
         else:
             room = Room(self.root, place, run_name(self._now_ns()), wait=self._cancel.wait, on_wait=self._note_waiting)
             try:
                 with room.homes() as homes:
                     left = room.undo_left(homes)
-                    self._put_back(room, *self._choose(homes, left), self._done_of(homes, left))
+                    self._put_back(room, homes, *self._choose(homes, left), self._done_of(homes, left))
             finally:
                 room.close()
         if self._waited_for:
@@ -114,7 +117,7 @@ class Undo:
         self.board.state = "waiting"
         self._waited_for = owner
 
-    def _choose(self, homes: list[Home], left: Undoing | None) -> tuple[str, list[Item]]:
+    def _choose(self, homes: Homes, left: Undoing | None) -> tuple[str, list[Item]]:
         """The newest run that has something in the trash (something of what is asked for), and what it has.
 
         An undo that is not done is gone on with: its own trash is no run to undo before it is.
@@ -123,23 +126,26 @@ class Undo:
         for run in trash.newest_first(homes):
             if left is not None and run == left.by:
                 continue
-            found = [item for item in trash.items(homes, run) if only is None or item.path in only]
+            found = [item for item in items(homes, run) if only is None or item.path in only or item.kind == "unread"]
             if found:
                 found.sort(key=lambda item: item.kind != "absent")
                 return run, found
         return "", []
 
-    def _done_of(self, homes: list[Home], left: Undoing | None) -> set[str]:
+    def _done_of(self, homes: Homes, left: Undoing | None) -> set[str]:
         if left is None:
             return set()
         self.result.notes.append("an undo that was not finished is gone on with")
         return put_back_already(self.root, homes, left)
 
-    def _show(self, run: str, items: list[Item]) -> None:
+    def _show(self, homes: Homes, run: str, found: list[Item]) -> None:
         tally = Tally(self.result, self.board)
+        self._tell_unread(homes, tally)
         seen = set()
-        for item in items:
-            if item.kind == "folder" or item.path in seen:
+        for item in found:
+            if item.kind == "unread":
+                tally.take(unread(item, self.root))
+            if item.kind in ("folder", "unread") or item.path in seen:
                 continue
             seen.add(item.path)
             there = os.path.lexists(os.path.join(self.root, item.path))
@@ -152,15 +158,16 @@ class Undo:
                 tally.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
         self._note_nothing(run)
 
-    def _put_back(self, room: Room, run: str, items: list[Item], done: set[str]) -> None:
+    def _put_back(self, room: Room, homes: Homes, run: str, found: list[Item], done: set[str]) -> None:
         tally = Tally(self.result, self.board)
+        self._tell_unread(homes, tally)
         self.board.state = "syncing"
-        self.board.files_total, self.board.listing_done = len(items), True
+        self.board.files_total, self.board.listing_done = len(found), True
         restorer = Restorer(room, _words(run), done)
-        if items:
+        if found:
             room.begin_undo(run)
         try:
-            for outcome in self._outcomes(restorer, items):
+            for outcome in self._outcomes(restorer, found):
                 tally.take(outcome)
         finally:
             restorer.close()
@@ -172,8 +179,14 @@ class Undo:
             self.result.notes.append(f"{what} in the trash: what stood in the place later is back there")
         note_trash(self.result, room, "replaced or removed by this undo", self.call.options.trash_days)
 
-    def _outcomes(self, restorer: Restorer, items: list[Item]) -> Iterator[Outcome]:
-        for item in items:
+    def _tell_unread(self, homes: Homes, tally: Tally) -> None:
+        """What lies in trash that cannot be opened is not back: whose it is, nobody knows."""
+        for place, why in homes.unread.items():
+            path = place.partition(names.OWN)[0].rstrip("/") or "."
+            tally.take(stays(path, cannot_be_read(why), os.path.join(self.root, place)))
+
+    def _outcomes(self, restorer: Restorer, found: list[Item]) -> Iterator[Outcome]:
+        for item in found:
             if self._cancel.is_set():
                 yield Outcome(item.path, Verb.NONE, Status.CANCELLED, "stopped", Evidence.NONE, error="stopped")
                 continue
@@ -182,7 +195,7 @@ class Undo:
                 yield outcome
 
     def _note_nothing(self, run: str) -> None:
-        if not run:
+        if not run and not self.result.files:
             self.result.notes.append(f"nothing to undo: there is nothing in the trash of {self.local}")
 
 

@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from nbsync.core.model import LocalEntry
-from nbsync.storage import trash
+from nbsync.storage import trashed
 from nbsync.storage.folders import FOLDER
 from nbsync.storage.journal import Journal, Upload
 from nbsync.storage.permit import Permit, notes_in
@@ -39,7 +39,7 @@ class Guest(Room):
         self.root, self.place, self.run = root, place, run
         self.is_new, self.guests = False, None
         self.stage = os.path.join(place, "stage")
-        self._trash_home = os.path.join(place, trash.TRASH)
+        self._trash_home = os.path.join(place, trashed.TRASH)
         self.trash = os.path.join(self._trash_home, run)
         self._near: dict[tuple[int, int], int] = {}
         self._nearing = threading.Lock()

@@ -27,6 +27,7 @@ from nbsync.storage import rename
 from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder
 from nbsync.storage.room import Room
+from nbsync.storage.samefile import are_links, is_unwritten
 from nbsync.storage.trash import Kept, Trash
 
 _LOOKS = 5  # how often a path that changes under us is looked at again
@@ -114,17 +115,17 @@ class Installer:
     def _replace(self, source: str, at: int, path: str, fd: int, old: os.stat_result, *, keep: bool) -> bool:
         """As `_exchange`; the `old` file is kept in the trash first if it has to be, and only if it is replaced."""
         if not keep:
-            return self._exchange(source, at, path, fd, old, kept=False)
+            return self._exchange(source, at, path, fd, lambda out: is_unwritten(out, old))
         name = path.rpartition("/")[2]
         kept = self._keep(name, fd, path, leave=True)
         try:
-            return self._exchange(source, at, path, fd, kept.stat(), kept=True)
+            return self._exchange(source, at, path, fd, lambda out: are_links(out, kept.stat()))
         except OSError:
             kept.take_back(name, fd)
             raise
 
-    def _exchange(self, source: str, at: int, path: str, fd: int, known: os.stat_result, *, kept: bool) -> bool:
-        """Let `source` take the place of the `known` file, which has been `kept` if it had to be.
+    def _exchange(self, source: str, at: int, path: str, fd: int, expected: Callable[[os.stat_result], bool]) -> bool:
+        """Let `source` take the place of what is at `path`, which goes if it is as `expected`, told its stat.
 
         Anything else that stands there goes to the trash. Returns False if nothing is there any more.
         """
@@ -138,8 +139,11 @@ class Installer:
                 return False
             os.rename(source, name, src_dir_fd=at, dst_dir_fd=fd)
             return True
-        out = os.stat(source, dir_fd=at, follow_symlinks=False)
-        if _same_file(out, known, touched=kept):
+        try:
+            known = expected(os.stat(source, dir_fd=at, follow_symlinks=False))
+        except OSError:
+            known = False
+        if known:
             os.unlink(source, dir_fd=at)
         else:  # it was saved anew between our look and the exchange
             self._keep_or_give_back(source, at, path, fd)
@@ -240,7 +244,7 @@ class Installer:
             kept = self._keep(name, fd, path)
         except FileNotFoundError:
             return False
-        if not _same_file(kept.stat(), old):  # it was saved anew between our look and the move
+        if not is_unwritten(kept.stat(), old):  # it was saved anew between our look and the move
             kept.give_back(name, fd)
             return False
         self.remove_empty(folder)
@@ -296,13 +300,6 @@ class Installer:
         self.tree.close()
         while self._trashes:
             self._trashes.popitem()[1].close()
-
-
-def _same_file(at: os.stat_result, known: os.stat_result, *, touched: bool = False) -> bool:
-    """Is it the file that was seen, not written to since (unless it may be `touched`)? A rename moves its ctime."""
-    return os.path.samestat(at, known) and (
-        touched or (at.st_size == known.st_size and at.st_mtime_ns == known.st_mtime_ns)
-    )
 
 
 def _refuse_twin(name: str, fd: int) -> None:

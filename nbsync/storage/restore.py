@@ -17,13 +17,14 @@ from nbsync.storage import trash
 from nbsync.storage.folders import InTheWay, Tree, lstat
 from nbsync.storage.install import Installer
 from nbsync.storage.room import Room
-from nbsync.storage.trash import Item
+from nbsync.storage.samefile import is_one_file
+from nbsync.storage.trashed import Item
 
 _LOOKS = 5  # how often a path that changes under us is looked at again
 
 
 class Restorer:
-    """Puts back the items of one run, given in the order of `trash.items`, but those that were absent first.
+    """Puts back the items of one run, given in the order of `trashed.items`, but those that were absent first.
 
     Args:
         room: of LOCAL, locked; its run is the undo's own.
@@ -50,26 +51,22 @@ class Restorer:
 
         What goes wrong is a failed outcome; the item is then still in the trash.
         """
+        if item.kind == "unread":
+            return unread(item, self._room.root)
         try:
             outcome = self._take_away(item) if item.kind == "absent" else self._put_back(item)
         except (OSError, InTheWay) as error:
             why = f"({error}) is in the way" if isinstance(error, InTheWay) else error.strerror or str(error)
-            kept = f"{self._place(item)}/{item.layer}/{item.inner}"
-            message = f"{why}; it stays in the trash: {kept}"
-            return Outcome(item.path, Verb.NONE, Status.FAILED, message, Evidence.NONE, error=message, problem="failed")
+            return stays(item.path, why, os.path.join(self._room.root, item.place))
         self._emptied[item.home.fd, f"{item.layer}/{item.inner}".rpartition("/")[0]] = item
         return outcome
-
-    def _place(self, item: Item) -> str:
-        own = os.path.join(self._room.place, trash.TRASH)
-        return own if not item.home.prefix else os.path.join(self._room.root, item.home.prefix, names.OWN, "trash-…")
 
     def _take_away(self, item: Item) -> Outcome | None:
         """An undo put something here where nothing was: to the trash with it, whatever it is by now."""
         looking = Tree(self._room.root, make=False)
         try:
             there = lstat(item.path.rpartition("/")[2], looking.folder(item.path.rpartition("/")[0]))
-        except (OSError, InTheWay):
+        except (FileNotFoundError, InTheWay):
             there = None
         finally:
             looking.close()
@@ -87,10 +84,10 @@ class Restorer:
             return None
         source = self._source(item)
         name = item.inner.rpartition("/")[2]
-        at = os.stat(name, dir_fd=source, follow_symlinks=False)
+        os.stat(name, dir_fd=source, follow_symlinks=False)  # it is there, before anything is made for it
         target = self._target(item)
-        there = lstat(item.path.rpartition("/")[2], target)
-        if there is not None and os.path.samestat(there, at):  # the run was stopped before it replaced it
+        there = lstat(own := item.path.rpartition("/")[2], target)
+        if there is not None and is_one_file(own, target, name, source):  # the run was stopped before it replaced it
             os.unlink(name, dir_fd=source)
             return Outcome(item.path, Verb.NONE, Status.HIT, "was not replaced in the end", Evidence.NONE)
         if item.kind == "folder" and there is not None and stat.S_ISDIR(there.st_mode):
@@ -170,6 +167,22 @@ class Restorer:
         for item in sorted(self._emptied.values(), key=lambda item: (item.layer, item.inner), reverse=True):
             trash.drop(item._replace(kind="file"))
         self._installer.close()
+
+
+def stays(path: str, why: str, place: str) -> Outcome:
+    """What could not be put back at `path`, and lies at `place`."""
+    message = f"{why}; it stays in the trash: {place}"
+    return Outcome(path, Verb.NONE, Status.FAILED, message, Evidence.NONE, error=message, problem="failed")
+
+
+def unread(item: Item, root: str) -> Outcome:
+    """As `stays`, of what could not be looked at; `root` is LOCAL."""
+    return stays(item.path or ".", cannot_be_read(item.error), os.path.join(root, item.place))
+
+
+def cannot_be_read(why: str) -> str:
+    """What to do where a part of the trash cannot be read."""
+    return f"cannot be read ({why}): make it readable, or wait until it is, and undo again"
 
 
 def _parents(path: str) -> list[str]:

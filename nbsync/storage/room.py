@@ -18,8 +18,9 @@ from typing import IO
 
 import platformdirs
 
+from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, permit, syncs, trash, undoing
+from nbsync.storage import database, journal, journal_file, permit, syncs, trash, trashed, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -55,7 +56,7 @@ class Room:
         self.root = root
         self.place = place
         self.stage = os.path.join(place, "stage")
-        self._trash_home = os.path.join(place, trash.TRASH)
+        self._trash_home = os.path.join(place, trashed.TRASH)
         self._near: dict[tuple[int, int], int] = {}  # staging on mounts below LOCAL: (device, inode) -> open folder
         self._nearing = threading.Lock()
         self.guests: permit.Permit | None = None
@@ -69,7 +70,7 @@ class Room:
                 if self._empty_stage(fd):
                     wait(permit.SEEN_SECONDS)
                 with self.homes() as homes:
-                    self.run = trash.later_than(run, trash.newest_first(homes))
+                    self.run = later_than(run, trash.newest_first(homes))
             except BaseException:
                 os.close(fd)
                 raise
@@ -163,20 +164,19 @@ class Room:
         Raises: as `stage_near`; LocalError.
         """
         with self._nearing:
-            trash.note_mount(self.place, self._fd, prefix)
+            trashed.note_mount(self.place, self._fd, prefix)
             return _open_on_mount(top, _trash_on_mounts(self.root))
 
     @contextlib.contextmanager
-    def homes(self) -> Iterator[list[trash.Home]]:
+    def homes(self) -> Iterator[trashed.Homes]:
         """All trash of this room, that on mounts below LOCAL too."""
-        found = trash.open_homes(self.root, self._fd, _trash_on_mounts(self.root))
+        found = trashed.open_homes(self.root, self._fd, _trash_on_mounts(self.root))
         try:
             yield found
         finally:
-            for home in found:
-                os.close(home.fd)
+            found.close()
 
-    def undo_left(self, homes: list[trash.Home]) -> undoing.Undoing | None:
+    def undo_left(self, homes: list[trashed.Home]) -> undoing.Undoing | None:
         """The undo that was begun here and is not done; the room's run is that one's from now on. See undoing.left."""
         found = undoing.left(self._fd, homes)
         if found is not None:
@@ -269,21 +269,27 @@ def owner_now(place: str) -> str:
 
 
 @contextlib.contextmanager
-def homes_of(root: str) -> Iterator[list[trash.Home]]:
+def homes_of(root: str) -> Iterator[trashed.Homes]:
     """The trash of a LOCAL, to be looked at: nothing is made or locked. Empty where there is none."""
-    found: list[trash.Home] = []
-    with contextlib.suppress(OSError):
+    found = trashed.Homes()
+    try:
         fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
-        found = trash.open_homes(root, fd, _trash_on_mounts(root))
-        os.close(fd)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        found.unread[OWN_ROOM] = error.strerror or str(error)
+    else:
+        try:
+            found = trashed.open_homes(root, fd, _trash_on_mounts(root))
+        finally:
+            os.close(fd)
     try:
         yield found
     finally:
-        for home in found:
-            os.close(home.fd)
+        found.close()
 
 
-def undo_left_of(root: str, homes: list[trash.Home]) -> undoing.Undoing | None:
+def undo_left_of(root: str, homes: list[trashed.Home]) -> undoing.Undoing | None:
     """The undo in a LOCAL that is not done; nothing is made or locked."""
     try:
         fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
@@ -306,9 +312,9 @@ def holds_work(root: str) -> bool:
     What cannot be looked at counts as the user's.
     """
     with homes_of(root) as homes:
-        on_mounts = trash.summary([home for home in homes if home.prefix])[0]
-    own = _holds_files(os.path.join(root, OWN_ROOM, trash.TRASH))
-    return own or on_mounts > 0 or changed_since_sync(root, local_record(root))
+        on_mounts = homes.unread or trash.summary([home for home in homes if home.prefix])[0]
+    own = _holds_files(os.path.join(root, OWN_ROOM, trashed.TRASH))
+    return own or bool(on_mounts) or changed_since_sync(root, local_record(root))
 
 
 def write_gitignore(fd: int) -> None:

@@ -12,9 +12,11 @@ import os
 import stat
 from typing import NamedTuple
 
+from nbsync.core.runs import is_run
 from nbsync.storage import trash
-from nbsync.storage.folders import open_own_file
-from nbsync.storage.trash import Home, Item
+from nbsync.storage.folders import lstat, open_own_file
+from nbsync.storage.samefile import is_one_file
+from nbsync.storage.trashed import Home, Item, items
 
 _NAME = "undoing"
 _BYTES = 1_000
@@ -45,28 +47,39 @@ def end(room: int) -> None:
 
 
 def left(room: int, homes: list[Home]) -> Undoing | None:
-    """The undo to go on with; None if there is none, or if a later run has trashed something since."""
+    """The undo to go on with; None if there is none, or if a later run has trashed something since.
+
+    Raises:
+        OSError: whether there is one cannot be read.
+    """
+    at = lstat(_NAME, room)
+    if at is None or not stat.S_ISREG(at.st_mode):
+        return None
     try:
         with open(os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=room), "rb") as file:
             run, by = json.loads(file.read(_BYTES))
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
     runs = trash.newest_first(homes)
     newest = next((one for one in runs if one != by), None)
-    return Undoing(run, by) if isinstance(by, str) and trash.is_run(by) and run == newest else None
+    return Undoing(run, by) if isinstance(by, str) and is_run(by) and run == newest else None
 
 
 def put_back_already(root: str, homes: list[Home], undo: Undoing) -> set[str]:
-    """The paths that it has dealt with: something of each is in its trash, unless it still stands in its place too."""
-    return {item.path for item in trash.items(homes, undo.by) if not _stands(root, item)}
+    """The paths that it has dealt with: something of each is in its trash, unless it still stands in its place too.
+
+    Raises:
+        OSError: what is in its trash cannot be read.
+    """
+    done = set()
+    for item in items(homes, undo.by):
+        if item.kind == "unread":
+            raise OSError(None, f"{item.error}: {os.path.join(root, item.place)}")
+        if not _stands(root, item):
+            done.add(item.path)
+    return done
 
 
 def _stands(root: str, item: Item) -> bool:
-    if item.kind == "absent":
-        return False
-    try:
-        there = os.lstat(os.path.join(root, item.path))
-        kept = os.stat(f"{item.layer}/{item.inner}", dir_fd=item.home.fd, follow_symlinks=False)
-    except OSError:
-        return False
-    return os.path.samestat(there, kept) and not stat.S_ISDIR(there.st_mode)
+    kept = f"{item.layer}/{item.inner}"
+    return item.kind == "file" and is_one_file(os.path.join(root, item.path), None, kept, item.home.fd)

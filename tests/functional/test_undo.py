@@ -23,7 +23,7 @@ from nbsync.errors import LocalError, LockedError, UsageError
 from nbsync.options import Call
 from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room
-from nbsync.storage.trash import Item
+from nbsync.storage.trashed import Item
 from nbsync.ui import cli, magic
 from tests.functional.world import World, snapshot, visible
 from tests.shells import new_shell

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.model import Outcome
-from nbsync.storage import rename, trash
+from nbsync.storage import rename, trash, trashed
 from nbsync.storage.install import Installer
 from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room, homes_of
@@ -67,9 +67,9 @@ class Local:
         """Puts back the newest run."""
         room = self.room()
         with room.homes() as homes:
-            run = next((run for run in trash.newest_first(homes) if list(trash.items(homes, run))), "")
+            run = next((run for run in trash.newest_first(homes) if list(trashed.items(homes, run))), "")
             restorer = Restorer(room, "the run")
-            items = sorted(trash.items(homes, run), key=lambda item: item.kind != "absent")
+            items = sorted(trashed.items(homes, run), key=lambda item: item.kind != "absent")
             outcomes = [outcome for outcome in map(restorer.do, items) if outcome is not None]
             restorer.close()
         room.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.errors import LocalError
-from nbsync.storage import permit, trash
+from nbsync.storage import permit, trash, trashed
 from nbsync.storage import room as module
 from nbsync.storage.install import Installer
 from nbsync.storage.restore import Restorer
@@ -235,7 +235,7 @@ def test_trash_of_a_real_mount_below_local(root: Path, mounted: Path) -> None:
     with again.homes() as homes:
         [run] = trash.newest_first(homes)
         restorer = Restorer(again, "the run")
-        assert [str(outcome and outcome.status) for outcome in map(restorer.do, trash.items(homes, run))] == [
+        assert [str(outcome and outcome.status) for outcome in map(restorer.do, trashed.items(homes, run))] == [
             "miss"
         ] * 2
         restorer.close()
