@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -98,6 +99,10 @@ class Background:
     """The background syncs of one process, by number: 1, 2, 3 ... Any thread may use it."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all: in a process that was forked, the jobs are the parent's, and so is whoever holds the lock."""
         self._numbers = itertools.count(1)
         self._jobs: dict[int, SyncJob] = {}
         self._tickers: dict[Loop, Ticker] = {}
@@ -143,3 +148,4 @@ class Background:
 
 
 BACKGROUND = Background()
+os.register_at_fork(after_in_child=BACKGROUND.begin_anew)

@@ -7,8 +7,10 @@ loop; then no other thread moves it. See `nbsync.background`.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nbsync.core.model import Row, Snapshot
 from nbsync.engine.apply import Apply
 from nbsync.engine.base import BaseRun
+from nbsync.engine.elsewhere import Elsewhere
 from nbsync.engine.run import Run
 from nbsync.engine.undo import Undo
 from nbsync.engine.verify import Verify
@@ -35,6 +38,9 @@ _PATIENCE = 0.5  # seconds
 _RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
 _INTERVAL = 0.2  # seconds between two looks of who waits
 _GLANCE = 0.05  # seconds between two looks of a job that waits for another one
+
+
+_going: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
 
 
 def _run_of(call: Call, cancel: threading.Event) -> BaseRun | Undo | Each:
@@ -76,7 +82,7 @@ class SyncJob:
         self.id = 0
         self.ticker: Ticker | None = None
         self._cancel = threading.Event()
-        self._run = _run_of(call, self._cancel)
+        self._run: BaseRun | Undo | Each | Elsewhere = _run_of(call, self._cancel)
         self.call = self._run.call  # what is repeated is known now
         self._after = after
         self._now = now
@@ -97,6 +103,7 @@ class SyncJob:
     def _begin(self) -> None:
         """Start the run's thread. Ctrl-C may break off the starting, with or without a thread: then do it again."""
         if not self._begun:
+            _going.add(self)
             threading.Thread(target=self._work, name="nbsync-run", daemon=True).start()
             self._begun = True
 
@@ -131,6 +138,15 @@ class SyncJob:
     def _give_up(self, error: NbsyncError) -> None:
         self._run.result.error = self._run.result.error or error
         self._run.board.state = "failed"
+
+    def _leave_to_parent(self) -> None:
+        """In a forked process: what goes on, goes on in the parent. Nothing is touched that a thread there may hold."""
+        if not self._ended.is_set():
+            run, self._after = self._run, None
+            self._run = Elsewhere(run.call, run.local, run.result.remote)
+            self._begun = True
+        self._ended, self._moving, self._watchers, self.ticker = threading.Event(), threading.Lock(), [], None
+        self._ended.set()
 
     @property
     def done(self) -> bool:
@@ -335,3 +351,12 @@ class SyncJob:
             return self._run.result._repr_mimebundle_()
         snapshot = self._snapshot()
         return {"text/html": report.job_html(snapshot, self.id), "text/plain": report.job_text(snapshot, self.id)}
+
+
+def _leave_to_parent() -> None:
+    for job in tuple(_going):
+        job._leave_to_parent()
+    _going.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from nbsync.core.model import Action
 from nbsync.core.planfile import SavedPlan
 from nbsync.errors import UsageError
+from nbsync.storage.forks import AT_REST
 
 _BATCH = 1_000
 
@@ -38,36 +39,49 @@ class Expected:
 
     def _add(self, batch: list[tuple[str, bytes, int]]) -> None:
         try:
-            self._db.executemany("INSERT INTO items VALUES (?, ?, ?)", batch)
+            with AT_REST:
+                self._db.executemany("INSERT INTO items VALUES (?, ?, ?)", batch)
         except sqlite3.IntegrityError:
             raise UsageError("the plan names a path twice", "Nothing was done; plan again with --save") from None
         batch.clear()
 
     def __contains__(self, path: str) -> bool:
-        return _is_text(path) and self._db.execute("SELECT 1 FROM items WHERE path = ?", (path,)).fetchone() is not None
+        if not _is_text(path):
+            return False
+        with AT_REST:
+            return self._db.execute("SELECT 1 FROM items WHERE path = ?", (path,)).fetchone() is not None
 
     def begin(self) -> None:
         """Nothing is taken yet."""
-        self._db.execute("UPDATE items SET taken = 0")
+        with AT_REST:
+            self._db.execute("UPDATE items SET taken = 0")
 
     def take(self, path: str) -> Action | None:
         """The item of this path; None if it has none."""
         if not _is_text(path):
             return None
-        found = self._db.execute("SELECT item FROM items WHERE path = ?", (path,)).fetchone()
-        if found is None:
-            return None
-        self._db.execute("UPDATE items SET taken = 1 WHERE path = ?", (path,))
+        with AT_REST:
+            found = self._db.execute("SELECT item FROM items WHERE path = ?", (path,)).fetchone()
+            if found is None:
+                return None
+            self._db.execute("UPDATE items SET taken = 1 WHERE path = ?", (path,))
         return _item(found[0])
 
     def left(self) -> Iterator[Action]:
         """The items that were not taken, in path order."""
-        for (blob,) in self._db.execute("SELECT item FROM items WHERE taken = 0 ORDER BY path"):
-            yield _item(blob)
+        with AT_REST:
+            found = self._db.execute("SELECT item FROM items WHERE taken = 0 ORDER BY path")
+        while True:
+            with AT_REST:
+                batch = found.fetchmany(_BATCH)
+            if not batch:
+                return
+            yield from (_item(blob) for (blob,) in batch)
 
     def close(self) -> None:
         """Drop them."""
-        self._db.close()
+        with AT_REST:
+            self._db.close()
 
 
 def _is_text(path: str) -> bool:

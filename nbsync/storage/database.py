@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from nbsync.errors import LocalError
 from nbsync.storage.folders import check_files
+from nbsync.storage.forks import AT_REST
 
 NAME = "state.sqlite3"
 FORMAT = 1
@@ -63,13 +64,14 @@ class Damaged(Exception):
 
 @contextlib.contextmanager
 def faults(path: str) -> Iterator[None]:
-    """Say what a failure means for the database at `path`.
+    """Say what a failure means for the database at `path`; no process is forked meanwhile.
 
     Raises:
         LocalError: it is healthy, and locked, on a full disk, not to be written. Damaged: it is not.
     """
     try:
-        yield
+        with AT_REST:
+            yield
     except sqlite3.OperationalError as error:
         if str(error).startswith(_NOT_THIS_FORMAT):
             raise Damaged(str(error)) from None

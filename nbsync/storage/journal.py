@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from nbsync.core.model import LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import LocalError
+from nbsync.storage.forks import AT_REST
 from nbsync.storage.journal_file import NAME, TAILS, connect, connect_to_read
 from nbsync.storage.state import RemoteName
 
@@ -84,7 +85,8 @@ class Journal:
         self._db: sqlite3.Connection | None = None
         self._live: set[tuple[str, int]] = set()  # (table, id) of what this run takes up or begins
         if self._path and os.path.lexists(self._path):
-            self._open()
+            with AT_REST:
+                self._open()
 
     def _open(self) -> None:
         try:
@@ -98,7 +100,7 @@ class Journal:
 
         What goes wrong ends the journal, not the run.
         """
-        with self._lock:
+        with AT_REST, self._lock:
             if begin and self._db is None and self._path:
                 self._open()
             db = self._db
@@ -303,7 +305,7 @@ class Journal:
             if db is not None:
                 tables = ("downloads", "uploads", "unheard")
                 empty = not any(db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables)
-        with self._lock:
+        with AT_REST, self._lock:
             path, self._path = self._path, ""  # a thread that is late does not begin another one
             db, self._db = self._db, None
             if db is not None:
@@ -330,10 +332,11 @@ def unheard(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[Re
     """
     found: dict[str, list[RecordedEntry]] = {}
     try:
-        db = connect_to_read(os.path.join(place, NAME))
-        if db is None:
-            return {}
-        with contextlib.closing(db):
+        with AT_REST, contextlib.ExitStack() as stack:
+            db = connect_to_read(os.path.join(place, NAME))
+            if db is None:
+                return {}
+            stack.enter_context(contextlib.closing(db))
             query = (
                 f"SELECT path, md5, size FROM unheard WHERE {_WHOSE} AND begun_ns >= ?"
                 " AND typeof(path) = 'text' AND typeof(md5) = 'text' AND typeof(size) = 'integer'"
@@ -351,7 +354,7 @@ def staged_names(place: str) -> frozenset[str]:
     if not os.path.lexists(path):
         return frozenset()
     try:
-        with contextlib.closing(connect(path)) as db:
+        with AT_REST, contextlib.closing(connect(path)) as db:
             names = (name for (name,) in db.execute("SELECT staged FROM downloads"))
             return frozenset(name for name in names if _NAME.fullmatch(name))
     except (OSError, LocalError, sqlite3.Error):

@@ -7,14 +7,12 @@ Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
-from typing import IO
 
 import platformdirs
 
@@ -22,6 +20,7 @@ from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
 from nbsync.storage import database, journal, journal_file, permit, syncs, trash, trashed, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
+from nbsync.storage.forks import Flock
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
 
@@ -61,19 +60,20 @@ class Room:
         self._nearing = threading.Lock()
         self.guests: permit.Permit | None = None
         try:
-            fd = self._fd = self._open()
-            try:
+            with contextlib.ExitStack() as opened:
+                fd = self._fd = self._open()
+                opened.callback(os.close, fd)
                 self.is_new = lstat(_GITIGNORE, fd) is None
                 os.close(open_own(self.stage, fd))
                 write_gitignore(fd)
-                self._lock = self._take_lock(fd, wait, on_wait)
+                self._lock = Flock(lambda: open_own_file(os.path.join(place, _LOCK), fd))
+                opened.callback(self._lock.close)
+                self._take_lock(wait, on_wait)
                 if self._empty_stage(fd):
                     wait(permit.SEEN_SECONDS)
                 with self.homes() as homes:
                     self.run = later_than(run, trash.newest_first(homes))
-            except BaseException:
-                os.close(fd)
-                raise
+                opened.pop_all()
             self.trash = os.path.join(self._trash_home, self.run)
         except OSError as error:
             raise LocalError(f"{place}: {error.strerror}", "Check the folder's permissions and the disk") from None
@@ -93,26 +93,20 @@ class Room:
             raise
         return fd
 
-    def _take_lock(self, fd: int, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> IO[str]:
-        """An open file that holds the lock; the system lets go of it when the process ends, however it ends."""
-        file = open(open_own_file(os.path.join(self.place, _LOCK), fd), "r+")  # noqa: SIM115 (it stays open: the lock)
-        waited = 0.0
-        while not _try_lock(file, os.path.join(self.place, _LOCK)):
-            file.seek(0)
-            owner = one_line(file.read(200).strip()) or "unknown"
+    def _take_lock(self, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> None:
+        """The system lets go of it when the process ends, however it ends."""
+        lock, waited = self._lock, 0.0
+        while not _try_lock(lock, os.path.join(self.place, _LOCK)):
+            owner = _owner(lock.fd)
             if not waited:
                 self.is_new = False
                 on_wait(owner)
             if waited >= LOCK_WAIT_SECONDS or wait(_LOCK_LOOK_SECONDS):
-                file.close()
                 hint = "Wait for it to end, or stop it, then run this again"
                 raise LockedError(f"{self.root} is in use by another nbsync run ({owner})", hint)
             waited += _LOCK_LOOK_SECONDS
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()}\n")
-        file.flush()
-        return file
+        os.ftruncate(lock.fd, 0)
+        os.pwrite(lock.fd, f"process {os.getpid()}\n".encode(), 0)
 
     def _empty_stage(self, fd: int) -> bool:
         """What lies in staging is a killed run's: we hold the lock. What can be taken up stays.
@@ -254,18 +248,17 @@ def place_elsewhere(root: str) -> str:
 
 def owner_now(place: str) -> str:
     """Who is at work in the room at `place` at this moment, in words; empty for nobody. Holds no lock afterwards."""
+    path = os.path.join(place, _LOCK)
     try:
-        fd = os.open(os.path.join(place, _LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        lock = Flock(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:
         return ""
-    with open(fd, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return one_line(file.read(200).decode("utf-8", "replace").strip()) or "unknown"
-        except OSError:
-            return ""
-    return ""
+    try:
+        return "" if lock.try_shared() else _owner(lock.fd)
+    except OSError:
+        return ""
+    finally:
+        lock.close()
 
 
 @contextlib.contextmanager
@@ -375,14 +368,16 @@ def _name_of(root: str) -> str:
     return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
 
 
-def _try_lock(file: IO[str], path: str) -> bool:
+def _owner(fd: int) -> str:
+    """Who holds the lock, in words, as its open file says."""
+    return one_line(os.pread(fd, 200, 0).decode("utf-8", "replace").strip()) or "unknown"
+
+
+def _try_lock(lock: Flock, path: str) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock.try_exclusive()
     except OSError as error:
         if error.errno not in (ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EINVAL):
             raise
         hint = "Two runs at once could not be told apart. Mount it with locks (flock), or choose another LOCAL"
         raise LocalError(f"{path}: this file system has no locks ({error.strerror})", hint) from None
-    return True

@@ -17,6 +17,7 @@ from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
 from nbsync.storage import database
 from nbsync.storage.database import Damaged, faults
+from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import scan
 
 PAGE_ROWS = 5_000
@@ -49,7 +50,7 @@ class State:
             with faults(path):
                 self._remote = self._find(remote)
                 mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
-                self.fresh = mine.fetchone() is None
+                self.fresh = not mine.fetchall()
         except BaseException:
             db.close()
             raise
@@ -123,7 +124,8 @@ class State:
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        with AT_REST:
+            self._db.close()
 
 
 def _is_unicode(path: str) -> bool:

@@ -19,6 +19,7 @@ from nbsync.storage import database, journal_file, syncs
 from nbsync.storage.database import Damaged, faults
 from nbsync.storage.digest import FileChanged, digest_file
 from nbsync.storage.folders import check_files
+from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.room import place_elsewhere
 from nbsync.storage.state import PAGE_ROWS, RemoteName, recorded_row
@@ -104,8 +105,7 @@ def unfinished(place: str) -> Unfinished | None:
         return Unfinished(0, 0)
     try:
         check_files(place, tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
-        db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro", uri=True)
-        with contextlib.closing(db):
+        with AT_REST, contextlib.closing(_connect_to_read(path)) as db:
             owner = db.execute("SELECT file FROM owner").fetchone()
             if owner is None or owner[0] != str(os.stat(path).st_ino):
                 return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
@@ -113,6 +113,10 @@ def unfinished(place: str) -> Unfinished | None:
             return Unfinished(*db.execute(query).fetchone())
     except (OSError, sqlite3.Error):
         return None
+
+
+def _connect_to_read(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro", uri=True)
 
 
 def content_reader(root: str, budget: int = READ_BYTES) -> Callable[[LocalEntry, RecordedEntry], bool | None]:

@@ -98,7 +98,7 @@ def test_file_system_without_locks(root: Path, monkeypatch: pytest.MonkeyPatch) 
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(module.fcntl, "flock", flock)
+    monkeypatch.setattr("nbsync.storage.forks.fcntl.flock", flock)
     with pytest.raises(LocalError, match=r"lock: this file system has no locks.*choose another LOCAL"):
         opened(root)
 
