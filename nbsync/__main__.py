@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import NoReturn
 
@@ -10,7 +12,18 @@ from nbsync.ui.cli import main as run
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    _speak_utf8()
     sys.exit(run())
+
+
+def _speak_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale has another encoding: S3's names are UTF-8, and so are files'.
+
+    Source: PEP 540. An option, because a variable would be the children's, too.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        with contextlib.suppress(OSError):  # then the run is refused
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 if __name__ == "__main__":

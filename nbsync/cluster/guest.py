@@ -7,6 +7,7 @@ next batches. A thread of the session looks some times a second whether the run 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from nbsync.options import Options
 from nbsync.storage import permit as permits
 from nbsync.storage.guest import Guest, GuestJournal
 from nbsync.storage.install import Installer
+from nbsync.storage.local import check_encoding
 from nbsync.storage.permit import Hold, Permit
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName
@@ -268,6 +270,7 @@ def _session(ticket: Ticket) -> Session:
     with _opening:
         session = _sessions.get(ticket.permit.id)
         if session is None:
+            check_encoding(sys.getfilesystemencoding())
             if ticket.version != __version__:
                 wanted = f'pip install "nbsync=={ticket.version}" there'
                 raise ClusterError(f"it has nbsync {__version__}, and not {ticket.version}", wanted)

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from nbsync.core.model import Kind, LocalEntry
-from nbsync.errors import LocalError
+from nbsync.errors import ConfigError, LocalError
 
 OWN_ROOM = ".nbsync"
 
 
 def absolute_root(local: str | os.PathLike[str]) -> str:
-    """LOCAL as it is meant now: `~` is the user's home, and what is relative is below the current directory."""
+    """LOCAL as it is meant now: `~` is the user's home, and what is relative is below the current directory.
+
+    Raises:
+        ConfigError: this process cannot name files as S3 names objects.
+    """
+    check_encoding(sys.getfilesystemencoding())
     return os.path.abspath(os.path.expanduser(os.fspath(local)))
+
+
+def check_encoding(of_names: str) -> None:
+    """Refuse to work in a process that takes the names of files for text of another encoding than UTF-8.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if of_names != "utf-8":
+        hint = "Start it with PYTHONUTF8=1 in its environment, or with a UTF-8 locale"
+        raise ConfigError(f"this process reads file names as {of_names}, and S3's are UTF-8", hint)
 
 
 def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:

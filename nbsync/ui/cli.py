@@ -224,7 +224,23 @@ def _print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            encoding = _encoding_of_terminals() if sys.flags.utf8_mode and stream.isatty() else None
+            reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _encoding_of_terminals() -> str | None:
+    """The locale's encoding. In UTF-8 mode Python does not use it, but some bytes of UTF-8 are control characters there.
+
+    None where the locale says none; then UTF-8 is the best guess.
+    """
+    import codecs
+    import locale
+
+    try:
+        name = codecs.lookup(locale.nl_langinfo(locale.CODESET)).name
+    except LookupError:
+        return None
+    return None if name == "ascii" or "PYTHONIOENCODING" in os.environ else name
 
 
 @contextmanager
