@@ -113,6 +113,10 @@ class SyncJob:
         try:
             if self._may_begin():
                 self._run.execute()
+        except MemoryError:
+            self._give_up(
+                NbsyncError("there is not enough memory; what was done is kept", "Free some, and run it again")
+            )
         except BaseException as error:
             self._crash = error
             self._give_up(NbsyncError(f"internal error: {type(error).__name__}: {error}"))

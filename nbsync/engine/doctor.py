@@ -83,6 +83,7 @@ class _Doctor:
                 self._service(bucket)
             finally:
                 bucket.client.abort()
+                bucket.client.close()
                 told.requests = bucket.counts.snapshot()
         told.findings = [one._replace(found=self._scrub(one.found), advice=self._scrub(one.advice))
                          for one in self._found]  # fmt: skip

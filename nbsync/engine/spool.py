@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import weakref
 from collections.abc import Iterator
 
 from nbsync.core.model import Action
@@ -17,6 +18,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 (closed by close)
+        self._close = weakref.finalize(self, self._file.close)  # a plan has its spool as long as it is there
         self._batch: list[Action] = []
         self.count = 0
 
@@ -45,4 +47,4 @@ class Spool:
 
     def close(self) -> None:
         """Drop them."""
-        self._file.close()
+        self._close()

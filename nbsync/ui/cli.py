@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from errno import EIO, EPIPE
+from types import FrameType
+from typing import Any, TextIO
 
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.options import Call
@@ -19,9 +23,13 @@ from nbsync.ui.ports import ANSWERS, Engine, Item, Listing, default_engine
 from nbsync.ui.rowlog import Clock, utc_now
 from nbsync.ui.script import Given, Step, not_here, steps_of
 
-INTERNAL_ERROR = 2
+INTERNAL_ERROR = UNWRITABLE = 2
 REFUSED = 2  # and above: the lines of a file after it are not done
 INTERRUPTED = 130
+
+
+class _Unwritable(Exception):
+    """What was to be said cannot be written; why is the argument."""
 
 
 def main(argv: Sequence[str] | None = None, *, engine: Engine | None = None, clock: Clock = utc_now) -> int:
@@ -35,12 +43,18 @@ def main(argv: Sequence[str] | None = None, *, engine: Engine | None = None, clo
     words = list(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
     _print_any_name()
-    with _sigterm_like_ctrl_c():
+    with _ends_like_ctrl_c():
         try:
             return _run(words, engine, clock)
         except KeyboardInterrupt:
             _complain("interrupted")
             return INTERRUPTED
+        except _Unwritable as error:
+            _complain(f"standard output cannot be written: {error}")
+            return UNWRITABLE
+        except MemoryError:
+            _complain("there is not enough memory; what was done is kept")
+            return INTERNAL_ERROR
         except Exception as error:
             if "--verbose" in words:
                 import traceback
@@ -59,7 +73,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         if words:
             _say([asked.text])
             return 0
-        print(asked.text, file=sys.stderr)
+        _tell(asked.text)
         return UsageError.exit_code
     except UsageError as error:
         command = next((word for word in words if not word.startswith("-")), "")
@@ -169,13 +183,13 @@ def _list(listing: Listing, *, quiet: bool) -> None:
 
     _say(report.listing_lines(listing.entries))
     if not quiet:
-        print(report.listing_total(listing), file=sys.stderr)
+        _tell(report.listing_total(listing))
     _note(listing.notes, quiet=quiet)
 
 
 def _note(notes: Iterable[str], *, quiet: bool) -> None:
     for note in () if quiet else notes:
-        print(f"note: {one_line(note)}", file=sys.stderr)
+        _tell(f"note: {one_line(note)}")
 
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:
@@ -188,21 +202,41 @@ def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Print to standard output; whoever stops reading has seen enough."""
+    """Print to standard output; whoever stops reading, or closes the terminal, has seen enough.
+
+    Raises:
+        _Unwritable: it cannot be written.
+    """
     try:
         for line in lines:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Else the interpreter flushes once more at exit, and complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        nobody_reads = error.errno == EPIPE or (
+            error.errno == EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
+        )
+        _let_go_of(sys.stdout)
+        if not nobody_reads:
+            raise _Unwritable(error.strerror) from None
 
 
 def _complain(text: str) -> None:
+    _tell(f"nbsync: {one_line(text)}")
+
+
+def _tell(text: str) -> None:
+    """Print to standard error, if anybody is there to read it."""
     try:
-        print(f"nbsync: {one_line(text)}", file=sys.stderr)
+        print(text, file=sys.stderr, flush=True)
     except OSError:
-        pass  # nobody is there to read it
+        _let_go_of(sys.stderr)
+
+
+def _let_go_of(stream: TextIO) -> None:
+    """Let what is in its buffer go nowhere: the interpreter would try once more at exit, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _colours() -> bool:
@@ -229,7 +263,7 @@ def _print_any_name() -> None:
 
 
 def _encoding_of_terminals() -> str | None:
-    """The locale's encoding. In UTF-8 mode Python does not use it, but some bytes of UTF-8 are control characters there.
+    """The locale's encoding. In UTF-8 mode Python does not use it, but bytes of UTF-8 may be control characters in it.
 
     None where the locale says none; then UTF-8 is the best guess.
     """
@@ -244,13 +278,23 @@ def _encoding_of_terminals() -> str | None:
 
 
 @contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
+def _ends_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM, and SIGHUP unless `nohup` has it ignored, stop the run as Ctrl-C does."""
+    before: dict[signal.Signals, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hang_up)
     except ValueError:  # not the main thread: signals are somebody else's
-        yield
-        return
+        pass
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    """Once is enough: the terminal and the shell in it both say that they are gone, which is no second Ctrl-C."""
+    signal.signal(number, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)

@@ -38,7 +38,13 @@ class TerminalFace:
         self._live: Any = None
 
     def tick(self, snapshot: Snapshot) -> None:
-        """Draw `snapshot`."""
+        """Draw `snapshot`, as long as there is a terminal."""
+        try:
+            self._show(snapshot)
+        except OSError:
+            self._leave()
+
+    def _show(self, snapshot: Snapshot) -> None:
         if not self._draws:
             self._say(snapshot)
             return
@@ -51,8 +57,16 @@ class TerminalFace:
     def close(self, result: SyncResult | None) -> None:
         """Take the picture away; the cursor is where it was."""
         if self._live is not None:
-            self._live.stop()
+            try:
+                self._live.stop()
+            except OSError:
+                self._leave()
             self._live = None
+
+    def _leave(self) -> None:
+        """The terminal was closed."""
+        self._draws = self._says = False
+        self._live = None
 
     def _say(self, snapshot: Snapshot) -> None:
         if self._says and snapshot.state == "waiting":

@@ -205,6 +205,15 @@ def test_what_nobody_foresaw_is_one_line(capsys: Captured) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_too_little_memory_is_one_line(capsys: Captured) -> None:
+    class Broken(Engine):
+        def prepare(self, call: Any) -> Any:
+            raise MemoryError
+
+    assert run("pull b", Broken()) == 2
+    assert capsys.readouterr() == ("", "nbsync: there is not enough memory; what was done is kept\n")
+
+
 def test_log_file(tmp_path: Path, capsys: Captured) -> None:
     log = tmp_path / "log.txt"
     words = ["pull", "b", "--quiet", "--log-file", str(log)]
