@@ -9,16 +9,19 @@ all of it (keys, and a named endpoint), botocore is not even imported.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from nbsync.core.accesskey import clean
 from nbsync.core.location import Location
 from nbsync.errors import ConfigError, UsageError
 from nbsync.options import Options
 from nbsync.wire.client import Target
+from nbsync.wire.credentials import CredentialSource, Lease, fixed
 from nbsync.wire.sigv4 import Credentials
 
 _NO_CREDENTIALS = (
@@ -88,30 +91,38 @@ class Account:
             name = profiles[name].get("source_profile", "")
         return False
 
-    def credentials(self) -> Callable[[], Credentials | None]:
-        """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
+    def credentials(self, stopped: Callable[[], bool] = lambda: False) -> CredentialSource:
+        """A source of credentials, renewed before they expire and when they are refused; none for --no-sign-request.
+
+        `stopped`: was the run told to stop? Then nobody waits for new ones.
+        """
         if self._options.no_sign_request:
-            return lambda: None
+            return fixed(None)
+        # Later, the files and the environment may say something else.
+        accounts = itertools.chain([self], map(Account, itertools.repeat(self._options)))
+        return CredentialSource(lambda: next(accounts)._lease(), stopped=stopped)  # an expired login is told at once
+
+    def _lease(self) -> Lease:
+        """The keys that there are now, which may come from a program or a service."""
         keys = _environment_keys() if self._is_plain else None
         if keys is not None:
-            return lambda: keys
+            return Lease(_clean(keys))
         # Providers run other programs and services, and raise what those bring: all of it ends here.
         try:
             found = self._session.get_credentials()
         except Exception as error:
-            raise ConfigError(f"the credentials could not be loaded: {error}", _NO_CREDENTIALS) from None
+            raise ConfigError(f"the credentials could not be loaded: {_told(error)}", _NO_CREDENTIALS) from None
         if found is None:
             raise ConfigError("no AWS credentials found", _NO_CREDENTIALS)
-
-        def now() -> Credentials:
-            try:
-                frozen = found.get_frozen_credentials()
-            except Exception as error:
-                raise ConfigError(f"the credentials could not be had: {error}", "Log in again") from None
-            return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-
-        now()  # an expired login is told at once
-        return now
+        # When to ask again is the source's business: botocore asks for each request in the last ten minutes of a token.
+        found._advisory_refresh_timeout = found._mandatory_refresh_timeout = 0
+        try:
+            frozen = found.get_frozen_credentials()
+        except Exception as error:
+            raise ConfigError(f"the credentials could not be had: {_told(error)}", "Log in again") from None
+        end = getattr(found, "_expiry_time", None)  # of those that expire
+        keys = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+        return Lease(_clean(keys), end.timestamp() if end is not None else None)
 
     def target(self, location: Location, region: str = "") -> Target:
         """Where requests for the bucket go, or for the service where its name is empty.
@@ -208,6 +219,27 @@ def _has_no_configuration() -> bool:
         return os.stat(file).st_size == 0
     except OSError:
         return True
+
+
+def _told(error: Exception) -> str:
+    """What a provider says, on one line: programs end theirs with a line break."""
+    return " ".join(str(error).split())
+
+
+def _clean(keys: Credentials) -> Credentials:
+    """The keys without what surrounds them in a file or form that they were copied from.
+
+    Raises:
+        ConfigError: naming what no key can be, not its value.
+    """
+    try:
+        return Credentials(
+            clean(keys.access_key, "the access key"),
+            clean(keys.secret_key, "the secret key", of_header=False),
+            clean(keys.token, "the session token") if keys.token else "",
+        )
+    except ValueError as error:
+        raise ConfigError(f"the AWS credentials cannot be used: {error}", "Copy them again, and nothing else") from None
 
 
 def _environment_keys() -> Credentials | None:

@@ -56,7 +56,7 @@ class Bucket:
         self.slow_downs = 0
         self.customer_key = read_customer_key(options.sse_c_key_file)
         self._account = account or Account(options)
-        self._credentials = self._account.credentials()
+        self._credentials = self._account.credentials(lambda: wait(0))
         self._wait = wait
         self._on_slow_down = on_slow_down
         self._policy = retry.RetryPolicy(retries=options.retries)

@@ -24,8 +24,14 @@ _TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
     "Forbidden": (AccessDenied, "access denied", "Check the credentials and the bucket's policy"),
     "InvalidAccessKeyId": (ConfigError, "the service does not know this access key", _CREDENTIALS),
     "SignatureDoesNotMatch": (ConfigError, "the service refused the signature: the secret key is wrong", _CREDENTIALS),
-    "ExpiredToken": (ConfigError, "the session token has expired", "Log in again (aws sso login, or new keys)"),
-    "InvalidToken": (ConfigError, "the session token is not valid", _CREDENTIALS),
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "SecurityTokenExpired", "RequestExpired"),
+        (ConfigError, "the credentials have expired", "Log in again (aws sso login, or new keys), then do it again"),
+    ),
+    **dict.fromkeys(
+        ("InvalidToken", "InvalidTokenId", "InvalidClientTokenId", "UnrecognizedClientException"),
+        (ConfigError, "the session token or its key is not valid", _CREDENTIALS),
+    ),
     "TokenRefreshRequired": (ConfigError, "the session token has to be renewed", _CREDENTIALS),
     "RequestTimeTooSkewed": (ConfigError, "this machine's clock is too far from the service's", "Set the clock"),
     "AuthorizationHeaderMalformed": (ConfigError, "the bucket is in another region", "Give its --region"),

@@ -8,6 +8,7 @@ import pytest
 
 from nbsync.errors import ConfigError
 from nbsync.wire.client import Client, Target
+from nbsync.wire.credentials import fixed
 from nbsync.wire.dial import Proxy, Route, proxy_for, tls_context
 from nbsync.wire.errors import ConnectionLost, ServiceError, Untrusted
 from nbsync.wire.http1 import Connection, FileSlice
@@ -83,7 +84,7 @@ def test_a_bundle_that_is_no_bundle(tmp_path):
 def test_a_proxy_gets_the_whole_url_and_its_login(serve, monkeypatch):
     proxy = serve(say(b"through"))
     monkeypatch.setenv("http_proxy", f"http://user:p%40ss@127.0.0.1:{proxy.port}")
-    client = Client(Target("http", "s3.example.com", 9000, "/bucket"), lambda: None)
+    client = Client(Target("http", "s3.example.com", 9000, "/bucket"), fixed(None))
     assert client.request("GET", "k", query=[("a", "b")]).body == b"through"
     client.close()
     head = proxy.requests[0].decode()
@@ -99,7 +100,7 @@ def test_tls_goes_through_a_tunnel(serve, certificate, monkeypatch):
 
     proxy = serve(script)
     monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
-    client = Client(Target("https", "127.0.0.1", 1, "/bucket", ca_bundle=certificate), lambda: None)
+    client = Client(Target("https", "127.0.0.1", 1, "/bucket", ca_bundle=certificate), fixed(None))
     assert client.request("GET", "k").body == b"inside"
     client.close()
     connect, inside = proxy.requests
@@ -111,7 +112,7 @@ def test_a_proxy_that_refuses_the_tunnel(serve, monkeypatch):
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
     proxy = serve(lambda peer: (peer.head(), peer.send(refusal)))
     monkeypatch.setenv("https_proxy", f"http://user:hushhush@127.0.0.1:{proxy.port}")
-    client = Client(Target("https", "s3.example.com", 443), lambda: None)
+    client = Client(Target("https", "s3.example.com", 443), fixed(None))
     with pytest.raises(ServiceError, match="ProxyAuthenticationRequired") as caught:
         client.request("GET", "k")
     assert not caught.value.retryable
