@@ -16,9 +16,10 @@ from email.utils import parsedate_tz
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from nbsync.wire.counts import RequestCounts
 from nbsync.wire.credentials import CredentialSource
 from nbsync.wire.dial import Route, authority, proxy_for, tls_context
-from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError, error_in_body, service_error
+from nbsync.wire.errors import PROXY_REFUSED, Aborted, ConnectionLost, ServiceError, error_in_body, service_error
 from nbsync.wire.head import request_head
 from nbsync.wire.http1 import Connection, FileSlice, SentMeter
 from nbsync.wire.reader import Response, Sink
@@ -43,6 +44,7 @@ class Target:
         base_path: goes before the key, percent-encoded: `/bucket` in path style, empty in virtual-host style.
         timeout: without a byte in either direction.
         request_payer: the requester pays.
+        sign_payload: the signature covers the body, however long it is.
     """
 
     scheme: str
@@ -56,24 +58,7 @@ class Target:
     verify: bool = True
     ca_bundle: str = ""
     request_payer: bool = False
-
-
-class RequestCounts:
-    """Requests that went over the wire, by kind; any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = {"list": 0, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
-
-    def add(self, kind: str, count: int = 1) -> None:
-        """`count` more requests of a kind; an unknown kind is `other`."""
-        with self._lock:
-            self._counts[kind if kind in self._counts else "other"] += count
-
-    def snapshot(self) -> dict[str, int]:
-        """The counts by now."""
-        with self._lock:
-            return dict(self._counts)
+    sign_payload: bool = False
 
 
 class _Request(NamedTuple):
@@ -120,7 +105,7 @@ class Client:
         self._stamp = (0, "")  # the last second, and how it is written
         self._signer = Signer(target.region, target.service)
         secure = target.scheme == "https"
-        proxy = proxy_for(target.scheme, target.host, target.port)
+        proxy = proxy_for(target.scheme, target.host, target.port, target.ca_bundle)
         tls = tls_context(target.verify, target.ca_bundle) if secure else None
         self.address: tuple[int, Any] | None = None  # family and address of the endpoint that answered; not of a proxy
         self.route = Route(target.host, target.port, tls, proxy, target.connect_timeout, target.timeout)
@@ -230,6 +215,7 @@ class Client:
             if request.meter:
                 request.meter.undo()
             error = service_error(answer.status, answer.headers, answer.body)
+            self._blame_proxy(error)
             if not clock_was_set and self._set_clock(request.method, error, offset):
                 clock_was_set = True
                 continue
@@ -238,6 +224,13 @@ class Client:
             if renewed or not error.refuses_credentials:
                 raise error
             renewed = True
+
+    def _blame_proxy(self, error: ServiceError) -> None:
+        """A proxy answers in the place of a service without TLS: then there is nothing of S3 in what it says."""
+        proxy = self.route.proxy
+        if self._origin and proxy and (error.status == 407 or (error.status == 403 and error.speaks_no_s3)):
+            error.code = PROXY_REFUSED
+            error.message = f"the proxy {authority(proxy.host, proxy.port)} refused a request to {self.route.peer}"
 
     def _in_words(self, request: _Request, error: ServiceError) -> ServiceError:
         """What a HEAD, whose answer has no body, was refused for, if that is its credentials: a GET is told.
@@ -312,7 +305,9 @@ class Client:
         credentials = self._credentials()
         if credentials is not None:
             date = headers["x-amz-date"] = self._amz_date(clock_offset)
-            digest = headers["x-amz-content-sha256"] = request.payload_hash or _payload_hash(request.body)
+            digest = headers["x-amz-content-sha256"] = request.payload_hash or _payload_hash(
+                request.body, self.target.sign_payload
+            )
             if credentials.token:
                 headers["x-amz-security-token"] = credentials.token
             headers["authorization"] = self._signer.sign(
@@ -380,9 +375,9 @@ def server_time(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _payload_hash(body: bytes | FileSlice) -> str:
+def _payload_hash(body: bytes | FileSlice, always: bool) -> str:
     if not body:
         return EMPTY_SHA256
-    if isinstance(body, FileSlice) or len(body) > _HASHED_BYTES:
-        return UNSIGNED_PAYLOAD
-    return sha256(body).hexdigest()
+    if isinstance(body, FileSlice):
+        return body.sha256() if always else UNSIGNED_PAYLOAD
+    return sha256(body).hexdigest() if always or len(body) <= _HASHED_BYTES else UNSIGNED_PAYLOAD

@@ -89,6 +89,7 @@ _CODE_OF_STATUS = {
     503: "SlowDown",
     504: "GatewayTimeout",
 }
+PROXY_REFUSED = "ProxyRefused"  # our code: it is not the service that answered
 _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _RETRYABLE_CODE = frozenset({
     "BadDigest", "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
@@ -147,6 +148,12 @@ class ServiceError(WireError):
     def may_pass(self) -> bool:
         """The same may succeed later: by another attempt, or in another run with other keys."""
         return self.retryable or self.refuses_credentials
+
+    @property
+    def speaks_no_s3(self) -> bool:
+        """Its body is of another kind than S3's errors, and no header of it is S3's: somebody else answered."""
+        foreign = bool(self.body) and not _CODE.search(self.body)
+        return foreign and not any(name.startswith("x-amz-") for name in self.headers)
 
     @property
     def slow_down(self) -> bool:
