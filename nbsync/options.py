@@ -105,8 +105,8 @@ class Options:
         commands=(*SYNC, "apply", "undo"))  # fmt: skip
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
                           parse="seconds", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
-    retries: int = _how(8, "times that a failed request is tried again", metavar="N", parse="count",
-                        commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
+    retries: int | None = _how(None, "times that a failed request is tried again (default: 8, or AWS_MAX_ATTEMPTS - 1)",
+                               metavar="N", parse="count", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
 
     hub: str = _link("", "a JupyterHub: the link leads everybody to a server of their own", metavar="URL")
     server: str = _link("", "a Jupyter server, with its base URL", metavar="URL")

@@ -56,7 +56,7 @@ def doctor(call: Call, *, patience: float | None = None) -> Diagnosis:
     options = replace(call.options, timeout=call.options.timeout if "timeout" in call.asked else TIMEOUT,
                       retries=call.options.retries if "retries" in call.asked else RETRIES)  # fmt: skip
     if patience is None:
-        patience = 2 * options.timeout * (options.retries + 1) + 5
+        patience = 2 * options.timeout * ((options.retries or 0) + 1) + 5
     return _Doctor(location, options, patience).look(location.uri if call.remote else "")
 
 
@@ -136,7 +136,7 @@ class _Doctor:
         self._scrub.hide(keys.access_key, instead=masked(keys.access_key))
         session = ", with a session token" if keys.token else ""
         where = _SOURCES.get(source, source or "botocore")
-        owner = account_of(keys.access_key) if account.may_follow_redirects else ""  # of AWS's own keys, at AWS
+        owner = account_of(keys.access_key) if account.is_aws else ""  # of AWS's own keys, at AWS
         account_text = f", of AWS account {owner}" if owner else ""
         self._add("credentials", OK, f"{masked(keys.access_key)} from {where}{named}{session}{account_text}")
         return account

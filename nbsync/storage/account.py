@@ -1,30 +1,36 @@
 """Who we are and where the bucket is: profile, credentials, region and endpoint, through botocore.
 
 botocore knows profiles, SSO, roles, instance metadata, endpoint rules, access points and the rest;
-we ask it for two values, a Target for the wire and a source of credentials. Its client is only made
-where its endpoint rules are needed: it costs a quarter of a second. Where the environment alone says
-all of it (keys, and a named endpoint), botocore is not even imported.
+we ask it for two values, a Target for the wire and a source of credentials. Its client, which costs a
+quarter of a second, is not made for the one plain case: a named endpoint with the bucket's name behind it.
+Where the environment alone says all of it (keys, and a named endpoint), botocore is not even imported.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from nbsync.core.accesskey import clean
 from nbsync.core.location import Location
 from nbsync.errors import ConfigError, UsageError
 from nbsync.options import Options
+from nbsync.storage.profiles import FILES
 from nbsync.wire.client import Target
+from nbsync.wire.credentials import CredentialSource, Lease, fixed
 from nbsync.wire.sigv4 import Credentials
 
 _NO_CREDENTIALS = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (--profile NAME; aws configure),"
     " or use --no-sign-request for a public bucket"
 )
+
+_RETRIES = 8
 
 
 class Account:
@@ -38,9 +44,10 @@ class Account:
         self._is_plain = not options.profile and _has_no_configuration()
         region = options.region or os.environ.get("AWS_REGION")
         if self._is_plain:
-            self._region = region or os.environ.get("AWS_DEFAULT_REGION")
+            region = region or os.environ.get("AWS_DEFAULT_REGION")
         else:  # an unknown profile is told at once, whatever else is given
-            self._region = region or self._session.get_config_variable("region")
+            region = region or self._session.get_config_variable("region")
+        self._region = _checked_region(region or "")
         if options.ca_bundle and not os.path.isfile(options.ca_bundle):
             raise ConfigError(f"--ca-bundle {options.ca_bundle}: no such file")
 
@@ -88,64 +95,100 @@ class Account:
             name = profiles[name].get("source_profile", "")
         return False
 
-    def credentials(self) -> Callable[[], Credentials | None]:
-        """A source of credentials, refreshed as they expire; of None for --no-sign-request."""
+    def credentials(self, stopped: Callable[[], bool] = lambda: False) -> CredentialSource:
+        """A source of credentials, renewed before they expire and when they are refused; none for --no-sign-request.
+
+        `stopped`: was the run told to stop? Then nobody waits for new ones.
+        """
         if self._options.no_sign_request:
-            return lambda: None
+            return fixed(None)
+        # Later, the files and the environment may say something else.
+        accounts = itertools.chain([self], map(Account, itertools.repeat(self._options)))
+        return CredentialSource(lambda: next(accounts)._lease(), stopped=stopped)  # an expired login is told at once
+
+    def _lease(self) -> Lease:
+        """The keys that there are now, which may come from a program or a service."""
         keys = _environment_keys() if self._is_plain else None
         if keys is not None:
-            return lambda: keys
+            return Lease(_clean(keys))
         # Providers run other programs and services, and raise what those bring: all of it ends here.
         try:
             found = self._session.get_credentials()
         except Exception as error:
-            raise ConfigError(f"the credentials could not be loaded: {error}", _NO_CREDENTIALS) from None
+            raise ConfigError(f"the credentials could not be loaded: {_told(error)}", _NO_CREDENTIALS) from None
         if found is None:
             raise ConfigError("no AWS credentials found", _NO_CREDENTIALS)
+        # When to ask again is the source's business: botocore asks for each request in the last ten minutes of a token.
+        found._advisory_refresh_timeout = found._mandatory_refresh_timeout = 0
+        try:
+            frozen = found.get_frozen_credentials()
+        except Exception as error:
+            raise ConfigError(f"the credentials could not be had: {_told(error)}", "Log in again") from None
+        end = getattr(found, "_expiry_time", None)  # of those that expire
+        keys = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+        return Lease(_clean(keys), end.timestamp() if end is not None else None)
 
-        def now() -> Credentials:
-            try:
-                frozen = found.get_frozen_credentials()
-            except Exception as error:
-                raise ConfigError(f"the credentials could not be had: {error}", "Log in again") from None
-            return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+    @property
+    def is_aws(self) -> bool:
+        """Is no other endpoint named?"""
+        named = {} if self._is_plain else self._session.get_scoped_config()
+        return not self._endpoint() and not {"endpoint_url", "services"} & {*named}
 
-        now()  # an expired login is told at once
-        return now
+    @property
+    def retries(self) -> int:
+        """How often a failed request is tried again: botocore counts the first attempt, too."""
+        if self._options.retries is not None:
+            return self._options.retries
+        attempts = self._setting("max_attempts", "AWS_MAX_ATTEMPTS")
+        try:
+            return max(0, int(attempts) - 1) if attempts else _RETRIES
+        except ValueError:
+            raise ConfigError(f"max_attempts (AWS_MAX_ATTEMPTS) is no number: {attempts!r}", "Use --retries") from None
+
+    def _setting(self, name: str, variable: str) -> Any:
+        """A setting of the profile or the environment."""
+        try:
+            return os.environ.get(variable) if self._is_plain else self._session.get_config_variable(name)
+        except ValueError as error:
+            raise ConfigError(f"the AWS configuration cannot be read: {name}: {_told(error)}") from None
+
+    @functools.cached_property
+    def _s3(self) -> dict[str, Any]:
+        """The profile's settings for S3 that are given."""
+        settings = {} if self._is_plain else self._session.get_config_variable("s3") or {}
+        return {name: value for name, value in settings.items() if value is not None}
 
     def target(self, location: Location, region: str = "") -> Target:
         """Where requests for the bucket go, or for the service where its name is empty.
 
         `region` overrides what is configured (after a redirect).
         """
-        endpoint = self._explicit_endpoint()
-        region = region or self._region or "us-east-1"
-        if endpoint and not location.bucket.startswith("arn:"):
-            return self._custom(endpoint, location.bucket, region)
-        return self._by_rules(location.bucket, region)
+        endpoint, bucket = self._endpoint(), location.bucket
+        region = _checked_region(region) or self._region or "us-east-1"
+        if endpoint and self._is_only_named(endpoint) and not bucket.startswith("arn:"):
+            url, port = _split(endpoint)
+            base = url.path.rstrip("/")
+            base = f"{base}/{bucket}" if bucket else base
+            return self._make(url.scheme, url.hostname or "", port, base, region=region, service="s3")
+        return self._by_rules(bucket, region)
 
-    def _explicit_endpoint(self) -> str:
+    def _endpoint(self) -> str:
+        """The endpoint that an option or the environment names; that of a profile is botocore's to read."""
         if self._options.endpoint_url:
             return self._options.endpoint_url
-        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        ignored = self._setting("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        if str(ignored).lower() == "true":
             return ""
         return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
-    def _custom(self, endpoint: str, bucket: str, region: str) -> Target:
-        """A named endpoint: path style unless asked otherwise, as botocore does it."""
-        url, port = _split(endpoint)
-        host, base = url.hostname or "", url.path.rstrip("/")
-        if self._style() == "virtual" and bucket:
-            host = f"{bucket}.{host}"
-        elif bucket:
-            base = f"{base}/{bucket}"
-        return self._make(url.scheme, host, port, base, region=region, service="s3")
-
-    def _style(self) -> str:
-        if self._options.addressing_style != "auto":
-            return self._options.addressing_style
-        configured = {} if self._is_plain else self._session.get_scoped_config().get("s3") or {}
-        return str(configured.get("addressing_style", "auto")) if isinstance(configured, dict) else "auto"
+    def _is_only_named(self, endpoint: str) -> bool:
+        """Would botocore only put the bucket's name behind the endpoint? Not if anything asks for more than that."""
+        style = self._options.addressing_style
+        style = self._s3.get("addressing_style") or "auto" if style == "auto" else style
+        others = {*self._s3} - {"addressing_style", "payload_signing_enabled"}
+        asked = [*others, *(() if self._is_plain else self._session.get_scoped_config()), *os.environ]
+        special = any(name.lower().removeprefix("aws_").startswith(("use_", "s3_")) for name in asked)
+        return style in ("auto", "path") and not special and ".amazonaws." not in endpoint.lower()
 
     def _by_rules(self, bucket: str, region: str) -> Target:
         """Let botocore's endpoint rules make the URL of a request, and read it before it is sent."""
@@ -155,13 +198,17 @@ class Account:
         seen: list[tuple[str, str, str]] = []
 
         def stop(request: Any, signing_name: str, region_name: str, signature_version: str, **_: Any) -> None:
-            if "v4a" in str(signature_version):
+            chosen = request.context.get("signing", {})
+            if "v4a" in str(signature_version) or chosen.get("region") == "*":
                 raise ConfigError("multi-region access points need signature version 4A, which nbsync does not speak")
-            seen.append((request.url, signing_name, region_name))
+            seen.append((request.url, chosen.get("signing_name", signing_name), chosen.get("region", region_name)))
             raise _UrlSeen
 
+        style = self._options.addressing_style
         try:
-            config = botocore.config.Config(s3={"addressing_style": self._style()}, signature_version="s3v4")
+            config = botocore.config.Config(
+                s3=None if style == "auto" else {"addressing_style": style}, signature_version="s3v4"
+            )
             client = self._session.create_client(
                 "s3", region_name=region, endpoint_url=self._options.endpoint_url or None, config=config,
                 aws_access_key_id="none", aws_secret_access_key="none",
@@ -179,35 +226,66 @@ class Account:
             raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {told}") from None
         url, signing_name, signing_region = seen[0]
         parts, port = _split(url)
-        base = unquote(parts.path).removesuffix("/k").rstrip("/")
+        base = parts.path.removesuffix("/k").rstrip("/")
         return self._make(parts.scheme, parts.hostname or "", port, base, region=signing_region, service=signing_name)
 
     def _make(self, scheme: str, host: str, port: int, base: str, *, region: str, service: str) -> Target:
         options = self._options
-        bundle = options.ca_bundle or os.environ.get("AWS_CA_BUNDLE")
-        if not bundle and not self._is_plain:
-            bundle = self._session.get_config_variable("ca_bundle")
+        bundle = options.ca_bundle or self._setting("ca_bundle", "AWS_CA_BUNDLE")
         return Target(
             scheme=scheme, host=host, port=port, base_path=base, region=region, service=service,
             timeout=options.timeout, connect_timeout=min(10.0, options.timeout), verify=not options.no_verify_ssl,
-            ca_bundle=bundle or "", request_payer=options.request_payer,
+            ca_bundle=bundle or os.environ.get("REQUESTS_CA_BUNDLE") or "", request_payer=options.request_payer,
+            sign_payload=bool(self._s3.get("payload_signing_enabled")),
         )  # fmt: skip
-
-    @property
-    def may_follow_redirects(self) -> bool:
-        """Is the endpoint AWS's own, so that another region means another host?"""
-        return not self._explicit_endpoint()
 
 
 def _has_no_configuration() -> bool:
-    """Is there no AWS profile and no configuration file, so that botocore would add nothing to the environment?"""
+    """Is there no AWS profile and no file of AWS's, so that botocore would add nothing to the environment?"""
     if os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE"):
         return False
-    file = os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config")
+    return not any(map(_has_content, FILES))
+
+
+def _has_content(file: tuple[str, str]) -> bool:
+    variable, usual = file
     try:
-        return os.stat(file).st_size == 0
+        return os.stat(os.path.expanduser(os.environ.get(variable) or usual)).st_size > 0
     except OSError:
-        return True
+        return False
+
+
+def _checked_region(region: str) -> str:
+    """The region without blanks around it; it becomes part of names and of signatures.
+
+    Raises:
+        ConfigError: it cannot be one.
+    """
+    region = region.strip()
+    if not re.fullmatch(r"(?!-)[a-zA-Z0-9-]{0,63}(?<!-)|", region):
+        raise ConfigError(f"{region!r} is not the name of a region", "It is letters, digits and hyphens: eu-west-1")
+    return region
+
+
+def _told(error: Exception) -> str:
+    """What a provider says, on one line: programs end theirs with a line break."""
+    return " ".join(str(error).split())
+
+
+def _clean(keys: Credentials) -> Credentials:
+    """The keys without what surrounds them in a file or form that they were copied from.
+
+    Raises:
+        ConfigError: naming what no key can be, not its value.
+    """
+    try:
+        return Credentials(
+            clean(keys.access_key, "the access key"),
+            clean(keys.secret_key, "the secret key", of_header=False),
+            clean(keys.token, "the session token") if keys.token else "",
+        )
+    except ValueError as error:
+        raise ConfigError(f"the AWS credentials cannot be used: {error}", "Copy them again, and nothing else") from None
 
 
 def _environment_keys() -> Credentials | None:

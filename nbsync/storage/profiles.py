@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import re
 
+CONFIG = ("AWS_CONFIG_FILE", "~/.aws/config")  # the variable that names the file, and where it is without
+CREDENTIALS = ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+FILES = (CONFIG, CREDENTIALS)
+
 _SECTION = re.compile(r"^[ \t]*\[[ \t]*([^\]\n]+?)[ \t]*\]", re.MULTILINE)
 _PROFILE = re.compile(r"profile\s+(['\"]?)(.+)\1")
 
 
 def profile_names() -> list[str]:
     """The profiles of the configuration and of the credentials file, sorted; a file that cannot be read has none."""
-    names = set(_sections("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
-    for section in _sections("AWS_CONFIG_FILE", "~/.aws/config"):
+    names = set(_sections(*CREDENTIALS))
+    for section in _sections(*CONFIG):
         found = _PROFILE.fullmatch(section)
         if found or section == "default":
             names.add(found[2] if found else section)

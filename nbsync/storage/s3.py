@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from nbsync.options import Options
 from nbsync.storage.account import Account
 from nbsync.storage.capabilities import Capabilities
 from nbsync.storage.customer_key import KeyedClient, KeylessClient, check_channel, read_customer_key
+from nbsync.storage.s3_errors import is_about_region, region_told
 from nbsync.wire import retry
 from nbsync.wire.client import Client, RequestCounts
 from nbsync.wire.errors import ServiceError
@@ -56,10 +56,10 @@ class Bucket:
         self.slow_downs = 0
         self.customer_key = read_customer_key(options.sse_c_key_file)
         self._account = account or Account(options)
-        self._credentials = self._account.credentials()
+        self._credentials = self._account.credentials(lambda: wait(0))
         self._wait = wait
         self._on_slow_down = on_slow_down
-        self._policy = retry.RetryPolicy(retries=options.retries)
+        self._policy = retry.RetryPolicy(retries=self._account.retries)
         self._lock = threading.Lock()
         self.client = self._connect("")
         self.can = Capabilities(self.client.target.host)
@@ -128,17 +128,29 @@ class Bucket:
         return retry.call(attempt, self._policy, wait=self._wait, random=random.random, on_retry=on_retry)
 
     def _move_to(self, error: ServiceError) -> bool:
-        """Follow the service to the bucket's own region; False if that is not what the error says."""
-        region = error.headers.get("x-amz-bucket-region", "") or _error_region(error.body)
-        wrong_region = error.status in (301, 307) or error.code in ("AuthorizationHeaderMalformed", "PermanentRedirect")
+        """Sign for the bucket's own region, if the error says that it is another one; False if not.
+
+        The address is made anew from the account's settings: where a redirect leads is never asked with a signature.
+        """
+        if not is_about_region(error):
+            return False
+        region = region_told(error) or self._region_by_head()
         with self._lock:
-            if not wrong_region or not region or region == self.client.target.region:
+            if not region or region == self.client.target.region:
                 return False
-            if not self._account.may_follow_redirects:
+            moved = self._connect(region)
+            if moved.target == self.client.target:  # the region of an access point's ARN holds
                 return False
             self.client.close()
-            self.client = self._connect(region)
+            self.client = moved
         return True
+
+    def _region_by_head(self) -> str:
+        """The bucket's region as any answer to a HEAD of it tells, or empty."""
+        try:
+            return region_told(self.client.request("HEAD"))
+        except ServiceError as refused:
+            return region_told(refused)
 
     def exists(self, key: str) -> bool:
         """Is there an object of this name? One HEAD."""
@@ -163,9 +175,3 @@ class Bucket:
         """A client that works after `abort`, for tidying up: short time-outs."""
         target = self.client.target
         return Client(replace(target, timeout=2.0, connect_timeout=1.0), self._credentials, counts=self.counts)
-
-
-def _error_region(body: bytes) -> str:
-    """The region that an error document names, or empty."""
-    found = re.search(rb"<Region>([a-z0-9-]{1,40})</Region>", body)
-    return found[1].decode() if found else ""

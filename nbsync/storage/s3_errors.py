@@ -5,11 +5,18 @@ Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespon
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NbsyncError, NoSuchBucket, RemoteError
 from nbsync.storage.customer_key import NEEDED, PERHAPS_NEEDED, REFUSED
-from nbsync.wire.errors import ServiceError, TransientError
+from nbsync.wire.errors import PROXY_REFUSED, ServiceError, TransientError
+from nbsync.wire.reader import Response
 
 _CREDENTIALS = "Check the profile or the AWS_* variables; --profile NAME chooses another"
+
+_REGION = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 _TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
     "NoSuchBucket": (NoSuchBucket, "no such bucket", "Check its name, the endpoint and the profile"),
@@ -24,12 +31,17 @@ _TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
     "Forbidden": (AccessDenied, "access denied", "Check the credentials and the bucket's policy"),
     "InvalidAccessKeyId": (ConfigError, "the service does not know this access key", _CREDENTIALS),
     "SignatureDoesNotMatch": (ConfigError, "the service refused the signature: the secret key is wrong", _CREDENTIALS),
-    "ExpiredToken": (ConfigError, "the session token has expired", "Log in again (aws sso login, or new keys)"),
-    "InvalidToken": (ConfigError, "the session token is not valid", _CREDENTIALS),
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "SecurityTokenExpired", "RequestExpired"),
+        (ConfigError, "the credentials have expired", "Log in again (aws sso login, or new keys), then do it again"),
+    ),
+    **dict.fromkeys(
+        ("InvalidToken", "InvalidTokenId", "InvalidClientTokenId", "UnrecognizedClientException"),
+        (ConfigError, "the session token or its key is not valid", _CREDENTIALS),
+    ),
     "TokenRefreshRequired": (ConfigError, "the session token has to be renewed", _CREDENTIALS),
     "RequestTimeTooSkewed": (ConfigError, "this machine's clock is too far from the service's", "Set the clock"),
-    "AuthorizationHeaderMalformed": (ConfigError, "the bucket is in another region", "Give its --region"),
-    "PermanentRedirect": (ConfigError, "the bucket is in another region", "Give its --region"),
+    **dict.fromkeys(_REGION, (ConfigError, "the bucket is in another region", "Give its --region")),
     NEEDED: (RemoteError, "encrypted with a customer's key (SSE-C): give it by --sse-c-key-file", ""),
     PERHAPS_NEEDED: (
         RemoteError,
@@ -39,6 +51,31 @@ _TABLE: dict[str, tuple[type[NbsyncError], str, str]] = {
     REFUSED: (AccessDenied, "access denied, or --sse-c-key-file holds another key than the object's", ""),
     "NotImplemented": (RemoteError, "this server cannot do that", ""),
 }
+
+
+def is_about_region(error: ServiceError) -> bool:
+    """May it be that the request was signed for another region than the bucket's? A HEAD is refused without words."""
+    told_by_head = error.status == 400 and not error.body and bool(region_told(error))
+    return error.status in _REDIRECTS or error.code in _REGION or told_by_head
+
+
+def region_told(answer: ServiceError | Response) -> str:
+    """The bucket's region as an answer tells it, or empty."""
+    found = re.search(rb"<Region>\s*([^<]*?)\s*</Region>", answer.body)
+    region = answer.headers.get("x-amz-bucket-region", "") or (found[1].decode("latin-1") if found else "")
+    return region if re.fullmatch(r"[A-Za-z0-9-]{1,63}", region) else ""
+
+
+def _elsewhere(error: ServiceError) -> NbsyncError | None:
+    """What to say of a redirect or of another region, naming where to; None for other errors."""
+    region, found = region_told(error), re.search(rb"<Endpoint>\s*([^<]*?)\s*</Endpoint>", error.body)
+    if is_about_region(error) and region:
+        return ConfigError(f"the bucket is in the region {region} ({error.code})", f"Give --region {region}")
+    host = urlsplit(error.headers.get("location", "")).netloc or (found[1].decode("latin-1") if found else "")
+    if error.status in _REDIRECTS and host:
+        told = f"the service sends requests on to {host.rpartition('@')[2]} ({error.status} {error.code})"
+        return ConfigError(told, "If you trust it, give it as --endpoint-url")
+    return None
 
 
 def translate(error: Exception, place: str) -> NbsyncError:
@@ -54,6 +91,12 @@ def translate(error: Exception, place: str) -> NbsyncError:
 
 
 def _from_service(error: ServiceError, place: str) -> NbsyncError:
+    if error.code == PROXY_REFUSED:
+        hint = "Check HTTPS_PROXY, HTTP_PROXY (http://user:password@host:port) and NO_PROXY"
+        return EndpointUnreachable(f"{place}: {error.message} ({error.status})", hint)
+    elsewhere = _elsewhere(error)
+    if elsewhere is not None:
+        return type(elsewhere)(f"{place}: {elsewhere.message}", elsewhere.hint)
     code = error.code
     if code not in _TABLE and error.status in (401, 403):
         code = "AccessDenied"
@@ -67,6 +110,9 @@ def _from_service(error: ServiceError, place: str) -> NbsyncError:
 def words(error: Exception) -> str:
     """One clause on a failure of one file, for its row."""
     if isinstance(error, ServiceError):
+        elsewhere = _elsewhere(error)
+        if elsewhere is not None:
+            return elsewhere.message
         known = _TABLE.get(error.code)
         if error.code in (NEEDED, PERHAPS_NEEDED, REFUSED):  # our own codes say nothing more
             return known[1] if known else error.code

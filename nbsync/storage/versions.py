@@ -81,7 +81,7 @@ def versioning_of(bucket: Bucket) -> str:
     try:
         return _versioning_status(bucket.request("GET", query=[("versioning", "")], kind="other").body)
     except ServiceError as error:
-        if error.status not in (403, 405, 501):
+        if error.status not in (403, 405, 501) or error.refuses_credentials:
             raise
         bucket.can.versioning_untold = True
         return ""

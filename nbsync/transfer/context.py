@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nbsync.core.model import LocalEntry, Verb
+from nbsync.errors import ConfigError
 from nbsync.options import Options
 from nbsync.storage.journal import Journal, no_journal
 from nbsync.storage.room import Room
@@ -58,8 +59,8 @@ class Context:
         """May what `error` left unfinished be kept for the next run? Not if the user stopped this one."""
         stopped = self.cancelled() if self.stopped is None else self.stopped()
         if isinstance(error, ServiceError):
-            return not stopped and error.retryable
-        return not stopped and isinstance(error, ConnectionLost | Aborted | InterruptedError)
+            return not stopped and error.may_pass
+        return not stopped and isinstance(error, ConnectionLost | Aborted | InterruptedError | ConfigError)
 
     def local_path(self, path: str) -> str:
         """Where the relative `path` is on this machine."""

@@ -118,7 +118,7 @@ class _Fetching:
             answer = fetch_it(headers)
             staged = self._judge.judge(answer.headers, self._digest, self._hasher.value(), self._fd)
         except (Corrupted, ServiceError) as error:
-            if not (isinstance(error, ServiceError) and error.retryable):
+            if not (isinstance(error, ServiceError) and error.may_pass):
                 self._again()
             raise
         if staged is None:

@@ -46,7 +46,7 @@ def common_put_headers(options: Options) -> dict[str, str]:
         headers[f"x-amz-meta-{key.lower()}"] = value
     if options.tag:
         headers["x-amz-tagging"] = urlencode(options.tag, quote_via=quote)  # RGW keeps a + as it is
-    for name, value in headers.items():
+    for name, value in [*headers.items(), ("content-type", options.content_type)]:
         if not value.isascii():
             raise UsageError(f"{value!r} ({name}) has characters that an HTTP header cannot carry", "Use ASCII")
     return headers

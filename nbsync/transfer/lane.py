@@ -27,7 +27,7 @@ from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
-from nbsync.wire.errors import ServiceError, service_error
+from nbsync.wire.errors import ServiceError, Unsendable, service_error
 from nbsync.wire.swarm import Done, Swarm
 
 Task = Callable[[Worker], Outcome]
@@ -185,7 +185,7 @@ class Lane:
             if self._gave_up:
                 self._over(action)
                 continue
-            if not self._has_slot():
+            if not self._may_sign() or not self._has_slot():
                 self._held = action
                 return True
             self._begin(swarm, action)
@@ -197,6 +197,10 @@ class Lane:
             return self._todo.get(timeout=_LOOK_SECONDS) if not self._under_way else self._todo.get_nowait()
         except queue.Empty:
             return _EMPTY
+
+    def _may_sign(self) -> bool:
+        """New credentials may take their time; what is under way goes on meanwhile."""
+        return self._ctx.bucket.client.may_sign(0.0 if self._under_way else _LOOK_SECONDS)
 
     def _has_slot(self) -> bool:
         """Under --jobs, each request has one of the gate's slots."""
@@ -217,7 +221,7 @@ class Lane:
         self._ctx.limiter.take(action.bytes)
         try:
             small, head, body = self._request(action, started)
-        except (OSError, FileChanged):
+        except (OSError, FileChanged, Unsendable):
             self._give_slot()
             self._over(action)
             return
@@ -274,6 +278,7 @@ class Lane:
             self._over(small.action, Earlier(None if error is None or error.unanswered else error, lost=True))
             return
         refused = service_error(answer.status, answer.headers, answer.body)
+        self._ctx.bucket.client.refused(refused, small.started)
         if refused.slow_down:
             self._ctx.controller.slow_down()
         if answer.status == 412 and small.prepared is None:

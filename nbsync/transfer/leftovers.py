@@ -52,7 +52,7 @@ def _cleared(ctx: Context, send: Send, upload: Upload) -> bool | None:
             for upload_id in [upload.upload_id] if upload.upload_id else _astray(ctx, send, upload):
                 abort_upload(send, upload.key, upload_id)
     except ServiceError as error:
-        if not error.retryable:
+        if not error.may_pass:
             ctx.journal.end_upload(upload)
         return False
     except (WireError, NbsyncError):  # no answer, no credentials

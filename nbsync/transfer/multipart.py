@@ -115,8 +115,10 @@ class _Sending:
             return None
         try:
             held = list_parts(ctx.bucket.request, key, upload.upload_id)
-        except ServiceError:  # it is gone, or the server cannot say what it holds
+        except ServiceError as error:  # it is gone, or the server cannot say what it holds
             ctx.journal.release(upload)
+            if error.refuses_credentials:
+                raise
             return None
         lengths = {part.number: part.length for part in layout(self._local.size, self.part_size)}
         for number, (etag, digest) in upload.parts.items():

@@ -1,11 +1,11 @@
-"""Tells a server that is gone from a file that fails: the run ends instead of failing file by file."""
+"""Tells what fails every file from a file that fails: then the run ends, instead of failing file by file."""
 
 from __future__ import annotations
 
 import threading
 
 from nbsync.errors import EndpointUnreachable
-from nbsync.wire.errors import ConnectionLost
+from nbsync.wire.errors import ConnectionLost, ServiceError
 
 IN_A_ROW = 4  # files that failed one after another, each after all its retries, and none that got through
 
@@ -26,7 +26,10 @@ class Outage:
 
         Raises:
             EndpointUnreachable: and so did the ones before it, for want of a connection.
+            ServiceError: it is `error`, and refuses the credentials.
         """
+        if isinstance(error, ServiceError) and error.refuses_credentials:
+            raise error
         if not isinstance(error, ConnectionLost):
             return
         with self._lock:

@@ -16,8 +16,11 @@ from email.utils import parsedate_tz
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from nbsync.wire.counts import RequestCounts
+from nbsync.wire.credentials import CredentialSource
 from nbsync.wire.dial import Route, authority, proxy_for, tls_context
-from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError, error_in_body, service_error
+from nbsync.wire.errors import PROXY_REFUSED, Aborted, ConnectionLost, ServiceError, error_in_body, service_error
+from nbsync.wire.head import request_head
 from nbsync.wire.http1 import Connection, FileSlice, SentMeter
 from nbsync.wire.reader import Response, Sink
 from nbsync.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer, canonical_query, quote_key
@@ -29,8 +32,7 @@ _HASHED_BYTES = 64 * 1024  # longer bodies go as UNSIGNED-PAYLOAD; Content-MD5 g
 _SKEW_SECONDS = 900  # S3 refuses a clock that is off by more than 15 minutes
 _KIND = {"GET": "get", "HEAD": "head", "PUT": "put", "DELETE": "delete"}
 _DEFAULT_PORT = {"http": 80, "https": 443}
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_UNSAFE = re.compile(r"[\r\n\0]")
+_ASK_AGAIN_SECONDS = 10.0  # after a HEAD's refusal turned out to be no matter of credentials
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Target:
         base_path: goes before the key, percent-encoded: `/bucket` in path style, empty in virtual-host style.
         timeout: without a byte in either direction.
         request_payer: the requester pays.
+        sign_payload: the signature covers the body, however long it is.
     """
 
     scheme: str
@@ -55,24 +58,7 @@ class Target:
     verify: bool = True
     ca_bundle: str = ""
     request_payer: bool = False
-
-
-class RequestCounts:
-    """Requests that went over the wire, by kind; any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = {"list": 0, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
-
-    def add(self, kind: str, count: int = 1) -> None:
-        """`count` more requests of a kind; an unknown kind is `other`."""
-        with self._lock:
-            self._counts[kind if kind in self._counts else "other"] += count
-
-    def snapshot(self) -> dict[str, int]:
-        """The counts by now."""
-        with self._lock:
-            return dict(self._counts)
+    sign_payload: bool = False
 
 
 class _Request(NamedTuple):
@@ -94,7 +80,7 @@ class Client:
 
     Args:
         target: where to.
-        credentials: asked before each request, so that it may renew them; None for an unsigned request.
+        credentials: asked before each request, and told when they are refused.
         counts: where requests are counted.
         now: seconds since the epoch.
 
@@ -105,7 +91,7 @@ class Client:
     def __init__(
         self,
         target: Target,
-        credentials: Callable[[], Credentials | None],
+        credentials: CredentialSource,
         *,
         counts: RequestCounts | None = None,
         now: Callable[[], float] = time.time,
@@ -119,7 +105,7 @@ class Client:
         self._stamp = (0, "")  # the last second, and how it is written
         self._signer = Signer(target.region, target.service)
         secure = target.scheme == "https"
-        proxy = proxy_for(target.scheme, target.host, target.port)
+        proxy = proxy_for(target.scheme, target.host, target.port, target.ca_bundle)
         tls = tls_context(target.verify, target.ca_bundle) if secure else None
         self.address: tuple[int, Any] | None = None  # family and address of the endpoint that answered; not of a proxy
         self.route = Route(target.host, target.port, tls, proxy, target.connect_timeout, target.timeout)
@@ -134,6 +120,7 @@ class Client:
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = ""  # why no more requests are made
+        self._asked_at = -_ASK_AGAIN_SECONDS  # monotonic seconds; what a HEAD was refused for
 
     def request(
         self,
@@ -169,7 +156,7 @@ class Client:
             Aborted: `abort` was called.
             SourceChanged: the file slice ends too early.
             Untrusted: the server's certificate does not hold.
-            ValueError: a header that cannot be sent.
+            Unsendable: a header that cannot be sent. Exception: what the source of the credentials raises.
         """
         kind = kind or _KIND.get(method, "other")
         meter = SentMeter(on_sent) if on_sent else None
@@ -188,9 +175,18 @@ class Client:
         """The signed head of a request that somebody else sends (and counts): request line, headers, empty line.
 
         Raises:
-            ValueError: a header that cannot be sent.
+            Unsendable: a header that cannot be sent. Exception: what the source of the credentials raises.
         """
         return self._head(_Request(method, key, query, headers or {}, body, None, None, "", ""), self._clock_offset)
+
+    def may_sign(self, seconds: float) -> bool:
+        """Are there credentials, or is it known that there are none? Waits at most so long for new ones."""
+        return self._credentials.ready(seconds)
+
+    def refused(self, error: ServiceError, began: float) -> None:
+        """A request with a `head` of that time (`time.perf_counter`) was refused: if for its keys, get others."""
+        if error.refuses_credentials:
+            self._credentials.refused(error, began)
 
     def abort(self) -> None:
         """From any thread: every request under way fails at once, and every later one, with Aborted."""
@@ -209,18 +205,53 @@ class Client:
             connection.close()
 
     def _answer(self, request: _Request, ok: Collection[int]) -> Response:
-        """One exchange, or two if the first one showed that our clock is wrong."""
-        for again in (False, True):
-            offset = self._clock_offset
+        """One exchange; another if our clock was wrong, and another if the credentials were refused."""
+        clock_was_set = renewed = False
+        while True:
+            offset, began = self._clock_offset, time.perf_counter()
             answer = self._exchange(request, self._head(request, offset))
             if 200 <= answer.status < 300 or answer.status in ok:
-                break
+                return answer
             if request.meter:
                 request.meter.undo()
             error = service_error(answer.status, answer.headers, answer.body)
-            if again or not self._set_clock(request.method, error, offset):
+            self._blame_proxy(error)
+            if not clock_was_set and self._set_clock(request.method, error, offset):
+                clock_was_set = True
+                continue
+            error = self._in_words(request, error)
+            self.refused(error, began)
+            if renewed or not error.refuses_credentials:
                 raise error
-        return answer
+            renewed = True
+
+    def _blame_proxy(self, error: ServiceError) -> None:
+        """A proxy answers in the place of a service without TLS: then there is nothing of S3 in what it says."""
+        proxy = self.route.proxy
+        if self._origin and proxy and (error.status == 407 or (error.status == 403 and error.speaks_no_s3)):
+            error.code = PROXY_REFUSED
+            error.message = f"the proxy {authority(proxy.host, proxy.port)} refused a request to {self.route.peer}"
+
+    def _in_words(self, request: _Request, error: ServiceError) -> ServiceError:
+        """What a HEAD, whose answer has no body, was refused for, if that is its credentials: a GET is told.
+
+        That is asked now and then only: more often, something else is wrong with one object after the other.
+        """
+        if request.method != "HEAD" or error.status not in (400, 403) or not request.key:
+            return error
+        with self._lock:
+            now = time.monotonic()
+            if now - self._asked_at < _ASK_AGAIN_SECONDS:
+                return error
+            self._asked_at = now
+        headers = {**request.headers, "range": "bytes=0-0"}
+        asked = request._replace(method="GET", headers=headers, sink=_enough, meter=None, kind="get")
+        try:
+            answer = self._exchange(asked, self._head(asked, self._clock_offset))
+        except (_Enough, ConnectionLost):
+            return error
+        told = service_error(answer.status, answer.headers, answer.body)
+        return told if told.refuses_credentials else error
 
     def _exchange(self, request: _Request, head: bytes) -> Response:
         connection = self._checkout()
@@ -270,13 +301,13 @@ class Client:
         if self.target.request_payer:
             headers["x-amz-request-payer"] = "requester"
         for name, value in request.headers.items():
-            if not _NAME.fullmatch(name) or _UNSAFE.search(value):
-                raise ValueError(f"HTTP cannot carry the header {name!r} with this value")
             headers[name.lower()] = value
         credentials = self._credentials()
         if credentials is not None:
             date = headers["x-amz-date"] = self._amz_date(clock_offset)
-            digest = headers["x-amz-content-sha256"] = request.payload_hash or _payload_hash(request.body)
+            digest = headers["x-amz-content-sha256"] = request.payload_hash or _payload_hash(
+                request.body, self.target.sign_payload
+            )
             if credentials.token:
                 headers["x-amz-security-token"] = credentials.token
             headers["authorization"] = self._signer.sign(
@@ -285,9 +316,8 @@ class Client:
         body = request.body
         length = body.length if isinstance(body, FileSlice) else len(body)
         framing = f"content-length: {length}\r\n" if length or request.method in ("PUT", "POST") else ""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         url = f"{self._origin}{path}?{query}" if query else f"{self._origin}{path}"
-        return f"{request.method} {url} HTTP/1.1\r\n{lines}{framing}{self._hop_headers}\r\n".encode()
+        return request_head(request.method, url, headers, framing + self._hop_headers)
 
     def _amz_date(self, clock_offset: float) -> str:
         second = int(self._now() + clock_offset)
@@ -311,6 +341,14 @@ class Client:
             return False
         self._clock_offset = offset
         return True
+
+
+class _Enough(Exception):
+    """Ends an exchange whose answer is a good one."""
+
+
+def _enough(_piece: object) -> None:
+    raise _Enough
 
 
 _SERVER_TIME = re.compile(rb"<ServerTime>(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)")
@@ -337,9 +375,9 @@ def server_time(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _payload_hash(body: bytes | FileSlice) -> str:
+def _payload_hash(body: bytes | FileSlice, always: bool) -> str:
     if not body:
         return EMPTY_SHA256
-    if isinstance(body, FileSlice) or len(body) > _HASHED_BYTES:
-        return UNSIGNED_PAYLOAD
-    return sha256(body).hexdigest()
+    if isinstance(body, FileSlice):
+        return body.sha256() if always else UNSIGNED_PAYLOAD
+    return sha256(body).hexdigest() if always or len(body) <= _HASHED_BYTES else UNSIGNED_PAYLOAD

@@ -6,6 +6,10 @@ Runs in the thread that makes the request. Proxies come from the environment by 
 from __future__ import annotations
 
 import base64
+import contextlib
+import importlib.util
+import ipaddress
+import os
 import socket
 import ssl
 import time
@@ -14,18 +18,22 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nbsync.errors import ConfigError
-from nbsync.wire.errors import ConnectionLost, Untrusted, service_error
+from nbsync.wire.errors import PROXY_REFUSED, ConnectionLost, ServiceError, Untrusted
+from nbsync.wire.nested_tls import plain_end
 from nbsync.wire.reader import ResponseReader
 
 _LEAST_SECONDS = 2.0  # for one of several addresses: a lost SYN is sent again after one second
 
+_PROXY_PORT = {"http": 80, "https": 443}
+
 
 class Proxy(NamedTuple):
-    """An HTTP proxy; `authorization` is the header's value, or empty."""
+    """An HTTP proxy; `authorization` is the header's value, or empty; with `tls`, it is spoken to through TLS."""
 
     host: str
     port: int
     authorization: str = ""
+    tls: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
         return f"Proxy({self.host}:{self.port})"
@@ -55,13 +63,22 @@ def authority(host: str, port: int) -> str:
 def tls_context(verify: bool, ca_bundle: str) -> ssl.SSLContext:
     """What TLS connections are made with; one serves all connections of a client.
 
+    Args:
+        verify: check the other side's certificate.
+        ca_bundle: a file or folder of certificates; empty for OpenSSL's own, or botocore's where it has none.
+
     Raises:
-        ConfigError: `ca_bundle` is no file with certificates.
+        ConfigError: `ca_bundle` is neither.
     """
+    bundle = ca_bundle or ("" if _has_certificates() else _bundle_of_botocore())
     try:
-        context = ssl.create_default_context(cafile=ca_bundle or None)
+        folder = os.path.isdir(bundle)
+        context = ssl.create_default_context(
+            cafile=None if folder else bundle or None, capath=bundle if folder else None
+        )
     except OSError as error:
-        raise ConfigError(f"cannot read certificates from {ca_bundle}: {error}", "Check --ca-bundle.") from None
+        hint = "Check --ca-bundle, AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE and ca_bundle of the profile"
+        raise ConfigError(f"cannot read certificates from {bundle}: {why(error)}", hint) from None
     context.set_alpn_protocols(["http/1.1"])
     if not verify:
         context.check_hostname = False
@@ -69,29 +86,62 @@ def tls_context(verify: bool, ca_bundle: str) -> ssl.SSLContext:
     return context
 
 
-def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
+def _has_certificates() -> bool:
+    """Has OpenSSL a file or a folder with certificates of its own? Some containers and Python builds have none."""
+    paths = ssl.get_default_verify_paths()  # of what is there
+    return paths.cafile is not None or (paths.capath is not None and bool(os.listdir(paths.capath)))
+
+
+def _bundle_of_botocore() -> str:
+    """The certificates that botocore trusts by default: certifi's, or its own copy. Neither is imported for it."""
+    for package in ("certifi", "botocore"):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+            bundle = os.path.join(folder, "cacert.pem")
+            if os.path.isfile(bundle):
+                return bundle
+    return ""
+
+
+def proxy_for(scheme: str, host: str, port: int, ca_bundle: str = "") -> Proxy | None:
     """The proxy that the environment (`https_proxy`, `no_proxy`, …) names for an endpoint, by urllib's rules.
 
+    `no_proxy` may also hold networks (`10.0.0.0/8`) for endpoints that are addresses, as curl and requests have it.
+
     Raises:
-        ConfigError: the proxy's URL is not `http://[user:password@]host[:port]`.
+        ConfigError: the proxy's URL is not `http[s]://[user:password@]host[:port]`.
     """
     from urllib.request import getproxies, proxy_bypass  # slow to import, and most processes need no wire
 
-    url = getproxies().get(scheme, "")
-    if not url or proxy_bypass(authority(host, port)):
+    proxies = getproxies()
+    url = proxies.get(scheme, "")
+    if not url or proxy_bypass(authority(host, port)) or _in_networks(host, proxies.get("no", "")):
         return None
     try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        name, number = parts.hostname, parts.port or 80
+        parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
+        name, number = parts.hostname, parts.port or _PROXY_PORT.get(parts.scheme)
     except ValueError:
-        name, number = None, 0
-    if not name or parts.scheme != "http":
+        name, number, parts = None, None, urlsplit("")
+    if not name or parts.scheme not in _PROXY_PORT or not number:
         raise ConfigError(f"the proxy for {scheme} in the environment cannot be used", "Give it as http://host:port.")
     authorization = ""
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(pair.encode()).decode()
-    return Proxy(name, number, authorization)
+    return Proxy(name, number, authorization, tls_context(True, ca_bundle) if parts.scheme == "https" else None)
+
+
+def _in_networks(host: str, no_proxy: str) -> bool:
+    """Is `host` an address in one of the networks (CIDR) among the names in `no_proxy`?"""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for one in no_proxy.split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in one and address in ipaddress.ip_network(one.strip(), strict=False):
+                return True
+    return False
 
 
 def dial(route: Route, claim: Callable[[socket.socket], None]) -> socket.socket:
@@ -110,24 +160,44 @@ def dial(route: Route, claim: Callable[[socket.socket], None]) -> socket.socket:
     proxy = route.proxy
     host, port = (proxy.host, proxy.port) if proxy else (route.host, route.port)
     sock = _connect(host, port, route.connect_timeout, claim)
+    where = route.peer
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proxy and proxy.tls is not None:
+            where = f"the proxy {authority(host, port)}"
+            sock = _encrypted(sock, proxy.tls, host, claim)
         if route.tls is not None:
             if proxy:
                 _tunnel(sock, route, proxy)
-            sock = route.tls.wrap_socket(sock, server_hostname=route.host, do_handshake_on_connect=False)
-            claim(sock)
-            sock.do_handshake()
+            where = route.peer
+            if isinstance(sock, ssl.SSLSocket):
+                sock = plain_end(sock)
+                sock.settimeout(route.connect_timeout)
+            sock = _encrypted(sock, route.tls, route.host, claim)
         return sock
     except ssl.SSLCertVerificationError as error:
         sock.close()
-        raise Untrusted(f"the certificate of {route.peer} is not trusted: {error.verify_message}") from None
+        raise Untrusted(f"the certificate of {where} is not trusted: {error.verify_message}") from None
     except OSError as error:
         sock.close()
-        raise ConnectionLost(f"no secure connection to {route.peer}: {why(error)}") from None
+        raise ConnectionLost(f"no secure connection to {where}: {why(error)}") from None
     except BaseException:
         sock.close()
         raise
+
+
+def _encrypted(
+    sock: socket.socket, tls: ssl.SSLContext, host: str, claim: Callable[[socket.socket], None]
+) -> ssl.SSLSocket:
+    """The socket with TLS on it, its handshake done."""
+    encrypted = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        claim(encrypted)
+        encrypted.do_handshake()
+    except BaseException:
+        encrypted.close()  # it has taken the place of the one that the caller knows
+        raise
+    return encrypted
 
 
 def _connect(host: str, port: int, timeout: float, claim: Callable[[socket.socket], None]) -> socket.socket:
@@ -167,9 +237,8 @@ def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
     sock.sendall(f"CONNECT {route.peer} HTTP/1.1\r\nhost: {route.peer}\r\n{login}\r\n".encode("latin-1"))
     answer = ResponseReader(sock.recv_into, f"the proxy {proxy.host}:{proxy.port}").read(head_only=True)
     if not 200 <= answer.status < 300:
-        refusal = service_error(answer.status, answer.headers, b"")
-        refusal.message = f"the proxy {proxy.host}:{proxy.port} refused a connection to {route.peer}"
-        raise refusal
+        told = f"the proxy {authority(proxy.host, proxy.port)} refused a connection to {route.peer}"
+        raise ServiceError(answer.status, PROXY_REFUSED, told, answer.headers)
 
 
 def why(error: BaseException | None) -> str:

@@ -6,6 +6,7 @@
     │   └── Aborted           this side gave up (cancel); never tried again
     ├── ServiceError          the service answered with an error; `retryable` says whether to try again
     ├── Untrusted             the server's certificate does not hold
+    ├── Unsendable            a value that HTTP cannot carry
     └── SourceChanged         the file that is being sent is shorter than it was
 
 All are picklable, because a worker may run in another process. What a service says is kept raw in
@@ -58,6 +59,10 @@ class Untrusted(WireError):
     """The server's certificate is not valid for it, or its issuer is not trusted."""
 
 
+class Unsendable(WireError, ValueError):
+    """A value that would end its line, or that no HTTP header can hold; nothing was sent."""
+
+
 class SourceChanged(WireError):
     """The file that is being sent ended before the promised length; nothing of it was stored."""
 
@@ -84,6 +89,7 @@ _CODE_OF_STATUS = {
     503: "SlowDown",
     504: "GatewayTimeout",
 }
+PROXY_REFUSED = "ProxyRefused"  # our code: it is not the service that answered
 _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _RETRYABLE_CODE = frozenset({
     "BadDigest", "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
@@ -91,6 +97,11 @@ _RETRYABLE_CODE = frozenset({
     "XAmzContentSHA256Mismatch",  # damaged on its way (RGW says so of trailing checksums too: none are sent)
 })  # fmt: skip
 _FINAL_CODE = frozenset({"RequestTimeTooSkewed"})
+# The keys are of no use any more, whatever is asked for. Not SignatureDoesNotMatch: some services err on odd keys.
+_CREDENTIAL_CODE = frozenset({
+    "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken",
+    "InvalidTokenId", "RequestExpired", "SecurityTokenExpired", "TokenRefreshRequired", "UnrecognizedClientException",
+})  # fmt: skip
 _SLOW_CODE = frozenset({"SlowDown", "Throttling", "ThrottlingException"})
 
 
@@ -124,9 +135,25 @@ class ServiceError(WireError):
     @property
     def retryable(self) -> bool:
         """Another attempt may succeed."""
-        if self.code in _FINAL_CODE:
+        if self.code in _FINAL_CODE or self.refuses_credentials:
             return False
         return self.status in _RETRYABLE_STATUS or self.code in _RETRYABLE_CODE
+
+    @property
+    def refuses_credentials(self) -> bool:
+        """The keys are refused, not what was asked for: no request that they sign can succeed."""
+        return self.code in _CREDENTIAL_CODE
+
+    @property
+    def may_pass(self) -> bool:
+        """The same may succeed later: by another attempt, or in another run with other keys."""
+        return self.retryable or self.refuses_credentials
+
+    @property
+    def speaks_no_s3(self) -> bool:
+        """Its body is of another kind than S3's errors, and no header of it is S3's: somebody else answered."""
+        foreign = bool(self.body) and not _CODE.search(self.body)
+        return foreign and not any(name.startswith("x-amz-") for name in self.headers)
 
     @property
     def slow_down(self) -> bool:

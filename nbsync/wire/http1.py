@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import socket
 import ssl
@@ -35,6 +36,13 @@ class FileSlice(NamedTuple):
     fd: int
     offset: int
     length: int
+
+    def sha256(self) -> str:
+        """Of what it holds now, hexadecimal."""
+        digest = hashlib.sha256()
+        for at in range(self.offset, self.offset + self.length, _PIECE_BYTES):
+            digest.update(os.pread(self.fd, min(_PIECE_BYTES, self.offset + self.length - at), at))
+        return digest.hexdigest()
 
 
 class SentMeter:

@@ -20,6 +20,7 @@ from nbsync.core.parts import MiB
 from nbsync.storage.capabilities import Capabilities
 from nbsync.transfer import download, multipart, ranged, upload
 from nbsync.wire.client import Client
+from nbsync.wire.credentials import fixed
 from nbsync.wire.errors import ConnectionLost, ServiceError
 from nbsync.wire.reader import Response
 from tests.functional.opaque import KMS, OpaqueEtags
@@ -51,7 +52,7 @@ def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Client], C
     """Where a client's requests go to be taken and never answered."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port = listener.getsockname()[1]
-    yield lambda client: Client(replace(client.target, host="127.0.0.1", port=port), lambda: None)
+    yield lambda client: Client(replace(client.target, host="127.0.0.1", port=port), fixed(None))
     listener.close()
 
 

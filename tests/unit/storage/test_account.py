@@ -45,10 +45,35 @@ def test_the_same_as_botocore_says(
 def test_a_configuration_file_is_read(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_text("[default]\nregion = eu-north-1\ns3 =\n  addressing_style = virtual\n")
-    for name, value in {**KEYS, **ENDPOINT}.items():
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": "http://s3.test:9"}.items():
         monkeypatch.setenv(name, value)
     target = Account(Options()).target(parse_location("my-bucket"))
-    assert (target.region, target.host) == ("eu-north-1", "my-bucket.127.0.0.1")
+    assert (target.region, target.host) == ("eu-north-1", "my-bucket.s3.test")
+
+
+@pytest.mark.parametrize("region", ["eu\r\nx-evil: 1", "eu west", "-eu", "eu-", "é", "a" * 64])
+def test_what_is_no_region_is_told(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    for name, value in {**KEYS, **ENDPOINT, "AWS_REGION": region}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="is not the name of a region"):
+        Account(Options())
+
+
+def test_what_a_program_says_is_one_line(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    (home / ".aws").mkdir()
+    (home / "program").write_text("import sys; sys.exit('log in\\n first\\n')")
+    (home / ".aws" / "config").write_text(f"[default]\ncredential_process = {sys.executable} {home / 'program'}\n")
+    with pytest.raises(ConfigError, match="log in first") as caught:
+        Account(Options()).credentials()
+    assert "\\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("attempts", ["1", "0", "5"])
+def test_retries_are_attempts_but_the_first(monkeypatch: pytest.MonkeyPatch, attempts: str) -> None:
+    for name, value in {**KEYS, **ENDPOINT, "AWS_MAX_ATTEMPTS": attempts}.items():
+        monkeypatch.setenv(name, value)
+    assert Account(Options()).retries == max(0, int(attempts) - 1)
+    assert Account(Options(retries=3)).retries == 3
 
 
 def test_half_a_key_and_an_unknown_profile_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from nbsync.errors import UsageError
 from nbsync.storage.customer_key import CustomerKey, KeyedClient, KeylessClient, check_channel, read_customer_key
 from nbsync.storage.s3_errors import words
 from nbsync.wire.client import Client, Target
+from nbsync.wire.credentials import fixed
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
 
@@ -88,7 +89,7 @@ def test_where_a_key_may_go(url: str, allowed: bool) -> None:
 
 
 def keyed() -> KeyedClient:
-    return KeyedClient(CustomerKey(KEY), Target(scheme="http", host="127.0.0.1", port=1), lambda: None)
+    return KeyedClient(CustomerKey(KEY), Target(scheme="http", host="127.0.0.1", port=1), fixed(None))
 
 
 class Service:
@@ -149,7 +150,7 @@ def test_the_wrong_key_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_key_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     Service(monkeypatch)
-    client = KeylessClient(Target(scheme="http", host="127.0.0.1", port=1), lambda: None)
+    client = KeylessClient(Target(scheme="http", host="127.0.0.1", port=1), fixed(None))
     for method in ("GET", "HEAD"):
         with pytest.raises(ServiceError) as caught:
             client.request(method, "encrypted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import socket
 import threading
 from hashlib import sha256
@@ -10,7 +11,8 @@ from hashlib import sha256
 import pytest
 
 from nbsync.wire.client import Client, Credentials, FileSlice, RequestCounts, Target, error_in_body
-from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
+from nbsync.wire.credentials import CredentialSource, Lease, fixed
+from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError, Unsendable
 from nbsync.wire.sigv4 import EMPTY_SHA256, Signer
 
 from .scripted import Peer, answer
@@ -33,7 +35,7 @@ def saying(*answers: bytes):
 
 def client_of(server, who: Credentials | None = WHO, **more) -> Client:
     target = Target("http", "127.0.0.1", server.port, "/bucket", **more)
-    return Client(target, lambda: who, now=lambda: NOON)
+    return Client(target, fixed(who), now=lambda: NOON)
 
 
 def parsed(request: bytes) -> tuple[str, dict[str, str]]:
@@ -116,7 +118,7 @@ def test_payload_hashes_and_lengths(serve, tmp_path, body, given, digest):
     [{"x-amz-meta-a": "1\r\nx-amz-acl: public-read"}, {"a b": "x"}, {"a:": "x"}, {"": "x"}, {"a": "\0"}, {"a\n": "x"}],
 )
 def test_headers_cannot_be_smuggled_in(headers):
-    client = Client(Target("http", "127.0.0.1", 1), lambda: WHO)
+    client = Client(Target("http", "127.0.0.1", 1), fixed(WHO))
     with pytest.raises(ValueError, match="HTTP cannot carry"):
         client.request("PUT", "k", headers=headers)
 
@@ -233,7 +235,7 @@ def test_a_head_tells_a_wrong_clock_by_the_date(serve):
 def test_kinds_of_requests(serve):
     server = serve(saying(*[answer()] * 7))
     counts = RequestCounts()
-    client = Client(Target("http", "127.0.0.1", server.port), lambda: None, counts=counts)
+    client = Client(Target("http", "127.0.0.1", server.port), fixed(None), counts=counts)
     for method in ("GET", "HEAD", "PUT", "DELETE", "POST"):
         client.request(method, "k")
     client.request("GET", kind="list")
@@ -260,7 +262,7 @@ def test_what_was_not_stored_is_taken_back(serve):
 def test_an_endpoint_that_never_answered_is_told_apart(serve):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    client = Client(Target("http", "127.0.0.1", port), lambda: None)
+    client = Client(Target("http", "127.0.0.1", port), fixed(None))
     with pytest.raises(ConnectionLost) as caught:
         client.request("GET", "k")
     assert (caught.value.unreachable, client.ever_answered) == (True, False)
@@ -328,3 +330,61 @@ def test_after_close_no_request_is_made(serve):
 )
 def test_an_error_under_a_good_status(body, found):
     assert error_in_body(body) == found
+
+
+def test_a_refused_token_is_replaced_once_and_the_body_sent_again(serve):
+    keys = [Credentials("A", "s", "old"), Credentials("B", "s", "new")]
+    source = CredentialSource(lambda: Lease(keys.pop(0)))
+    error = b"<Error><Code>ExpiredToken</Code></Error>"
+
+    def script(peer: Peer) -> None:
+        for said in (answer(error, "400 Bad Request"), answer()):
+            peer.head()
+            assert peer.body(5) == b"hello"
+            peer.send(said)
+
+    server = serve(script)
+    client = Client(Target("http", "127.0.0.1", server.port), source)
+    assert client.request("PUT", "k", body=b"hello").status == 200
+    client.close()
+    tokens = [re.search(rb"x-amz-security-token: (\w+)", head)[1] for head in server.requests]
+    assert tokens == [b"old", b"new"]
+
+
+def test_a_head_is_refused_without_words_and_a_get_brings_them(serve):
+    error = b"<Error><Code>InvalidAccessKeyId</Code></Error>"
+
+    def script(peer: Peer) -> None:
+        while head := peer.head():
+            peer.send(answer(b"" if head.startswith(b"HEAD") else error, "403 Forbidden"))
+
+    server = serve(script)
+    client = Client(Target("http", "127.0.0.1", server.port), fixed(WHO))
+    with pytest.raises(ServiceError, match="InvalidAccessKeyId"):
+        client.request("HEAD", "k")
+    client.close()
+
+
+def test_heads_that_may_not_be_made_cost_one_get(serve):
+    def script(peer: Peer) -> None:
+        while head := peer.head():
+            peer.send(answer(b"", "403 Forbidden") if head.startswith(b"HEAD") else answer(b"x", "206 Partial Content"))
+
+    server = serve(script, script)
+    client = Client(Target("http", "127.0.0.1", server.port), fixed(WHO))
+    for _ in range(5):
+        with pytest.raises(ServiceError, match="Forbidden"):
+            client.request("HEAD", "k")
+    client.close()
+    assert sum(head.startswith(b"GET") for head in server.requests) == 1
+
+
+@pytest.mark.parametrize("evil", ["a\r\nx-evil: 1", "a\nb", "a\0b", "a\x7f", "é"])
+@pytest.mark.parametrize("place", ["header", "token", "key", "region", "host"])
+def test_no_value_ends_its_line_wherever_it_comes_from(place: str, evil: str) -> None:
+    who = Credentials(evil if place == "key" else "A", "s", evil if place == "token" else "t")
+    target = Target("http", evil if place == "host" else "h", 1, region=evil if place == "region" else "r")
+    client = Client(target, fixed(who))
+    with pytest.raises(Unsendable) as caught:
+        client.head("GET", "k", headers={"if-match": evil if place == "header" else "x"})
+    assert "evil" not in str(caught.value)
