@@ -302,9 +302,8 @@ class Lane:
         except (Corrupted, ServiceError) as error:
             self._over(action, Earlier(error))
             return None
-        except OSError:
-            self._over(action)
-            return None
+        except OSError as error:  # the disk's: nothing gets better by fetching it again
+            return self._worker.failed(action, error)
         self._sample(time.perf_counter() - before)
         return outcome
 
