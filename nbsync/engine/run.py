@@ -26,7 +26,7 @@ from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
 from nbsync.saved import FILES, repeated_options
 from nbsync.storage import plans
-from nbsync.storage.local import kept_below, scan
+from nbsync.storage.local import kept_below, scan, without_too_long
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
@@ -209,6 +209,7 @@ class Run(BaseRun):
             len(self.location.prefix.encode()),
         )  # fmt: skip
         self._seen = 0
+        remote = without_too_long(remote, self.root) if self.direction is Direction.PULL else remote
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
         joined, ours = join(self._scan(), remote, state.rows()), place.unheard()

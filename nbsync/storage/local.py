@@ -7,7 +7,8 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from nbsync.core.model import Kind, LocalEntry
+from nbsync.core import names
+from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import LocalError
 
 OWN_ROOM = ".nbsync"
@@ -58,12 +59,12 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
         LocalError: `root`, or a directory that could be opened before, cannot be read any more.
     """
     try:
-        names = os.scandir(root)
+        found = os.scandir(root)
     except OSError as error:
         raise LocalError(f"{root}: {error.strerror}") from None
     place = _Followed(os.path.realpath(root)) if follow_symlinks else None
     # A stack of our own: folders may lie deeper than Python's calls may.
-    levels = [(iter(_siblings(names, "", place)), place)]
+    levels = [(iter(_siblings(found, "", place)), place)]
     while levels:
         siblings, place = levels[-1]
         sibling = next(siblings, None)
@@ -82,12 +83,25 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
         levels.append((iter(_siblings(below, name, inner)), inner))
 
 
-def _siblings(names: Any, prefix: str, place: _Followed | None) -> list[tuple[LocalEntry | os.DirEntry[str], str]]:
-    """What one folder holds, in order; `names` is what os.scandir gives; `place` if links are followed."""
-    with names:
-        siblings = [_look(entry, prefix, place) for entry in names if not _is_own(entry.name)]
+def _siblings(found: Any, prefix: str, place: _Followed | None) -> list[tuple[LocalEntry | os.DirEntry[str], str]]:
+    """What one folder holds, in order; `found` is what os.scandir gives; `place` if links are followed."""
+    with found:
+        siblings = [_look(entry, prefix, place) for entry in found if not _is_own(entry.name)]
     siblings.sort(key=_order)
     return siblings
+
+
+def without_too_long(remote: Iterator[RemoteEntry], root: str) -> Iterator[RemoteEntry]:
+    """The entries, with `refused` set on each whose path, below LOCAL's, is longer than the system takes."""
+    limit, root_bytes = os.pathconf("/", "PC_PATH_MAX") - 1, len(os.fsencode(root))
+    if root_bytes + 1 + names.MAX_KEY_BYTES <= limit:
+        return remote
+    return (_refused_if_too_long(entry, root_bytes, limit) for entry in remote)
+
+
+def _refused_if_too_long(entry: RemoteEntry, root_bytes: int, limit: int) -> RemoteEntry:
+    refusal = None if entry.refused else names.place_refusal(entry.path, root_bytes, limit)
+    return entry._replace(refused=refusal) if refusal else entry
 
 
 def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import threading
 import time
@@ -16,13 +15,12 @@ from collections.abc import Callable, Iterator
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 from typing import IO
 
-import platformdirs
-
 from nbsync.errors import LocalError, LockedError, one_line
 from nbsync.storage import database, journal, journal_file, permit, syncs, trash, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
+from nbsync.storage.statedir import database_folder, name_of, state_dir
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
@@ -68,6 +66,7 @@ class Room:
                 self._lock = self._take_lock(fd, wait, on_wait)
                 if self._empty_stage(fd):
                     wait(permit.SEEN_SECONDS)
+                os.makedirs(database_folder(place), 0o700, exist_ok=True)
                 with self.homes() as homes:
                     self.run = trash.later_than(run, trash.newest_first(homes))
             except BaseException:
@@ -79,7 +78,7 @@ class Room:
 
     def _open(self) -> int:
         """The room, open, in which nothing of ours is a link or not to be written."""
-        os.makedirs(os.path.dirname(self.place), exist_ok=True)
+        os.makedirs(os.path.dirname(self.place), 0o700, exist_ok=True)
         fd = open_own(self.place)
         try:
             if lstat("trash", fd) is not None:
@@ -249,7 +248,7 @@ def find_place(root: str, *, elsewhere: bool) -> str:
 
 def place_elsewhere(root: str) -> str:
     """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
-    return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
+    return os.path.join(state_dir(), name_of(root))
 
 
 def owner_now(place: str) -> str:
@@ -297,7 +296,7 @@ def undo_left_of(root: str, homes: list[trash.Home]) -> undoing.Undoing | None:
 
 def local_record(root: str) -> str:
     """Where LOCAL's own state database is, if it has one."""
-    return os.path.join(root, OWN_ROOM, database.NAME)
+    return database.path_in(os.path.join(root, OWN_ROOM))
 
 
 def holds_work(root: str) -> bool:
@@ -339,7 +338,7 @@ def _may_write(place: str) -> bool:
 
 def open_stage_on_mount(top: int, root: str) -> int:
     """Staging of the LOCAL at `root` on a mount below it, as an open folder, made if missing; see Room.stage_near."""
-    return _open_on_mount(top, f"stage-{_name_of(root)}")
+    return _open_on_mount(top, f"stage-{name_of(root)}")
 
 
 def _open_on_mount(top: int, name: str) -> int:
@@ -362,11 +361,7 @@ def _open_on_mount(top: int, name: str) -> int:
 
 
 def _trash_on_mounts(root: str) -> str:
-    return f"trash-{_name_of(root)}"
-
-
-def _name_of(root: str) -> str:
-    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
+    return f"trash-{name_of(root)}"
 
 
 def _try_lock(file: IO[str], path: str) -> bool:

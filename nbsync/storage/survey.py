@@ -45,7 +45,7 @@ class Record:
     """
 
     def __init__(self, place: str) -> None:
-        self._path = os.path.join(place, database.NAME)
+        self._path = database.path_in(place)
         with faults(self._path):
             database.check(self._path)
             self._db = database.connect_reading(self._path)
@@ -99,11 +99,11 @@ class Unfinished(NamedTuple):
 
 def unfinished(place: str) -> Unfinished | None:
     """What the journal of a room says; None if it cannot be read now."""
-    path = os.path.join(place, journal_file.NAME)
+    path = journal_file.path_in(place)
     if not os.path.lexists(path):
         return Unfinished(0, 0)
     try:
-        check_files(place, tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
+        check_files(os.path.dirname(path), tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
         db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro", uri=True)
         with contextlib.closing(db):
             owner = db.execute("SELECT file FROM owner").fetchone()
