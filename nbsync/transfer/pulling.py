@@ -22,6 +22,7 @@ TIMES_NOT_KEPT = (
     "this file system does not keep the times that files are given:"
     " programs that go by times (aws s3 sync, rclone) take what came for changed"
 )
+VANISHED = "was deleted in REMOTE after it was listed: there is nothing to download"
 _LOOKS = 3  # how often an object that is replaced under us is looked at again
 _COARSE_NS = 2 * 10**9  # the coarsest times that file systems keep: FAT's
 
@@ -47,7 +48,7 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot, ear
         # A version stays what it is; it can only be gone.
         again = find_object(ctx.bucket, remote.key, ctx.prefix) if not remote.version_id else None
         if again is None:
-            return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
+            return Outcome(action.path, action.verb, Status.SKIPPED, VANISHED, Evidence.NONE)
         remote = again
     return install(ctx, action, remote, staged, installer)
 
