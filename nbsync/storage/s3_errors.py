@@ -54,14 +54,18 @@ def translate(error: Exception, place: str) -> NbsyncError:
 
 
 def _from_service(error: ServiceError, place: str) -> NbsyncError:
-    code = error.code
+    code, to = error.code, _whereto(error)
     if code not in _TABLE and error.status in (401, 403):
         code = "AccessDenied"
     if code in _TABLE:
         kind, words, hint = _TABLE[code]
-        return kind(f"{place}: {words} ({error.code})", hint)
+        return kind(f"{place}: {words} ({error.code}){to}", hint)
     said = f": {error.message}" if error.message else ""
-    return RemoteError(f"{place}: the service answered {error.status} {error.code}{said}")
+    return RemoteError(f"{place}: the service answered {error.status} {error.code}{said}{to}")
+
+
+def _whereto(error: ServiceError) -> str:
+    return f"; it redirects to {error.redirected_to}" if error.redirected_to else ""
 
 
 def words(error: Exception) -> str:
@@ -70,7 +74,8 @@ def words(error: Exception) -> str:
         known = _TABLE.get(error.code)
         if error.code in (NEEDED, PERHAPS_NEEDED, REFUSED):  # our own codes say nothing more
             return known[1] if known else error.code
-        return f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
+        said = f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
+        return said + _whereto(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

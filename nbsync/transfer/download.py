@@ -13,7 +13,7 @@ from nbsync.storage.digest import Hasher, md5
 from nbsync.transfer.arrival import Judge, Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.proof import Corrupted, coded
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
@@ -52,7 +52,7 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
         Corrupted: it is not the object. ServiceError: 412 if it is another one. OSError.
     """
     if len(answer.body) != remote.size:
-        raise Corrupted(f"{len(answer.body)} bytes came, not the {remote.size} that were listed")
+        raise Corrupted(f"{len(answer.body)} bytes came, not the {remote.size} that were listed{coded(answer.headers)}")
     path = ctx.staging()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     staged = None
@@ -128,7 +128,7 @@ class _Fetching:
         self._ctx.limiter.take(self._remote.size)
         answer = get_object(self._ctx, self._remote, headers)
         if len(answer.body) != self._remote.size:
-            raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} that were listed")
+            raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} listed{coded(answer.headers)}")
         write_at(self._fd, memoryview(answer.body), 0)
         self._hasher.update(memoryview(answer.body))
         self._done = len(answer.body)
@@ -145,7 +145,7 @@ class _Fetching:
         if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             raise Corrupted("the server answered with another range than it was asked for")
         if self._done != self._remote.size:
-            raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} that were listed")
+            raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} listed{coded(answer.headers)}")
         return answer
 
     def _take(self, piece: memoryview) -> None:

@@ -10,14 +10,18 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nbsync.errors import ConfigError
 from nbsync.wire.errors import ConnectionLost, Untrusted, service_error
 from nbsync.wire.reader import ResponseReader
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # what OpenSSL says of other protocols
 _LEAST_SECONDS = 2.0  # for one of several addresses: a lost SYN is sent again after one second
+
+
+Address = tuple[int, Any]  # a family, and a socket address of it
 
 
 class Proxy(NamedTuple):
@@ -124,10 +128,21 @@ def dial(route: Route, claim: Callable[[socket.socket], None]) -> socket.socket:
         raise Untrusted(f"the certificate of {route.peer} is not trusted: {error.verify_message}") from None
     except OSError as error:
         sock.close()
-        raise ConnectionLost(f"no secure connection to {route.peer}: {why(error)}") from None
+        reason = getattr(error, "reason", "")
+        what = "it speaks no TLS: is it http://?" if reason in _NO_TLS else why(error)
+        raise ConnectionLost(f"no secure connection to {route.peer}: {what}") from None
     except BaseException:
         sock.close()
         raise
+
+
+def other_addresses(route: Route, known: Address) -> list[Address]:
+    """What else the endpoint's name stands for, of the same family as the one that is known. Asks the resolver."""
+    try:
+        found = socket.getaddrinfo(route.host, route.port, family=known[0], type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [address for address in dict.fromkeys((one[0], one[4]) for one in found) if address != known]
 
 
 def _connect(host: str, port: int, timeout: float, claim: Callable[[socket.socket], None]) -> socket.socket:
