@@ -67,7 +67,7 @@ class Options:
     filters: tuple[tuple[str, str], ...] = _which(
         (), "--include/--exclude GLOB, in order; the last match wins; * crosses /", parse="filters",
         commands=LOOKS)  # fmt: skip
-    files_from: str = _which("", "only the paths in FILE, one a line, relative", metavar="FILE",
+    files_from: str = _which("", "only the paths in FILE (-: standard input), one a line, relative", metavar="FILE",
                              commands=(*SYNC, "verify"))  # fmt: skip
     existing: bool = _which(False, "only what the destination has already")
     ignore_existing: bool = _which(False, "only what the destination does not have")

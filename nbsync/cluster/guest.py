@@ -23,7 +23,7 @@ from nbsync.errors import ClusterError, NbsyncError
 from nbsync.options import Options
 from nbsync.storage import permit as permits
 from nbsync.storage.guest import Guest, GuestJournal
-from nbsync.storage.install import Installer
+from nbsync.storage.install import Installed, Installer
 from nbsync.storage.local import check_encoding
 from nbsync.storage.permit import Hold, Permit
 from nbsync.storage.s3 import Bucket
@@ -133,7 +133,7 @@ class _Installer(Installer):
         super().__init__(ctx.room)
         self._ctx = ctx
 
-    def install(self, *args: Any, **more: Any) -> os.stat_result:
+    def install(self, *args: Any, **more: Any) -> Installed:
         if self._ctx.cancelled():
             raise InterruptedError
         return super().install(*args, **more)

@@ -34,6 +34,7 @@ class Policy(NamedTuple):
     existing: bool = False
     ignore_existing: bool = False
     admits: Callable[[str], bool] = lambda _path: True
+    reaches: Callable[[str], bool] = lambda _folder: True  # may something below a folder be admitted?
     prefix_bytes: int = 0  # of REMOTE's prefix: the key's length is that more than the path's
 
 
@@ -169,7 +170,7 @@ def _push_absent(one: Joined, policy: Policy) -> Action | None:
 def _push(one: Joined, policy: Policy) -> Action | None:
     local, remote, row = one.local, one.remote, one.recorded
     assert local is not None  # narrowed by the caller
-    if not policy.admits(one.path):
+    if not policy.admits(one.path) or (local.kind is Kind.UNREADABLE_FOLDER and not policy.reaches(one.path)):
         return None
     refused = _refused_locally(one, policy.prefix_bytes)
     if refused is not None:

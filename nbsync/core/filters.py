@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from nbsync.errors import UsageError
 
 _ABSOLUTE_OR_CLIMBING = re.compile(r"/|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.(?:[/\\]|\Z)", re.DOTALL)
+_WILDCARD = re.compile(r"[*?[]")
 
 
 class Filters:
@@ -37,17 +38,48 @@ class Filters:
     def admits(self, path: str) -> bool:
         """True if `path`, relative and `/`-separated, takes part."""
         for rule in self._rules:
+            if not rule.matched and rule.matches(path):
+                rule.matched = True
+        for rule in self._rules:
             if rule.matches(path):
                 return rule.includes
         return True
 
+    def may_admit_below(self, folder: str) -> bool:
+        """False if nothing below `folder` can take part, whatever its name. (That is not always found out.)"""
+        start = f"{folder}/"
+        for rule in self._rules:
+            if rule.includes and rule.may_match_below(start):
+                return True
+            if not rule.includes and rule.matches_all_below(start):
+                rule.matched = True
+                return False
+        return True
+
+    def unmatched(self) -> list[tuple[str, str]]:
+        """The filters, as they were given, that no path has matched so far."""
+        return [(rule.kind, rule.pattern) for rule in self._rules[::-1] if not rule.matched]
+
 
 class _Rule:
+    """One filter. `matched`: a path has."""
+
     def __init__(self, kind: str, pattern: str) -> None:
         if kind not in ("include", "exclude"):
             raise UsageError(f"a filter is include or exclude, not {kind!r}")
         self.matches = re.compile(fnmatch.translate(pattern)).match  # case-sensitive on every system
+        self.kind, self.pattern = kind, pattern
         self.includes = kind == "include"
+        self.matched = False
+
+    def matches_all_below(self, start: str) -> bool:
+        """Every path that begins with `start`: a `*` at the end takes whatever follows what matched."""
+        return self.pattern.endswith("*") and self.matches(start) is not None
+
+    def may_match_below(self, start: str) -> bool:
+        """Some path that begins with `start`, as far as the pattern's letters before its first wildcard tell."""
+        head = _WILDCARD.split(self.pattern, maxsplit=1)[0]
+        return head.startswith(start) or start.startswith(head)
 
 
 def read_files_from(lines: Iterable[str]) -> frozenset[str]:

@@ -58,6 +58,11 @@ class Location(NamedTuple):
         return name
 
     @property
+    def has_empty_segment(self) -> bool:
+        """Is there a `//` after the bucket's name?"""
+        return "//" in f"/{self.prefix}"
+
+    @property
     def single_key(self) -> str:
         """The key that is meant if nothing lies below the prefix; empty for a whole bucket."""
         return self.prefix[:-1]

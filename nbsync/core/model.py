@@ -197,6 +197,7 @@ class Outcome(NamedTuple):
     forget: bool = False  # what was recorded of this path no longer holds
     planned: Action | None = None  # what a plan would have done
     worker: str = ""  # of an engine, which did it; empty on this machine
+    note: str = ""  # what the user should know of the place or the server that it met; said once in a run
 
 
 class Row(NamedTuple):

@@ -86,6 +86,22 @@ def _too_long(path: str) -> str | None:
     return None
 
 
+def place_refusal(path: str, root_bytes: int, limit: int) -> str | None:
+    """Why no file can have this path below a folder whose own path has so many bytes; None if one can.
+
+    Args:
+        path: relative.
+        root_bytes: of the folder's absolute path.
+        limit: the longest absolute path that the system takes, in bytes.
+    """
+    if root_bytes + len(path) * 4 < limit:
+        return None
+    total = root_bytes + 1 + len(path.encode())
+    return (
+        f"is too long with LOCAL before it: {total:,} bytes (at most {limit:,} are possible)" if total > limit else None
+    )
+
+
 def key_refusal(path: str, prefix_bytes: int) -> str | None:
     """Why no object can have this name below a prefix of so many bytes; None if one can."""
     if len(path) * 4 + prefix_bytes <= MAX_KEY_BYTES:

@@ -24,9 +24,19 @@ _ODD = {
 }
 
 
-def look(one: Joined, admits: Callable[[str], bool]) -> Action | None:
-    """The row of one path, or the check that it needs; None for a path that is out of scope."""
+def look(
+    one: Joined, admits: Callable[[str], bool], reaches: Callable[[str], bool] = lambda _folder: True
+) -> Action | None:
+    """The row of one path, or the check that it needs; None for a path that is out of scope.
+
+    Args:
+        one: what both sides have there.
+        admits: is a path in scope?
+        reaches: may something below a folder be?
+    """
     local, remote = one.local, one.remote
+    if local is not None and local.kind is Kind.UNREADABLE_FOLDER and not reaches(one.path):
+        return None
     if (
         (local is None and remote is None)
         or not admits(one.path)

@@ -6,6 +6,7 @@ A run is made in the caller's thread and executed in one of its own, which never
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -28,6 +29,8 @@ from nbsync.storage.s3_errors import translate
 from nbsync.transfer.control import Controller, files_left
 from nbsync.transfer.runner import AnyRunner
 from nbsync.wire.errors import Aborted, WireError
+
+STANDARD_INPUT = "-"  # in the place of a file's name
 
 
 class BaseRun(ABC):
@@ -65,7 +68,8 @@ class BaseRun(ABC):
         self._waypoints = Waypoints()
         self._controller = Controller(self.options.jobs, files=files_left())
         self._listed = read_list(self.options.files_from) if call.only is None else call.only
-        self._admits = _make_filter(self.options, self._listed)
+        self._filters = Filters(self.options.filters)
+        self._admits = _within(self._filters, self._listed)
         self._unseen = set(self._listed or ())  # of the paths in --files-from
         self._seen = 0  # files of the source, before the filters
         self._found_nothing = False  # under REMOTE
@@ -173,6 +177,10 @@ class BaseRun(ABC):
             GuardRefusal: nothing is there, and the call's limits say that something must be.
         """
         self._waypoints = Waypoints()
+        if self.location.has_empty_segment:
+            self.result.notes.append(
+                f"the empty segment in {self.location.uri} is taken as it is: it is part of its keys"
+            )
         entries = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
         self._listing = entries
         first = next(entries, None)
@@ -196,11 +204,18 @@ class BaseRun(ABC):
             self.result.notes.append(nothing)
         return self.location.prefix, entries
 
+    def _reaches(self, folder: str) -> bool:
+        """May something below a folder be in scope? That is for who cannot look into it."""
+        listed = self._listed is None or any(path.startswith(f"{folder}/") for path in self._listed)
+        return listed and self._filters.may_admit_below(folder)
+
     def _note_filters(self) -> None:
         """Say what of the options has not done what it may have been meant to do."""
         notes = self.result.notes
         if {kind for kind, _ in self.options.filters} == {"include"}:
             notes.append("--include alone filters nothing (as in aws s3 sync): put --exclude '*' before it")
+        else:
+            self._note_unmatched()
         filtered = bool(self.options.filters) or self._listed is not None
         nothing = not self.board.files_total and not any(self.result.counts.values())
         if filtered and nothing and self._seen:
@@ -208,6 +223,17 @@ class BaseRun(ABC):
         if self._unseen:
             some = ", ".join(sorted(self._unseen)[:3])
             notes.append(f"{len(self._unseen):,} of the paths in --files-from are not in the source: {some}")
+
+    def _note_unmatched(self) -> None:
+        """Say which filters were of no use, if all that there is was held against them."""
+        unmatched = self._filters.unmatched() if self._seen and self.board.listing_done else []
+        absolute = [f"--{kind} {pattern!r}" for kind, pattern in unmatched if pattern.startswith("/")]
+        other = [f"--{kind} {pattern!r}" for kind, pattern in unmatched if not pattern.startswith("/")]
+        if absolute:
+            why = "paths begin below REMOTE and LOCAL, without a '/'"
+            self.result.notes.append(f"nothing can match {', '.join(absolute)}: {why}")
+        if other:
+            self.result.notes.append(f"nothing matched {', '.join(other)}")
 
 
 def _interrupted() -> Interrupted:
@@ -222,16 +248,31 @@ def read_list(path: str) -> frozenset[str] | None:
     if not path:
         return None
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return read_files_from(file)
+        file = _standard_input() if path == STANDARD_INPUT else path
+        with open(file, encoding="utf-8-sig", closefd=file == path) as lines:
+            return read_files_from(lines)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise UsageError(f"--files-from {path}: {reason}") from None
 
 
-def _make_filter(options: Options, listed: frozenset[str] | None) -> Callable[[str], bool]:
+def _standard_input() -> int:
+    """Its number.
+
+    Raises:
+        UsageError: nothing was piped into it.
+    """
+    try:
+        number = sys.stdin.fileno()
+    except (AttributeError, ValueError):  # none, or a notebook's
+        number = -1
+    if number < 0 or os.isatty(number):
+        raise UsageError("--files-from -: nothing is piped into standard input", "Pipe the list, or name a file")
+    return number
+
+
+def _within(filters: Filters, listed: frozenset[str] | None) -> Callable[[str], bool]:
     """Which paths are in scope: the filters, and the list of --files-from."""
-    filters = Filters(options.filters)
     if listed is None:
         return filters.admits
     return lambda path: path in listed and filters.admits(path)

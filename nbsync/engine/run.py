@@ -13,20 +13,21 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from nbsync.core import decide, guard, names
+from nbsync.core.location import Location
 from nbsync.core.merge import join, known_again
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
-from nbsync.engine.base import BaseRun
+from nbsync.engine.base import STANDARD_INPUT, BaseRun
 from nbsync.engine.execution import Execution
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, note_trash
-from nbsync.errors import LocalError, NbsyncError
+from nbsync.errors import LocalError, NbsyncError, UsageError
 from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
 from nbsync.saved import FILES, repeated_options
 from nbsync.storage import plans
-from nbsync.storage.local import kept_below, scan
+from nbsync.storage.local import kept_below, scan, without_too_long
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
@@ -53,6 +54,8 @@ class Run(BaseRun):
         self._changing = False  # the guards have answered, and the run may change something
         self._noted: PastSync | None = None  # what the room remembers of this run
         self._waited_for = ""  # another run's process
+        if self.direction is Direction.PUSH:
+            _check_keys(self.location)
         common_put_headers(self.options)
         self._is_for_engine = _is_for_engine(self.call)
         self._crew: Crew | None = None
@@ -172,7 +175,8 @@ class Run(BaseRun):
         options = repeated_options(self.options)
         given = {name: value for name, value in options.items() if name not in self.call.imposed}
         given.pop("region", None)  # the one that the bucket was found to be in is better
-        given |= {name: os.path.abspath(given[name]) for name in FILES if name in given}  # from wherever it is repeated
+        files = (name for name in FILES if given.get(name, STANDARD_INPUT) != STANDARD_INPUT)
+        given |= {name: os.path.abspath(given[name]) for name in files}  # from wherever it is repeated
         return PastSync(
             self.call.command, self.direction.value, self.location.uri, *name, region, self._now_ns(), 0, 0, given
         )  # fmt: skip
@@ -205,10 +209,11 @@ class Run(BaseRun):
         """Every Action of the run, settled or to do, as the join brings them."""
         policy = decide.Policy(
             self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
-            self.options.existing, self.options.ignore_existing, self._admits,
+            self.options.existing, self.options.ignore_existing, self._admits, self._reaches,
             len(self.location.prefix.encode()),
         )  # fmt: skip
         self._seen = 0
+        remote = without_too_long(remote, self.root) if self.direction is Direction.PULL else remote
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
         joined, ours = join(self._scan(), remote, state.rows()), place.unheard()
@@ -261,7 +266,8 @@ class Run(BaseRun):
             return
         self._seen += 1
         self._unseen.discard(source.path)
-        if isinstance(source, LocalEntry) and source.kind is Kind.UNREADABLE_FOLDER and self.execution is not None:
+        unread = isinstance(source, LocalEntry) and source.kind is Kind.UNREADABLE_FOLDER
+        if unread and self.execution is not None and self._reaches(source.path):
             self.execution.distrust(f"{source.path} could not be read")
 
     def _source_guard(self) -> NbsyncError | None:
@@ -290,6 +296,18 @@ class Run(BaseRun):
         hits = self.result.counts[Status.HIT.value]
         if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")
+
+
+def _check_keys(location: Location) -> None:
+    """Would a pull of the bucket take what a push stores there?
+
+    Raises:
+        UsageError: it would not.
+    """
+    refusal = names.refusal("/".join(filter(None, location.prefix.split("/"))) or "-")
+    if refusal:
+        hint = "Push to another prefix"
+        raise UsageError(f"{location.uri} {refusal}: no pull of the bucket would take what is stored there", hint)
 
 
 def _outside_repositories(entry: RemoteEntry) -> RemoteEntry:

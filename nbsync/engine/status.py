@@ -65,7 +65,7 @@ def status(call: Call) -> Status:
 
 def _opened(place: str, found: Status, stack: ExitStack) -> Record | None:
     """The record in a room; None if there is none, or if it cannot be used, which is a problem then."""
-    path = os.path.join(place, database.NAME)
+    path = database.path_in(place)
     if not os.path.lexists(path):
         return None
     try:

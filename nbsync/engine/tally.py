@@ -57,6 +57,8 @@ class Tally:
         result.counts[status.value] += 1
         board.counts[status.value] += 1
         board.files_done += status is not Status.CANCELLED
+        if outcome.note and outcome.note not in result.notes:
+            result.notes.append(outcome.note)
         assurance = result.keep(outcome)
         if outcome.record is not None:
             self._remember(outcome.record)

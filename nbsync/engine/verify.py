@@ -69,7 +69,7 @@ class Verify(BaseRun):
         local = scan(self.root, follow_symlinks=self.options.follow_symlinks)
         for one in join(local, without_twins(remote, self.root), ()):
             self._count(one)
-            action = verify.look(one, self._admits)
+            action = verify.look(one, self._admits, self._reaches)
             if action is not None:
                 yield action
         self.board.listing_done = True

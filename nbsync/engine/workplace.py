@@ -100,7 +100,7 @@ class Workplace:
         Raises:
             LocalError: see open_state.
         """
-        path = os.path.join(self._place(), database.NAME)
+        path = database.path_in(self._place())
         was_used = self.room is not None and os.path.exists(os.path.join(self._place(), syncs.NAME))
         gone = was_used and not os.path.exists(path)  # a run may have ended between its room and its record
         self._remote = remote

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from nbsync.errors import LocalError
 from nbsync.storage.folders import check_files
 from nbsync.storage.forks import AT_REST
+from nbsync.storage.statedir import database_folder
 
 NAME = "state.sqlite3"
 FORMAT = 1
@@ -56,6 +57,11 @@ _ADVICE = (
     ("unable to open", "Check the permissions of it and its folder"),
     ("", "Check the disk, then run this again"),
 )
+
+
+def path_in(place: str) -> str:
+    """Where the database of the room at `place` is."""
+    return os.path.join(database_folder(place), NAME)
 
 
 class Damaged(Exception):

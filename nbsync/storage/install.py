@@ -20,10 +20,12 @@ import shutil
 import stat
 from collections.abc import Callable
 from errno import EEXIST, EXDEV
+from typing import NamedTuple
 
 from nbsync.core import names
 from nbsync.core.model import LocalEntry
-from nbsync.storage import rename
+from nbsync.storage import attributes, rename
+from nbsync.storage.attributes import Manner
 from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder
 from nbsync.storage.room import Room
@@ -38,6 +40,13 @@ class Twin(Exception):
     """The path is another file's, whose name this file system takes for the same; that name is the argument."""
 
 
+class Installed(NamedTuple):
+    """A file in its place: its stat, and a note for the user if it could not be given all that belongs there."""
+
+    at: os.stat_result
+    note: str
+
+
 class Installer:
     """Installs into one LOCAL; one for each worker thread (it keeps a few folders open)."""
 
@@ -45,10 +54,13 @@ class Installer:
         self._room = room
         self.tree = Tree(room.root)
         self._trashes: dict[str, Trash] = {}  # by the mount's path; LOCAL's own under ""
+        self._staging: Manner | None = None  # what it hands down
+        self._folder: tuple[str, Manner] | None = None  # the last one that something went into, and what it does
 
-    def install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
-        """Rename `staged` to `path`; returns the installed file's stat.
+    def install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> Installed:
+        """Rename `staged` to `path`.
 
+        It gets what a file gets that is made there, or what the file has whose place it takes: see `attributes`.
         What stands there goes to the trash if `keep_old`, or if it is not the `expected` file any more.
 
         Raises:
@@ -61,18 +73,21 @@ class Installer:
             self.close()
             return self._install(staged, path, expected, keep_old=keep_old)
 
-    def _install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> os.stat_result:
+    def _install(self, staged: str, path: str, expected: LocalEntry | None, *, keep_old: bool) -> Installed:
         folder, _, name = path.rpartition("/")
         fd = self.tree.folder(folder)
         try:
             if (keep_old or expected is not None) and self._is_elsewhere(fd):
                 raise OSError(EXDEV, "another file system", path)  # said before anything is kept in the trash
-            self._put(staged, fd, path, fd, expected, keep_old=keep_old)  # absolute: below no open folder
+            if self._staging is None:
+                self._staging = _manner_at(self._room.stage)
+            # `staged` is absolute: below no open folder.
+            note = self._put(staged, fd, path, fd, expected, keep_old=keep_old, made_in=self._staging)
         except OSError as error:
             if error.errno != EXDEV:
                 raise
-            self._install_across(staged, path, fd, expected, keep_old=keep_old)
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+            note = self._install_across(staged, path, fd, expected, keep_old=keep_old)
+        return Installed(os.stat(name, dir_fd=fd, follow_symlinks=False), note)
 
     def _is_elsewhere(self, fd: int) -> bool:
         """Is the open folder on another file system than staging?"""
@@ -83,20 +98,24 @@ class Installer:
 
         Raises: as `install`.
         """
-        self._put(name, at, path, self.tree.folder(path.rpartition("/")[0]), None, keep_old=True, undoing=True)
+        self._put(name, at, path, self.tree.folder(path.rpartition("/")[0]), None, keep_old=True)
 
     def _put(self, source: str, at: int, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool,
-             undoing: bool = False) -> None:  # fmt: skip
-        """Rename `source` in the open folder `at` to `path`, whose folder is `fd`; see `install`."""
+             made_in: Manner | None = None) -> str:  # fmt: skip
+        """Rename `source` in the open folder `at` to `path`, whose folder is `fd`; see `install`.
+
+        `made_in`: what staging handed down to `source`; None for what an undo brings back, which keeps what it has.
+        """
         name = path.rpartition("/")[2]
         may_be_there = expected is not None
         for _ in range(_LOOKS):
             if not may_be_there:
+                note = self._as_new(source, at, path, fd, made_in)
                 try:
                     rename.into_nothing(source, at, name, fd)
-                    return
+                    return note
                 except FileExistsError:
-                    if not undoing:
+                    if made_in is not None:
                         _refuse_twin(name, fd)
             old = lstat(name, fd)
             may_be_there = old is not None
@@ -104,13 +123,33 @@ class Installer:
                 continue
             if stat.S_ISDIR(old.st_mode):
                 raise IsADirectoryError(EEXIST, "a folder is in the way", path)
-            if not undoing and stat.S_ISREG(old.st_mode):  # a link's mode says nothing
-                os.chmod(source, old.st_mode & 0o777, dir_fd=at)  # new content is not to run as its owner
+            if stat.S_ISREG(old.st_mode):  # a link's mode says nothing
+                note = self._as_old(source, at, path, fd, made_in, old)
+            else:
+                note = self._as_new(source, at, path, fd, made_in)
             keep = keep_old or expected is None or not same_stat(old, expected)
             if self._replace(source, at, path, fd, old, keep=keep):
-                return
+                return note
             may_be_there = False
         raise FileExistsError(EEXIST, "something else keeps changing it", path)
+
+    def _as_new(self, source: str, at: int, path: str, fd: int, made_in: Manner | None) -> str:
+        if made_in is None or made_in == (goes_to := self._manner(path, fd)):
+            return ""
+        return attributes.as_new(source, at, made_in, goes_to)
+
+    def _as_old(self, source: str, at: int, path: str, fd: int, made_in: Manner | None, old: os.stat_result) -> str:
+        if made_in is None:
+            return ""
+        acl = bool(made_in.acl or self._manner(path, fd).acl)
+        return attributes.as_old(source, at, old, path.rpartition("/")[2], fd, may_have_acl=acl)
+
+    def _manner(self, path: str, fd: int) -> Manner:
+        """What the folder of `path`, open as `fd`, hands down."""
+        folder = path.rpartition("/")[0]
+        if self._folder is None or self._folder[0] != folder:
+            self._folder = folder, attributes.manner_of(fd)
+        return self._folder[1]
 
     def _replace(self, source: str, at: int, path: str, fd: int, old: os.stat_result, *, keep: bool) -> bool:
         """As `_exchange`; the `old` file is kept in the trash first if it has to be, and only if it is replaced."""
@@ -161,7 +200,7 @@ class Installer:
             rename.exchange(source, at, path.rpartition("/")[2], fd)
             raise
 
-    def _install_across(self, staged: str, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool) -> None:
+    def _install_across(self, staged: str, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool) -> str:
         """`path` is on another file system mounted below LOCAL: stage again there, then rename."""
         _, top = self._mount(path.rpartition("/")[0])
         try:
@@ -169,20 +208,20 @@ class Installer:
         finally:
             os.close(top)
         again = os.path.basename(staged)
-        made = os.open(again, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=near)
+        made = os.open(again, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=near)
         try:
             with open(made, "wb") as there, open(staged, "rb") as here:
                 shutil.copyfileobj(here, there, _COPY_BYTES)
                 there.flush()
-                at = os.fstat(here.fileno())
-                os.fchmod(there.fileno(), stat.S_IMODE(at.st_mode))
-                os.utime(there.fileno(), ns=(at.st_mtime_ns, at.st_mtime_ns))
-            self._put(again, near, path, fd, expected, keep_old=keep_old)
+                attributes.set_time(there.fileno(), os.fstat(here.fileno()).st_mtime_ns)
+            made_in = attributes.manner_of(near)
+            note = self._put(again, near, path, fd, expected, keep_old=keep_old, made_in=made_in)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(again, dir_fd=near)
             raise
         os.unlink(staged)
+        return note
 
     def _mount(self, folder: str) -> tuple[str, int]:
         """The topmost folder below LOCAL, or LOCAL, of the file system that `folder` is on: its path, and open."""
@@ -298,8 +337,17 @@ class Installer:
     def close(self) -> None:
         """Close the folders that are kept open."""
         self.tree.close()
+        self._folder = None
         while self._trashes:
             self._trashes.popitem()[1].close()
+
+
+def _manner_at(folder: str) -> Manner:
+    fd = os.open(folder, FOLDER)
+    try:
+        return attributes.manner_of(fd)
+    finally:
+        os.close(fd)
 
 
 def _refuse_twin(name: str, fd: int) -> None:

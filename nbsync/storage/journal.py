@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from nbsync.core.model import LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import LocalError
 from nbsync.storage.forks import AT_REST
-from nbsync.storage.journal_file import NAME, TAILS, connect, connect_to_read
+from nbsync.storage.journal_file import TAILS, connect, connect_to_read, path_in
 from nbsync.storage.state import RemoteName
 
 KEPT_DAYS = 7  # what belongs to other REMOTEs
@@ -79,7 +79,7 @@ class Journal:
 
     def __init__(self, place: str | None, remote: RemoteName, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._remote, self._now_ns = remote, now_ns
-        self._path = "" if place is None else os.path.join(place, NAME)
+        self._path = "" if place is None else path_in(place)
         self._stage = "" if place is None else os.path.join(place, "stage")
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -333,7 +333,7 @@ def unheard(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[Re
     found: dict[str, list[RecordedEntry]] = {}
     try:
         with AT_REST, contextlib.ExitStack() as stack:
-            db = connect_to_read(os.path.join(place, NAME))
+            db = connect_to_read(path_in(place))
             if db is None:
                 return {}
             stack.enter_context(contextlib.closing(db))
@@ -350,7 +350,7 @@ def unheard(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[Re
 
 def staged_names(place: str) -> frozenset[str]:
     """The names in staging that the journal in the room at `place` knows; the room's lock is held."""
-    path = os.path.join(place, NAME)
+    path = path_in(place)
     if not os.path.lexists(path):
         return frozenset()
     try:

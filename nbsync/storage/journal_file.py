@@ -8,6 +8,7 @@ import sqlite3
 from urllib.parse import quote
 
 from nbsync.storage.folders import check_files
+from nbsync.storage.statedir import database_folder
 
 NAME = "unfinished.sqlite3"
 TAILS = ("", "-journal", "-wal", "-shm")
@@ -52,6 +53,11 @@ _EMPTY = """
 DELETE FROM downloads; DELETE FROM ranges; DELETE FROM uploads; DELETE FROM parts; DELETE FROM unheard;
 DELETE FROM owner;
 """
+
+
+def path_in(place: str) -> str:
+    """Where the journal of the room at `place` is."""
+    return os.path.join(database_folder(place), NAME)
 
 
 def connect(path: str) -> sqlite3.Connection:

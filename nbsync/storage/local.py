@@ -6,12 +6,38 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from nbsync.core.model import Kind, LocalEntry
+from nbsync.core import names
+from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import ConfigError, LocalError
 
 OWN_ROOM = ".nbsync"
+
+
+class _Followed(NamedTuple):
+    """Where a folder really is, when links are followed, and the folders in which those stand that led there.
+
+    By name and not by inode number: not every file system has numbers that tell its folders apart.
+    """
+
+    real: str
+    links: tuple[str, ...] = ()
+
+    def into(self, entry: os.DirEntry[str]) -> _Followed:
+        """The folder of this name in it."""
+        if entry.is_symlink():
+            return _Followed(self.target(entry.name), (*self.links, self.real))
+        return self._replace(real=os.path.join(self.real, entry.name))
+
+    def target(self, name: str) -> str:
+        """What the link of this name in it leads to."""
+        return os.path.realpath(os.path.join(self.real, name))
+
+    def leads_back(self, name: str) -> bool:
+        """Does the link of this name lead to a folder that holds the link, or one of those that led here?"""
+        above = os.path.join(self.target(name), "")
+        return any(os.path.join(folder, "").startswith(above) for folder in (self.real, *self.links))
 
 
 def absolute_root(local: str | os.PathLike[str]) -> str:
@@ -43,21 +69,21 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
 
     Args:
         root: a directory.
-        follow_symlinks: show what links point to; a link back to a parent is shown as unreadable.
+        follow_symlinks: show what links point to; a link to a folder that holds it, in LOCAL or above it, is
+            shown as unreadable: all that lies there would come again and again.
 
     Raises:
         LocalError: `root`, or a directory that could be opened before, cannot be read any more.
     """
     try:
-        at = os.stat(root)
-        names = os.scandir(root)
+        found = os.scandir(root)
     except OSError as error:
         raise LocalError(f"{root}: {error.strerror}") from None
-    parents = ((at.st_dev, at.st_ino),) if follow_symlinks else ()
+    place = _Followed(os.path.realpath(root)) if follow_symlinks else None
     # A stack of our own: folders may lie deeper than Python's calls may.
-    levels = [(iter(_siblings(names, "", parents, follow_symlinks)), parents)]
+    levels = [(iter(_siblings(found, "", place)), place)]
     while levels:
-        siblings, parents = levels[-1]
+        siblings, place = levels[-1]
         sibling = next(siblings, None)
         if sibling is None:
             levels.pop()
@@ -68,20 +94,31 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Iterator[LocalEntry]:
             continue
         try:
             below = os.scandir(entry.path)
-            more = (*parents, _identity(entry)) if follow_symlinks else parents
         except OSError as error:  # readable a moment ago: the tree is changing under us
             raise LocalError(f"{entry.path}: {error.strerror}", "Nothing was deleted; run it again") from None
-        levels.append((iter(_siblings(below, name, more, follow_symlinks)), more))
+        inner = place.into(entry) if place is not None else None
+        levels.append((iter(_siblings(below, name, inner)), inner))
 
 
-def _siblings(
-    names: Any, prefix: str, parents: tuple[tuple[int, int], ...], follow: bool
-) -> list[tuple[LocalEntry | os.DirEntry[str], str]]:
-    """What one folder holds, in order; `names` is what os.scandir gives."""
-    with names:
-        siblings = [_look(entry, prefix, parents, follow) for entry in names if not _is_own(entry.name)]
+def _siblings(found: Any, prefix: str, place: _Followed | None) -> list[tuple[LocalEntry | os.DirEntry[str], str]]:
+    """What one folder holds, in order; `found` is what os.scandir gives; `place` if links are followed."""
+    with found:
+        siblings = [_look(entry, prefix, place) for entry in found if not _is_own(entry.name)]
     siblings.sort(key=_order)
     return siblings
+
+
+def without_too_long(remote: Iterator[RemoteEntry], root: str) -> Iterator[RemoteEntry]:
+    """The entries, with `refused` set on each whose path, below LOCAL's, is longer than the system takes."""
+    limit, root_bytes = os.pathconf("/", "PC_PATH_MAX") - 1, len(os.fsencode(root))
+    if root_bytes + 1 + names.MAX_KEY_BYTES <= limit:
+        return remote
+    return (_refused_if_too_long(entry, root_bytes, limit) for entry in remote)
+
+
+def _refused_if_too_long(entry: RemoteEntry, root_bytes: int, limit: int) -> RemoteEntry:
+    refusal = None if entry.refused else names.place_refusal(entry.path, root_bytes, limit)
+    return entry._replace(refused=refusal) if refusal else entry
 
 
 def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:
@@ -114,14 +151,7 @@ def _order(sibling: tuple[LocalEntry | os.DirEntry[str], str]) -> str:
     return sibling[1]
 
 
-def _identity(entry: os.DirEntry[str]) -> tuple[int, int]:
-    at = entry.stat()
-    return at.st_dev, at.st_ino
-
-
-def _look(
-    entry: os.DirEntry[str], prefix: str, parents: tuple[tuple[int, int], ...], follow: bool
-) -> tuple[LocalEntry | os.DirEntry[str], str]:
+def _look(entry: os.DirEntry[str], prefix: str, place: _Followed | None) -> tuple[LocalEntry | os.DirEntry[str], str]:
     """An entry with the text it is sorted by; directories to go into stay DirEntries."""
     path = prefix + entry.name
     try:
@@ -131,7 +161,7 @@ def _look(
         if stat.S_ISREG(at.st_mode):
             return LocalEntry(path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino), path
         if stat.S_ISLNK(at.st_mode):
-            return _look_through(entry, path, parents, follow)
+            return _look_through(entry, path, place)
         if stat.S_ISDIR(at.st_mode):
             return _directory(entry, path)
     except UnicodeEncodeError:
@@ -148,17 +178,17 @@ def _directory(entry: os.DirEntry[str], path: str) -> tuple[LocalEntry | os.DirE
 
 
 def _look_through(
-    entry: os.DirEntry[str], path: str, parents: tuple[tuple[int, int], ...], follow: bool
+    entry: os.DirEntry[str], path: str, place: _Followed | None
 ) -> tuple[LocalEntry | os.DirEntry[str], str]:
     try:
         at = os.stat(entry.path)
     except OSError:
         return _odd(path, Kind.BROKEN_LINK), path
-    if not follow:
+    if place is None:
         return _odd(path, Kind.SYMLINK), path
     if stat.S_ISDIR(at.st_mode):
-        if (at.st_dev, at.st_ino) in parents:
-            return _odd(path, Kind.UNREADABLE, "a symbolic link to one of its own parents"), path
+        if place.leads_back(entry.name):
+            return _odd(path, Kind.UNREADABLE, "a symbolic link to a folder that holds it: it is not followed"), path
         return _directory(entry, path)
     if stat.S_ISREG(at.st_mode):
         return LocalEntry(path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino), path

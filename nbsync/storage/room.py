@@ -7,14 +7,11 @@ Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
-
-import platformdirs
 
 from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
@@ -23,6 +20,7 @@ from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_o
 from nbsync.storage.forks import Flock
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
+from nbsync.storage.statedir import database_folder, name_of, state_dir
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
@@ -71,6 +69,7 @@ class Room:
                 self._take_lock(wait, on_wait)
                 if self._empty_stage(fd):
                     wait(permit.SEEN_SECONDS)
+                os.makedirs(database_folder(place), 0o700, exist_ok=True)
                 with self.homes() as homes:
                     self.run = later_than(run, trash.newest_first(homes))
                 opened.pop_all()
@@ -80,7 +79,7 @@ class Room:
 
     def _open(self) -> int:
         """The room, open, in which nothing of ours is a link or not to be written."""
-        os.makedirs(os.path.dirname(self.place), exist_ok=True)
+        os.makedirs(os.path.dirname(self.place), 0o700, exist_ok=True)
         fd = open_own(self.place)
         try:
             if lstat("trash", fd) is not None:
@@ -243,7 +242,7 @@ def find_place(root: str, *, elsewhere: bool) -> str:
 
 def place_elsewhere(root: str) -> str:
     """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
-    return os.path.join(platformdirs.user_state_dir("nbsync", appauthor=False), _name_of(root))
+    return os.path.join(state_dir(), name_of(root))
 
 
 def owner_now(place: str) -> str:
@@ -296,7 +295,7 @@ def undo_left_of(root: str, homes: list[trashed.Home]) -> undoing.Undoing | None
 
 def local_record(root: str) -> str:
     """Where LOCAL's own state database is, if it has one."""
-    return os.path.join(root, OWN_ROOM, database.NAME)
+    return database.path_in(os.path.join(root, OWN_ROOM))
 
 
 def holds_work(root: str) -> bool:
@@ -338,7 +337,7 @@ def _may_write(place: str) -> bool:
 
 def open_stage_on_mount(top: int, root: str) -> int:
     """Staging of the LOCAL at `root` on a mount below it, as an open folder, made if missing; see Room.stage_near."""
-    return _open_on_mount(top, f"stage-{_name_of(root)}")
+    return _open_on_mount(top, f"stage-{name_of(root)}")
 
 
 def _open_on_mount(top: int, name: str) -> int:
@@ -361,11 +360,7 @@ def _open_on_mount(top: int, name: str) -> int:
 
 
 def _trash_on_mounts(root: str) -> str:
-    return f"trash-{_name_of(root)}"
-
-
-def _name_of(root: str) -> str:
-    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]
+    return f"trash-{name_of(root)}"
 
 
 def _owner(fd: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nbsync.core.location import Location
+from nbsync.errors import RemoteError
 from nbsync.options import Options
 from nbsync.storage.account import Account
 from nbsync.storage.capabilities import Capabilities
@@ -17,6 +18,7 @@ from nbsync.storage.s3_errors import is_about_region, region_told
 from nbsync.wire import retry
 from nbsync.wire.client import Client, RequestCounts
 from nbsync.wire.errors import ServiceError
+from nbsync.wire.misdirected import coding
 from nbsync.wire.reader import Response
 
 T = TypeVar("T")
@@ -115,6 +117,10 @@ class Bucket:
                 raise
             answer = self.retrying(once)
         self.can.observe(answer.headers)
+        coded = coding(answer.headers) if answer.body and not key else ""  # an object's may be its own
+        if coded:
+            hint = "A proxy on the way may do that: go round it (NO_PROXY), or give another endpoint"
+            raise RemoteError(f"{self.location.uri}: the answer came as {coded}, which was not asked for", hint)
         return answer
 
     def retrying(self, attempt: Callable[[], T]) -> T:

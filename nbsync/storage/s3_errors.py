@@ -6,7 +6,6 @@ Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespon
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NbsyncError, NoSuchBucket, RemoteError
 from nbsync.storage.customer_key import NEEDED, PERHAPS_NEEDED, REFUSED
@@ -68,12 +67,11 @@ def region_told(answer: ServiceError | Response) -> str:
 
 def _elsewhere(error: ServiceError) -> NbsyncError | None:
     """What to say of a redirect or of another region, naming where to; None for other errors."""
-    region, found = region_told(error), re.search(rb"<Endpoint>\s*([^<]*?)\s*</Endpoint>", error.body)
+    region, host = region_told(error), error.redirected_to
     if is_about_region(error) and region:
         return ConfigError(f"the bucket is in the region {region} ({error.code})", f"Give --region {region}")
-    host = urlsplit(error.headers.get("location", "")).netloc or (found[1].decode("latin-1") if found else "")
-    if error.status in _REDIRECTS and host:
-        told = f"the service sends requests on to {host.rpartition('@')[2]} ({error.status} {error.code})"
+    if host:
+        told = f"the service sends requests on to {host} ({error.status} {error.code})"
         return ConfigError(told, "If you trust it, give it as --endpoint-url")
     return None
 

@@ -46,7 +46,7 @@ class Record:
     """
 
     def __init__(self, place: str) -> None:
-        self._path = os.path.join(place, database.NAME)
+        self._path = database.path_in(place)
         with faults(self._path):
             database.check(self._path)
             self._db = database.connect_reading(self._path)
@@ -100,11 +100,11 @@ class Unfinished(NamedTuple):
 
 def unfinished(place: str) -> Unfinished | None:
     """What the journal of a room says; None if it cannot be read now."""
-    path = os.path.join(place, journal_file.NAME)
+    path = journal_file.path_in(place)
     if not os.path.lexists(path):
         return Unfinished(0, 0)
     try:
-        check_files(place, tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
+        check_files(os.path.dirname(path), tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
         with AT_REST, contextlib.closing(_connect_to_read(path)) as db:
             owner = db.execute("SELECT file FROM owner").fetchone()
             if owner is None or owner[0] != str(os.stat(path).st_ino):

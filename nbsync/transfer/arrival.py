@@ -10,7 +10,7 @@ from nbsync.core.parts import looks_like_md5, parse_multipart_etag
 from nbsync.transfer import compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
-from nbsync.transfer.proof import Corrupted, prove
+from nbsync.transfer.proof import Corrupted, coded, prove
 from nbsync.wire.errors import ServiceError
 
 
@@ -79,5 +79,5 @@ class Judge:
         if self._times < (3 if like_md5 else 2):
             return False
         if like_md5 and not can.saw_other_etag():
-            raise Corrupted("what arrived does not have the object's MD5")
+            raise Corrupted(f"what arrived does not have the object's MD5{coded(headers)}")
         return True

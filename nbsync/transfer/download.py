@@ -8,11 +8,12 @@ import os
 from nbsync.core.identity import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
+from nbsync.storage.attributes import set_time
 from nbsync.storage.digest import Hasher, md5
 from nbsync.transfer.arrival import Judge, Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.proof import Corrupted, coded
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
@@ -35,8 +36,7 @@ def fetch(ctx: Context, remote: RemoteEntry, slot: Slot, earlier: Earlier = NO_T
     staged = fetch_ranges(ctx, remote, slot, judge) if remote.size > RANGED_BYTES and not ctx.whole_only else None
     if staged is None:
         staged = _fetch_whole(ctx, remote, slot, judge, earlier)
-    mtime_ns = _mtime_ns(ctx, remote, staged.headers)
-    os.utime(staged.path, ns=(mtime_ns, mtime_ns))
+    set_time(staged.path, mtime_ns(ctx, remote, staged.headers))
     return staged
 
 
@@ -52,7 +52,7 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
         Corrupted: it is not the object. ServiceError: 412 if it is another one. OSError.
     """
     if len(answer.body) != remote.size:
-        raise Corrupted(f"{len(answer.body)} bytes came, not the {remote.size} that were listed")
+        raise Corrupted(f"{len(answer.body)} bytes came, not the {remote.size} that were listed{coded(answer.headers)}")
     path = ctx.staging()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     staged = None
@@ -61,8 +61,7 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
         staged = Judge(ctx, remote).judge(answer.headers, MD5, md5(answer.body).hexdigest(), fd)
         if staged is None:
             return None
-        mtime_ns = _mtime_ns(ctx, remote, staged.headers)
-        os.utime(fd, ns=(mtime_ns, mtime_ns))
+        set_time(fd, mtime_ns(ctx, remote, staged.headers))
         return staged._replace(path=path)
     finally:
         os.close(fd)
@@ -85,7 +84,7 @@ def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, ea
         os.close(fd)
 
 
-def _mtime_ns(ctx: Context, remote: RemoteEntry, headers: dict[str, str]) -> int:
+def mtime_ns(ctx: Context, remote: RemoteEntry, headers: dict[str, str]) -> int:
     """The time that the file gets: LastModified as LIST gives it, or the uploader's with --preserve-mtime."""
     kept = parse_mtime(headers.get(MTIME, "")) if ctx.options.preserve_mtime else None
     return remote.last_modified_ns if kept is None else kept
@@ -129,8 +128,8 @@ class _Fetching:
         self._ctx.limiter.take(self._remote.size)
         answer = get_object(self._ctx, self._remote, headers)
         if len(answer.body) != self._remote.size:
-            raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} that were listed")
-        os.pwrite(self._fd, answer.body, 0)
+            raise Corrupted(f"{len(answer.body)} bytes came, not the {self._remote.size} listed{coded(answer.headers)}")
+        write_at(self._fd, memoryview(answer.body), 0)
         self._hasher.update(memoryview(answer.body))
         self._done = len(answer.body)
         self._slot.add(self._done)
@@ -146,7 +145,7 @@ class _Fetching:
         if offset and not answer.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             raise Corrupted("the server answered with another range than it was asked for")
         if self._done != self._remote.size:
-            raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} that were listed")
+            raise Corrupted(f"{self._done} bytes came, not the {self._remote.size} listed{coded(answer.headers)}")
         return answer
 
     def _take(self, piece: memoryview) -> None:

@@ -27,6 +27,7 @@ from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
+from nbsync.wire.dial import other_addresses
 from nbsync.wire.errors import ServiceError, Unsendable, service_error
 from nbsync.wire.swarm import Done, Swarm
 
@@ -40,6 +41,7 @@ _LAST_WORDS_SECONDS = 0.3  # that a cancelled run waits for the answers to uploa
 _SLOW_SECONDS = 0.002  # for the disk's part of a small file: then many threads help
 _SAMPLE = 16  # the disk's part of one in so many files is timed
 _SAMPLES = 9
+_MOST_ADDRESSES = 8  # besides the one that has answered
 
 
 _EMPTY = object()
@@ -123,7 +125,8 @@ class Lane:
     def _carry_all(self) -> None:
         client = self._ctx.bucket.client
         assert client.address is not None  # see takes
-        swarm = Swarm(client.route, client.address, on_sent=lambda: None)
+        others = other_addresses(client.route, client.address)[:_MOST_ADDRESSES]
+        swarm = Swarm(client.route, client.address, others=others, on_sent=lambda: None)
         try:
             more = True
             while more or self._under_way:
@@ -307,9 +310,8 @@ class Lane:
         except (Corrupted, ServiceError) as error:
             self._over(action, Earlier(error))
             return None
-        except OSError:
-            self._over(action)
-            return None
+        except OSError as error:  # the disk's: nothing gets better by fetching it again
+            return self._worker.failed(action, error)
         self._sample(time.perf_counter() - before)
         return outcome
 

@@ -13,6 +13,13 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.layout import ToldLayout, etag_of_parts
 from nbsync.wire.errors import TransientError
+from nbsync.wire.misdirected import coding
+
+
+def coded(headers: dict[str, str]) -> str:
+    """What to add to the news that what arrived is wrong, if it came in a coding. (The object may be in one itself.)"""
+    found = coding(headers)
+    return f"; it came as {found}, which a proxy on the way may have made of it" if found else ""
 
 
 class Corrupted(TransientError):
@@ -48,12 +55,12 @@ def _by_service(
     given = checksums.from_headers(headers)
     if given is not None:
         if checksums.of_file(fd, given.algorithm, ctx.cancelled) != given.value:
-            raise Corrupted(f"what arrived does not have the object's {given.algorithm}")
+            raise Corrupted(f"what arrived does not have the object's {given.algorithm}{coded(headers)}")
         return True
     if compare.opaque(headers):
         return None
     if looks_like_md5(remote.etag) and ctx.bucket.can.etag_is_md5:
-        raise Corrupted("what arrived does not have the object's MD5")
+        raise Corrupted(f"what arrived does not have the object's MD5{coded(headers)}")
     if parse_multipart_etag(remote.etag) is None:
         return None
     return _verify_multipart(ctx, remote, values, fd)

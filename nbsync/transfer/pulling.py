@@ -14,11 +14,17 @@ from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
 from nbsync.transfer.arrival import Staged
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.download import fetch
+from nbsync.transfer.download import fetch, mtime_ns
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 
+TIMES_NOT_KEPT = (
+    "this file system does not keep the times that files are given:"
+    " programs that go by times (aws s3 sync, rclone) take what came for changed"
+)
+VANISHED = "was deleted in REMOTE after it was listed: there is nothing to download"
 _LOOKS = 3  # how often an object that is replaced under us is looked at again
+_COARSE_NS = 2 * 10**9  # the coarsest times that file systems keep: FAT's
 
 
 def download(ctx: Context, action: Action, installer: Installer, slot: Slot, earlier: Earlier = NO_TRY) -> Outcome:
@@ -42,7 +48,7 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot, ear
         # A version stays what it is; it can only be gone.
         again = find_object(ctx.bucket, remote.key, ctx.prefix) if not remote.version_id else None
         if again is None:
-            return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
+            return Outcome(action.path, action.verb, Status.SKIPPED, VANISHED, Evidence.NONE)
         remote = again
     return install(ctx, action, remote, staged, installer)
 
@@ -76,15 +82,19 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     try:
         if action.in_the_way:
             _clear(ctx, action, installer)
-        at = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
+        at, note = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
     except InTheWay as what:
         return _conflict(action, f"({what}) is in the way: it is not a folder")
     except IsADirectoryError:
         return _conflict(action, "a local folder is in the way")
     except Twin as twin:
         return _conflict(action, f"is the same file as {str(twin)!r} on this file system")
+    if abs(at.st_mtime_ns - mtime_ns(ctx, remote, staged.headers)) > _COARSE_NS:
+        note = TIMES_NOT_KEPT
     record = _record(action.path, remote, staged, at)
-    return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record)
+    return Outcome(
+        action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record, note=note
+    )
 
 
 def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:

@@ -70,12 +70,16 @@ class Worker:
                 raise InterruptedError
             outcome = do(action)
         except FailedAfterStoring as error:
-            outcome = _failed(action, *self._what(error.__cause__))._replace(record=error.record)
+            outcome = self.failed(action, error.__cause__)._replace(record=error.record)
         except Exception as error:
-            outcome = _failed(action, *self._what(error))
+            outcome = self.failed(action, error)
         finally:
             self.slot.end()
         return outcome._replace(seconds=round(time.perf_counter() - started, 6))
+
+    def failed(self, action: Action, error: BaseException | None) -> Outcome:
+        """The Outcome of an Action that ends with `error`, which is raised if it ends the run."""
+        return _failed(action, *self._what(error))
 
     def resolve_safely(self, action: Action) -> Action:
         """As `resolve`; what goes wrong with the file ends in the Action."""

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nbsync.errors import ConfigError
@@ -22,9 +22,13 @@ from nbsync.wire.errors import PROXY_REFUSED, ConnectionLost, ServiceError, Untr
 from nbsync.wire.nested_tls import plain_end
 from nbsync.wire.reader import ResponseReader
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # what OpenSSL says of other protocols
 _LEAST_SECONDS = 2.0  # for one of several addresses: a lost SYN is sent again after one second
 
 _PROXY_PORT = {"http": 80, "https": 443}
+
+
+Address = tuple[int, Any]  # a family, and a socket address of it
 
 
 class Proxy(NamedTuple):
@@ -180,7 +184,9 @@ def dial(route: Route, claim: Callable[[socket.socket], None]) -> socket.socket:
         raise Untrusted(f"the certificate of {where} is not trusted: {error.verify_message}") from None
     except OSError as error:
         sock.close()
-        raise ConnectionLost(f"no secure connection to {where}: {why(error)}") from None
+        reason = getattr(error, "reason", "")
+        what = "it speaks no TLS: is it http://?" if reason in _NO_TLS else why(error)
+        raise ConnectionLost(f"no secure connection to {where}: {what}") from None
     except BaseException:
         sock.close()
         raise
@@ -198,6 +204,15 @@ def _encrypted(
         encrypted.close()  # it has taken the place of the one that the caller knows
         raise
     return encrypted
+
+
+def other_addresses(route: Route, known: Address) -> list[Address]:
+    """What else the endpoint's name stands for, of the same family as the one that is known. Asks the resolver."""
+    try:
+        found = socket.getaddrinfo(route.host, route.port, family=known[0], type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [address for address in dict.fromkeys((one[0], one[4]) for one in found) if address != known]
 
 
 def _connect(host: str, port: int, timeout: float, claim: Callable[[socket.socket], None]) -> socket.socket:

@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 
 from nbsync.errors import one_line
+from nbsync.wire.misdirected import redirected_to, wants_tls
 
 
 class WireError(Exception):
@@ -66,6 +67,8 @@ class Unsendable(WireError, ValueError):
 class SourceChanged(WireError):
     """The file that is being sent ended before the promised length; nothing of it was stored."""
 
+
+WANTS_TLS = "it speaks HTTPS there, and was sent plain HTTP: write https:// in the endpoint's URL"
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; a HEAD has no body to read the code from
 _CODE_OF_STATUS = {
@@ -156,6 +159,12 @@ class ServiceError(WireError):
         return foreign and not any(name.startswith("x-amz-") for name in self.headers)
 
     @property
+    def redirected_to(self) -> str:
+        """Where a redirect sends; nothing for other errors."""
+        is_redirect = 300 <= self.status < 400 and self.status != 304
+        return redirected_to(self.headers, self.body) if is_redirect else ""
+
+    @property
     def slow_down(self) -> bool:
         """The service asks for fewer requests."""
         return self.status in (429, 503) or self.code in _SLOW_CODE
@@ -169,7 +178,8 @@ _MESSAGE = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
 def service_error(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
     """The error that an answer stands for: its words from the body if it has them, else from the status."""
     code = _text(_CODE, body) or _CODE_OF_STATUS.get(status, f"Http{status}")
-    return ServiceError(status, code, _text(_MESSAGE, body), headers, body)
+    message = _text(_MESSAGE, body) or (WANTS_TLS if status == 400 and wants_tls(body) else "")
+    return ServiceError(status, code, message, headers, body)
 
 
 def error_in_body(body: bytes) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nbsync.wire.errors import ConnectionLost
+from nbsync.wire.misdirected import is_tls
 
 BUFFER_BYTES = 256 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -156,7 +157,7 @@ class ResponseReader:
             if self._end - self._start > MAX_HEAD_BYTES:
                 raise self._garbage("a head of more than 64 KiB")
             if not b"HTTP/1.".startswith(bytes(self._view[self._start : min(self._end, self._start + 7)])):
-                raise self._garbage("no HTTP/1 answer")
+                raise self._no_http()
             self._more("the answer's head")
         if found - self._start > MAX_HEAD_BYTES:
             raise self._garbage("a head of more than 64 KiB")
@@ -164,7 +165,7 @@ class ResponseReader:
         self._start = found + 4
         first = lines[0]
         if not (first.startswith("HTTP/1.") and first[8:9] == " " and first[9:12].isdecimal()):
-            raise self._garbage("no HTTP/1 answer")
+            raise self._no_http()
         status = int(first[9:12])
         headers: dict[str, str] = {}
         for i in range(1, len(lines)):
@@ -292,6 +293,10 @@ class ResponseReader:
 
     def _cut_short(self, have: int, length: int) -> ConnectionLost:
         return ConnectionLost(f"{self._peer} closed the connection after {have} of {length} bytes of the body")
+
+    def _no_http(self) -> ConnectionLost:
+        tls = is_tls(bytes(self._view[self._start : self._end]))
+        return self._garbage("TLS in answer to plain HTTP: is it https://?" if tls else "no HTTP/1 answer")
 
     def _garbage(self, what: str) -> ConnectionLost:
         return ConnectionLost(f"{self._peer} sent {what}")

@@ -14,10 +14,11 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from nbsync.wire.dial import Route, why
+from nbsync.wire.dial import Address, Route, why
 from nbsync.wire.errors import ConnectionLost
 from nbsync.wire.reader import Response, ResponseReader
 
@@ -42,7 +43,9 @@ class Swarm:
 
     Args:
         route: where to; without a proxy.
-        address: one of the route's, that has answered: its family and socket address.
+        address: one of the route's, that has answered.
+        others: more of them, of which nothing is known. A connection to each is tried, without a request; where
+            it can be made, new connections are shared out among it and those before.
         on_sent: told for each request that went out.
         now: monotonic seconds.
     """
@@ -50,17 +53,22 @@ class Swarm:
     def __init__(
         self,
         route: Route,
-        address: tuple[int, Any],
+        address: Address,
         *,
+        others: Sequence[Address] = (),
         on_sent: Callable[[], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._route, self._address, self._on_sent, self._now = route, address, on_sent, now
+        self._route, self._on_sent, self._now = route, on_sent, now
+        self._addresses = deque([address])  # that take connections: the next one's turn is first
         self._selector = selectors.DefaultSelector()
         self._all: set[_Member] = set()
         self._idle: list[_Member] = []
         self._looked_at = now()
         self.waited = 0.0  # seconds in which nothing could be done but wait for the other side
+        for other in others:
+            with contextlib.suppress(OSError):
+                self._new(other).moved_at = now()
 
     @property
     def size(self) -> int:
@@ -70,14 +78,15 @@ class Swarm:
     @property
     def busy(self) -> int:
         """Requests under way."""
-        return len(self._all) - len(self._idle)
+        return sum(1 for member in self._all if member.tag is not None)
 
     def start(self, tag: Any, head: bytes, body: bytes = b"") -> Done | None:
         """Send a request on an idle connection, or on a new one; Done only if that failed at once."""
         member = self._idle.pop() if self._idle else None
         try:
             if member is None:
-                member = self._new()
+                member = self._new(self._addresses[0])
+                self._addresses.rotate(-1)
             member.begin(tag, head + body if body else head, self._now())
             self._go_on(member, readable=False)
         except (ConnectionLost, OSError) as error:
@@ -93,8 +102,8 @@ class Swarm:
         found = []
         for key, events in ready:
             member: _Member = key.data
-            if member.tag is None:  # an idle connection that was closed, or speaks unasked
-                self._drop(member)
+            if member.tag is None:
+                self._look_at_unused(member, readable=bool(events & _READ))
                 continue
             try:
                 answer = self._go_on(member, readable=bool(events & _READ))
@@ -108,6 +117,21 @@ class Swarm:
             self._looked_at = now
             found += self._silent(now)
         return found
+
+    def _look_at_unused(self, member: _Member, *, readable: bool) -> None:
+        """Something happens on a connection without a request: it is made by now, was closed, or speaks unasked."""
+        was_made = member.is_made
+        try:
+            self._go_on(member, readable=readable)
+        except (ConnectionLost, OSError):
+            self._drop(member)
+            return
+        if member.reader.started:
+            self._drop(member)
+        elif member.is_made and not was_made:
+            self._addresses.appendleft(member.address)
+            member.was_kept = True
+            self._idle.append(member)
 
     def drop_all_but(self, wanted: Callable[[Any], bool]) -> list[Any]:
         """Break off the requests that are not wholly sent, and those whose tag is not `wanted`; their tags."""
@@ -124,8 +148,8 @@ class Swarm:
         self._selector.close()
         return tags
 
-    def _new(self) -> _Member:
-        family, address = self._address
+    def _new(self, to: Address) -> _Member:
+        family, address = to
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -136,7 +160,7 @@ class Swarm:
         except BaseException:
             sock.close()
             raise
-        member = _Member(sock, self._route.peer)
+        member = _Member(sock, self._route.peer, to)
         self._all.add(member)
         self._selector.register(sock, member.events, member)
         return member
@@ -181,6 +205,9 @@ class Swarm:
         stale = member is not None and member.is_stale and not isinstance(error, TimeoutError)
         if member is not None:
             self._drop(member)
+            if member.connecting and len(self._addresses) > 1:
+                with contextlib.suppress(ValueError):
+                    self._addresses.remove(member.address)
         if not isinstance(error, ConnectionLost):
             error = ConnectionLost(f"connection to {self._route.peer} lost: {why(error)}", unanswered=stale)
         return Done(tag, None, error)
@@ -196,7 +223,11 @@ class Swarm:
     def _silent(self, now: float) -> list[Done]:
         """Give up what takes too long: connections that are not made, answers of which nothing comes."""
         route, found = self._route, []
-        for member in [member for member in self._all if member.tag is not None]:
+        for member in list(self._all):
+            if member.tag is None:
+                if not member.is_made and member.moved_at < now - route.connect_timeout:
+                    self._drop(member)
+                continue
             if member.connecting:
                 seconds, message = route.connect_timeout, f"no connection to {route.peer}: timed out"
             else:
@@ -210,16 +241,30 @@ class _Member:
     """One connection: what it still has to send, and what has come.
 
     Attributes:
+        address: of the other end.
         tag: of the request under way; None if there is none.
         out: what is still to be sent.
         events: what has to happen before it can go on.
+        was_kept: it has carried an answer, or was made before there was a request for it.
         watched: what the selector looks for.
     """
 
-    __slots__ = ("_shaking", "_used", "connecting", "events", "moved_at", "out", "reader", "sock", "tag", "watched")
+    __slots__ = (
+        "_shaking",
+        "address",
+        "connecting",
+        "events",
+        "moved_at",
+        "out",
+        "reader",
+        "sock",
+        "tag",
+        "was_kept",
+        "watched",
+    )
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket, peer: str, address: Address) -> None:
+        self.sock, self.address = sock, address
         self.reader = ResponseReader(_nothing_more, peer)
         self.tag: Any = None
         self.out: bytes | memoryview = b""
@@ -227,12 +272,17 @@ class _Member:
         self.connecting = True
         self.events = self.watched = _BOTH
         self._shaking = False
-        self._used = False  # it has carried an answer
+        self.was_kept = False
+
+    @property
+    def is_made(self) -> bool:
+        """Can a request be sent at once?"""
+        return not self.connecting and not self._shaking
 
     @property
     def is_stale(self) -> bool:
-        """It has carried an answer, and nothing has come since: if it is broken, then it was when it was taken."""
-        return self._used and not self.reader.started
+        """It was kept idle, and nothing has come since: if it is broken, then it was when it was taken."""
+        return self.was_kept and not self.reader.started
 
     def begin(self, tag: Any, out: bytes, now: float) -> None:
         """The next request."""
@@ -309,7 +359,7 @@ class _Member:
             if reader.grew(count):
                 answer = reader.whole()
                 if answer is not None:
-                    self._used = True
+                    self.was_kept = True
                     return answer
             if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
                 return None

@@ -11,6 +11,7 @@ import pytest
 import nbsync
 from nbsync.errors import UsageError
 from nbsync.storage import versions
+from nbsync.transfer.pulling import VANISHED
 from nbsync.ui.args import parse
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
@@ -267,7 +268,7 @@ def test_a_version_that_is_deleted_for_good_meanwhile(world: World, monkeypatch:
 
     monkeypatch.setattr(versions, "fetch_versions", fetch_versions)
     result = world.run("pull", as_of=hour(0))
-    assert (result["a"].status, result["a"].reason) == ("skipped", "vanished from REMOTE meanwhile")
+    assert (result["a"].status, result["a"].reason) == ("skipped", VANISHED)
     assert world.files() == {}
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import nbsync
+from nbsync.errors import UsageError
+from nbsync.storage import local
 from tests.functional.world import World
 
 TREE = ["a.csv", "a.txt", "sub/b.csv", "sub/b.txt", "sub/deep/c.csv"]
@@ -77,3 +82,72 @@ def test_existing_and_ignore_existing(world: World, direction: str) -> None:
     assert sorted((r.path, r.status) for r in done(ignore_existing=True)) == [(new, "miss")]
     world.unlink(new) if direction == "pull" else world.remove(new)
     assert sorted((r.path, r.status) for r in done(existing=True)) == [("differs", "miss"), ("same", "hit")]
+
+
+@pytest.fixture
+def closed(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A folder `lost+found` in LOCAL that nobody may look into (asked through os.access: root may), and its keys."""
+    world.fill_both("kept", "gone here")
+    world.write("lost+found/x", b"1")
+    world.put("lost+found/x", b"another")
+    (world.local / "gone here").unlink()
+    access = local.os.access
+    monkeypatch.setattr(
+        local.os, "access", lambda path, mode: not str(path).endswith("lost+found") and access(path, mode)
+    )
+    return world
+
+
+@pytest.mark.parametrize("pattern", ["lost+found/*", "lost+found*", "*"])
+def test_what_cannot_be_read_and_is_excluded_stops_nothing(closed: World, pattern: str) -> None:
+    filters = [("exclude", pattern), ("include", "gone here"), ("include", "kept")]
+    result = nbsync.push(closed.local, closed.remote, delete=True, filters=filters)
+    assert (result.counts["deleted"], result.problems, result.ok) == (1, [], True)
+    assert not any(pattern in note for note in result.notes), "it has matched"
+    assert sorted(closed.keys()) == ["kept", "lost+found/x"]
+    assert nbsync.verify(closed.local, closed.remote, filters=filters).ok
+
+
+@pytest.mark.parametrize("pattern", ["lost+found/*.csv", "other/*"])
+def test_what_cannot_be_read_and_may_be_in_scope_stops_deletes(closed: World, pattern: str) -> None:
+    result = nbsync.push(closed.local, closed.remote, delete=True, exclude=[pattern])
+    assert (result.counts["deleted"], [one.kind for one in result.problems]) == (0, ["unreadable"])
+    assert sorted(closed.keys()) == ["gone here", "kept", "lost+found/x"]
+
+
+def test_filters_that_match_nothing_are_said(world: World) -> None:
+    world.put("a.csv", b"1")
+    filters = [("exclude", "*.tmp"), ("exclude", "*.csv"), ("exclude", "/a.csv")]
+    result = nbsync.pull(world.remote, world.local, filters=filters, dry_run=True)
+    assert "nothing matched --exclude '*.tmp'" in result.notes
+    told = [note for note in result.notes if note.startswith("nothing can match")]
+    assert len(told) == 1
+    assert "--exclude '/a.csv'" in told[0]
+
+
+def test_list_from_standard_input(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    world.put("a", b"1")
+    world.put("é", b"1")
+    (tmp_path / "list").write_text("é\n", encoding="utf-8")
+    with open(tmp_path / "list") as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert nbsync.pull(world.remote, world.local, files_from="-").counts["miss"] == 1
+    assert sorted(world.files()) == ["é"]
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="nothing is piped"):
+        nbsync.pull(world.remote, world.local, files_from="-")
+
+
+@pytest.mark.parametrize("prefix", ["..", ".", "../x", "a/../b", "a/.", "a\\b"])
+def test_push_makes_no_key_that_a_pull_would_refuse(world: World, prefix: str) -> None:
+    world.write("a", b"1")
+    with pytest.raises(UsageError, match="no pull of the bucket"):
+        nbsync.push(world.local, f"s3://{world.bucket}/{prefix}")
+    assert nbsync.pull(f"s3://{world.bucket}/{prefix}", world.local).error is None
+
+
+def test_empty_segment_of_a_prefix_is_said(world: World) -> None:
+    world.write("a", b"1")
+    result = nbsync.push(world.local, f"s3://{world.bucket}//p")
+    assert result.counts["miss"] == 1
+    assert any(f"s3://{world.bucket}//p/" in note for note in result.notes)

@@ -130,7 +130,8 @@ def test_what_cannot_be_a_pair(world: World) -> None:
     (world.local / "link").symlink_to("file")
     (world.local / "broken").symlink_to("nowhere")
     os.mkfifo(world.local / "fifo")
-    (world.local / "folder").symlink_to(world.sandbox)
+    (world.sandbox / "other").mkdir()
+    (world.local / "folder").symlink_to(world.sandbox / "other")
     for key in ("file", "link", "folder/beside", "../up", "a", "a/b", ".nbsync/x", "marker/"):
         world.put(key, b"" if key.endswith("/") else b"1")
     (world.local / ".nbsync").mkdir()

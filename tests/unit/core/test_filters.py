@@ -58,6 +58,55 @@ def test_the_last_match_wins(words: str, path: str, admitted: bool) -> None:
     assert Filters(ordered(words)).admits(path) is admitted
 
 
+@pytest.mark.parametrize(
+    ("words", "admitted"),
+    [
+        ("", True),
+        ("-*", False),
+        ("-lost+found/*", False),
+        ("-lost+found*", False),
+        ("-*/lost+found/*", True),  # elsewhere
+        ("-lost+found", True),  # the folder's own name is no file's
+        ("-lost+found/a*", True),
+        ("-lost+found/*.csv", True),
+        ("-*found/*", False),
+        ("-l?st[+]found/*", False),
+        ("-* +*.csv", True),
+        ("-* +data/*", False),
+        ("-* +lost+found/keep/*", True),
+        ("-* +lost*", True),
+        ("+*.csv -lost+found/*", False),
+        ("-lost+found/* +other", False),
+    ],
+)
+def test_what_may_take_part_below_a_folder_that_nobody_can_look_into(words: str, admitted: bool) -> None:
+    assert Filters(ordered(words)).may_admit_below("lost+found") is admitted
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["include", "exclude"]), st.text("ab/*?", max_size=5)), max_size=4),
+    st.sampled_from(["a", "a/b", "b"]),
+    st.text("ab/", min_size=1, max_size=4),
+)
+def test_what_is_said_to_be_excluded_is(filters: list[tuple[str, str]], folder: str, name: str) -> None:
+    found = Filters(filters)
+    assert found.may_admit_below(folder) or not found.admits(f"{folder}/{name}")
+
+
+def test_filters_that_nothing_matched_are_known() -> None:
+    filters = Filters(ordered("-*.tmp -b/* +c -closed/*"))
+    for path in ("a.tmp", "c", "d"):
+        filters.admits(path)
+    assert not filters.may_admit_below("closed")
+    assert filters.unmatched() == [("exclude", "b/*")]
+
+
+def test_filter_counts_as_matched_where_a_later_one_decides() -> None:
+    filters = Filters(ordered("-*.tmp +a.tmp"))
+    filters.admits("a.tmp")
+    assert filters.unmatched() == []
+
+
 def test_no_filters_are_false() -> None:
     assert not Filters()
     assert Filters([("include", "*")])

@@ -19,7 +19,7 @@ from tests.unit.storage.local import before, entry, every_trash, staged, trash
 
 
 def test_into_new_folders(root: Path, room: Room, installer: Installer) -> None:
-    at = installer.install(staged(room), "deep/er/f", None, keep_old=False)
+    at = installer.install(staged(room), "deep/er/f", None, keep_old=False).at
 
     assert (root / "deep/er/f").read_bytes() == b"new"
     assert (at.st_mtime_ns, at.st_ino) == (123_456_789, (root / "deep/er/f").stat().st_ino)
@@ -215,7 +215,7 @@ def test_another_file_system_below(
     near.mkdir()
     monkeypatch.setattr(Installer, "_mount", lambda _self, _folder: ("mnt", os.open(near, os.O_RDONLY)))
 
-    at = installer.install(staged(room), "mnt/sub/f", None, keep_old=False)
+    at = installer.install(staged(room), "mnt/sub/f", None, keep_old=False).at
 
     assert ((near / "sub/f").read_bytes(), at.st_mtime_ns) == (b"new", 123_456_789)
     assert len(seen) == 2

@@ -83,6 +83,54 @@ def test_links_followed(tmp_path: Path) -> None:
         "folder/y": Kind.FILE, "real/up": Kind.UNREADABLE, "real/x": Kind.FILE}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["..", ".", "../..", "../../..", "/", "{top}/side/../root"],
+    ids=["parent", "itself", "LOCAL's parent", "further up", "the top of all", "by another way"],
+)
+def test_links_that_lead_back_are_not_followed(tmp_path: Path, target: str) -> None:
+    """Each file once, however far above it the link leads."""
+    touch(tmp_path, "root/d/x", "side/y")
+    root = tmp_path / "root"
+    (root / "d" / "back").symlink_to(target.format(top=tmp_path))
+    (root / "d" / "side").symlink_to(tmp_path / "side")
+
+    found = {entry.path: entry.kind for entry in scan(str(root), follow_symlinks=True)}
+
+    assert found == {"d/back": Kind.UNREADABLE, "d/side/y": Kind.FILE, "d/x": Kind.FILE}
+
+
+def test_links_that_lead_back_from_outside_are_not_followed(tmp_path: Path) -> None:
+    """Also if LOCAL itself is a link, and if what holds the link was reached by one."""
+    touch(tmp_path, "top/root/x", "other/side/y", "other/z")
+    root, side = tmp_path / "top" / "root", tmp_path / "other" / "side"
+    (root / "side").symlink_to(side)
+    for name, target in (("to LOCAL", root), ("above LOCAL", tmp_path / "top"), ("above the link", side.parent)):
+        (side / name).symlink_to(target)
+    (tmp_path / "local").symlink_to(root)
+
+    found = {entry.path: entry.kind for entry in scan(str(tmp_path / "local"), follow_symlinks=True)}
+
+    back = {f"side/{name}": Kind.UNREADABLE for name in ("to LOCAL", "above LOCAL", "above the link")}
+    assert found == {**back, "side/y": Kind.FILE, "x": Kind.FILE}
+
+
+def test_links_are_followed_where_all_folders_have_one_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on some file systems in user space."""
+    touch(tmp_path, "root/d/x", "side/y")
+    (tmp_path / "root" / "d" / "side").symlink_to(tmp_path / "side")
+    stat = os.stat
+    monkeypatch.setattr(local.os, "stat", lambda *where, **how: _numbered_1(stat(*where, **how)))
+
+    found = [entry.path for entry in scan(str(tmp_path / "root"), follow_symlinks=True)]
+
+    assert found == ["d/side/y", "d/x"]
+
+
+def _numbered_1(at: os.stat_result) -> os.stat_result:
+    return os.stat_result((at.st_mode, 1, *at[2:]))
+
+
 @pytest.mark.parametrize("name", [".nbsync", ".NBSYNC", ".nbSync", ".nb\u017fync"])
 def test_own_room_is_not_shown(tmp_path: Path, name: str) -> None:
     touch(tmp_path, f"{name}/state", f"sub/{name}/x", "sub/.nbsync2", ".nbsyn")

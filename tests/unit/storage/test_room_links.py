@@ -209,7 +209,7 @@ def test_a_real_mount_below_local(root: Path, mounted: Path) -> None:
     staged.write_text("new")
     os.utime(staged, ns=(123_456_789, 123_456_789))
 
-    at = installer.install(str(staged), "m/sub/f", None, keep_old=False)
+    at = installer.install(str(staged), "m/sub/f", None, keep_old=False).at
 
     assert ((mounted / "sub/f").read_text(), at.st_mtime_ns) == ("new", 123_456_789)
     assert [os.listdir(stage) for stage in mounted.glob(".nbsync/stage-*")] == [[]]

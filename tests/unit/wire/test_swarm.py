@@ -301,3 +301,51 @@ def test_a_certificate_that_is_not_trusted(serve: Serve, certificate: str) -> No
     swarm = swarm_of(serve(secured(certificate, echoing(1))), tls=tls_context(True, ""))
     assert ask(swarm).error is not None
     swarm.close()
+
+
+def address_of(server: Server) -> tuple[int, tuple[str, int]]:
+    return socket.AF_INET, ("127.0.0.1", server.port)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_requests_are_shared_out_among_the_addresses_that_can_be_reached(
+    serve: Serve, tls: bool, certificate: str
+) -> None:
+    """Each is tried by a connection without a request first: what cannot be reached costs nobody anything."""
+    script = secured(certificate, echoing(9)) if tls else echoing(9)
+    servers = [serve(*[script] * 9) for _ in range(3)]
+    gone = serve()
+    gone.stop()
+    context = tls_context(True, certificate) if tls else None
+    route = Route("127.0.0.1", servers[0].port, context)
+    others = [address_of(server) for server in (*servers[1:], gone)]
+    swarm = Swarm(route, address_of(servers[0]), others=others, on_sent=lambda: None)
+    while (swarm.size, len(swarm._idle)) != (2, 2):  # the third is the one that is gone
+        swarm.poll(0.05)
+    assert swarm.busy == 0
+
+    failed = [swarm.start(number, GET) for number in range(12)]
+    found = finish(swarm, 12)
+
+    assert failed == [None] * 12
+    assert [done.error for done in found] == [None] * 12
+    assert min(len(server.peers) for server in servers) >= 3
+    assert swarm.close() == []
+
+
+def test_an_address_that_is_no_longer_reached_takes_no_more_connections(serve: Serve) -> None:
+    first, second = serve(*[echoing(9)] * 9), serve(*[echoing(9)] * 9)
+    swarm = Swarm(Route("127.0.0.1", first.port), address_of(first), others=[address_of(second)], on_sent=lambda: None)
+    assert ask(swarm).error is None
+    while len(swarm._idle) < 2:
+        swarm.poll(0.05)
+    for peer in second.peers:
+        peer.sock.shutdown(socket.SHUT_RDWR)
+    second.stop()
+    while swarm.size > 1:  # the kept connection is found to be closed
+        swarm.poll(0.05)
+    found = [done for number in range(4) if (done := swarm.start(number, GET)) is not None]
+    found += finish(swarm, 4 - len(found))
+    assert sum(done.error is not None for done in found) == 1
+    assert [ask(swarm).error for _ in range(3)] == [None] * 3
+    swarm.close()

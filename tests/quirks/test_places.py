@@ -1,0 +1,146 @@
+"""Places that refuse what most allow: times, permissions, hard links, whole writes, long paths, a home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbsync
+from nbsync.errors import LocalError
+from nbsync.storage import statedir
+from nbsync.transfer.pulling import TIMES_NOT_KEPT
+from tests.quirks import mounts
+from tests.quirks.world import CREDENTIALS, World, world
+
+SIZES = {"small": 100, "whole": 100_000, "streamed": 1 << 20, "empty": 0}
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+def pull(here: World, **options: Any) -> nbsync.SyncResult:
+    return nbsync.pull("s3://b/p", here.local, endpoint_url=here.store.url, **options)
+
+
+def push(here: World, **options: Any) -> nbsync.SyncResult:
+    return nbsync.push(here.local, "s3://b/p", endpoint_url=here.store.url, **options)
+
+
+def counts(result: nbsync.SyncResult) -> dict[str, int]:
+    """Without zeros, of a run in which nothing went wrong but what they say."""
+    assert result.error is None
+    return {status: count for status, count in result.counts.items() if count}
+
+
+def test_times_that_cannot_be_set() -> None:
+    """The files come, each fetched once; it is said once, and the next run finds all as it should be."""
+    with mounts.quirk("eperm") as mount, world(mount.path) as here:
+        for name, size in SIZES.items():
+            here.put(f"d/{name}", name.encode()[:1] * size)
+        first = pull(here)
+        assert counts(first) == {"miss": 4}
+        assert first.requests["get"] == 4
+        assert first.notes.count(TIMES_NOT_KEPT) == 1
+        assert here.files() == here.remote()
+
+        here.put("d/small", b"edited")
+        assert counts(pull(here)) == {"hit": 3, "miss": 1}
+        third = pull(here)
+        assert (counts(third), third.requests["get"]) == ({"hit": 4}, 0)
+        assert TIMES_NOT_KEPT not in third.notes
+        assert push(here).requests["put"] == 0
+
+
+@pytest.mark.parametrize("quirk", ["nolink", "shortw"])
+def test_pull_edit_undo_and_push(quirk: str) -> None:
+    with mounts.quirk(quirk) as mount, world(mount.path) as here:
+        for name, size in SIZES.items():
+            here.put(f"d/{name}", name.encode()[:1] * size)
+        here.put("no digest", b"whole" * 9_000, etag="opaque")  # not one of those that come by hundreds
+        assert counts(pull(here)) == {"miss": 5}
+        assert here.files() == here.remote()
+
+        here.write("d/small", b"mine")
+        here.put("d/small", b"theirs!")
+        assert counts(pull(here, delete=True)) == {"hit": 4, "miss": 1}
+        assert here.files()["d/small"] == b"theirs!"
+        assert counts(nbsync.undo(here.local)) == {"miss": 1}
+        assert here.files()["d/small"] == b"mine"
+        assert counts(push(here, delete=True)) == {"hit": 4, "miss": 1}
+        assert here.remote()["d/small"] == b"mine"
+
+
+def long_folder(top: Path, length: int) -> Path:
+    """A folder below `top` whose path has so many bytes."""
+    folder = top
+    while len(str(folder)) < length - 101:
+        folder /= "d" * 100
+    folder /= "e" * (length - len(str(folder)) - 1)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("length", [477, 484, 700, 3900])
+def test_long_local(length: int) -> None:
+    """SQLite opens no database whose path has more than some 500 bytes; most else goes up to PATH_MAX."""
+    with world() as here:
+        local = here.local = long_folder(here.top, length)
+        here.put("a/b", b"theirs")
+        assert counts(pull(here)) == {"miss": 1}
+        again = pull(here)
+        assert (counts(again), again["a/b"].evidence) == ({"hit": 1}, "state")
+        assert nbsync.status(local).changes == {"unchanged": 1, "added": 0, "modified": 0, "deleted": 0, "maybe": 0,
+                                                "left-out": 0}  # fmt: skip
+        (local / "a" / "b").write_bytes(b"mine")
+        here.put("a/b", b"theirs, edited")
+        assert counts(pull(here)) == {"miss": 1}
+        assert counts(nbsync.undo(local)) == {"miss": 1}
+        assert (local / "a" / "b").read_bytes() == b"mine"
+        assert counts(push(here)) == {"miss": 1}
+        assert here.remote() == {"a/b": b"mine"}
+
+
+def test_path_that_is_too_long_below_a_long_local() -> None:
+    with world() as here:
+        here.local = long_folder(here.top, 3900)
+        here.put("fits")
+        here.put("long/" + "x" * 200)
+        result = pull(here)
+        assert counts(result) == {"miss": 1, "skipped": 1}
+        assert "too long" in result.problems[0].message
+        assert here.files() == {"fits": b"x"}
+
+
+def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
+
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    found = statedir.state_dir()
+    assert os.path.dirname(found) == str(tmp_path)
+    os.mkdir(found, 0o700)
+    assert statedir.state_dir() == found
+
+    os.chmod(found, 0o777)
+    with pytest.raises(LocalError, match="not yours alone"):
+        statedir.state_dir()
+
+
+def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Docker gives a nameless user `/` for a home."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", "/")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != "/")
+    assert os.path.dirname(statedir.state_dir()) == str(tmp_path)
