@@ -18,7 +18,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nbsync.core.model import LocalEntry, RecordedEntry, RemoteEntry
@@ -35,12 +35,12 @@ _UPLOAD = "id, endpoint, bucket, key, upload_id, begun_ns, asked_ns"
 
 
 class Download(NamedTuple):
-    """A partial download. `ranges` are the numbers, from 1, of those that are on the disk."""
+    """A partial download. `came` says of its ranges, by number, from 1, how many bytes are on the disk."""
 
     id: int
     staged: str  # the file's name in staging
     range_bytes: int
-    ranges: frozenset[int] = frozenset()
+    came: Mapping[int, int]
 
 
 class Upload(NamedTuple):
@@ -125,7 +125,7 @@ class Journal:
                 row = (self._now_ns(), *self._remote, remote.path, remote.etag, remote.version_id, remote.size)
                 number = _insert(db, "downloads", *row, staged, range_bytes)
                 self._live.add(("downloads", number))
-        return Download(number, staged, range_bytes)
+        return Download(number, staged, range_bytes, {})
 
     def take_up(self, remote: RemoteEntry) -> Download | None:
         """What an earlier run has brought of exactly this object, or None. Its file is there, in its full length."""
@@ -141,19 +141,22 @@ class Journal:
             for number, staged, range_bytes in db.execute(query, what).fetchall():
                 fits = 0 < range_bytes <= remote.size <= range_bytes * _MAX_RANGES
                 if fits and ("downloads", number) not in self._live and _size_of(self._stage, staged) == remote.size:
-                    there = db.execute("SELECT number FROM ranges WHERE download = ?", (number,))
-                    found.append(Download(number, staged, range_bytes, frozenset(one for (one,) in there)))
+                    came = db.execute("SELECT number, bytes FROM came WHERE download = ?", (number,))
+                    found.append(Download(number, staged, range_bytes, dict(came.fetchall())))
                     self._live.add(("downloads", number))
                     break
         return found[0] if found else None
 
-    def arrived(self, download: Download, number: int) -> None:
-        """A range is on the disk."""
-        self._note("INSERT OR REPLACE INTO ranges VALUES (?, ?)", (download.id, number))
+    def arrived(self, download: Download, came: Mapping[int, int]) -> None:
+        """Of these ranges, by number, so many bytes are on the disk."""
+        more = "INSERT INTO came VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bytes = max(bytes, excluded.bytes)"
+        with self._writing() as db:
+            if db is not None:
+                db.executemany(more, [(download.id, number, count) for number, count in came.items()])
 
     def restart(self, download: Download) -> None:
         """Nothing of it holds: it is fetched from its first byte."""
-        self._note("DELETE FROM ranges WHERE download = ?", (download.id,))
+        self._note("DELETE FROM came WHERE download = ?", (download.id,))
 
     def end_download(self, download: Download) -> None:
         """It is whole, or given up."""
@@ -292,7 +295,7 @@ class Journal:
                 db.execute(statement, values)
 
     def _forget(self, table: str, number: int) -> None:
-        of, column = ("ranges", "download") if table == "downloads" else ("parts", "upload")
+        of, column = ("came", "download") if table == "downloads" else ("parts", "upload")
         with self._writing() as db:
             if db is not None:
                 db.execute(f"DELETE FROM {of} WHERE {column} = ?", (number,))

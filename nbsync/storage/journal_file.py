@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS downloads (
     etag TEXT NOT NULL, version_id TEXT NOT NULL, size INTEGER NOT NULL,
     staged TEXT NOT NULL, range_bytes INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS ranges (
-    download INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (download, number)
+CREATE TABLE IF NOT EXISTS came (
+    download INTEGER NOT NULL, number INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (download, number)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (
     id INTEGER PRIMARY KEY AUTOINCREMENT, begun_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL,
@@ -43,14 +43,14 @@ CREATE TABLE IF NOT EXISTS unheard (
 _SWEEP = """
 DELETE FROM downloads WHERE typeof(staged) <> 'text' OR typeof(range_bytes) <> 'integer'
     OR typeof(begun_ns) <> 'integer';
-DELETE FROM ranges WHERE typeof(number) <> 'integer';
+DELETE FROM came WHERE typeof(number) <> 'integer' OR typeof(bytes) <> 'integer';
 DELETE FROM uploads WHERE typeof(begun_ns) <> 'integer' OR typeof(asked_ns) <> 'integer' OR typeof(key) <> 'text'
     OR typeof(upload_id) <> 'text' OR typeof(prefix) <> 'text' OR key = prefix
     OR substr(key, 1, length(prefix)) <> prefix;
 DELETE FROM parts WHERE typeof(number) <> 'integer' OR typeof(etag) <> 'text' OR typeof(md5) <> 'blob';
 """
 _EMPTY = """
-DELETE FROM downloads; DELETE FROM ranges; DELETE FROM uploads; DELETE FROM parts; DELETE FROM unheard;
+DELETE FROM downloads; DELETE FROM came; DELETE FROM uploads; DELETE FROM parts; DELETE FROM unheard;
 DELETE FROM owner;
 """
 

@@ -58,9 +58,7 @@ class Context:
     def may_keep(self, error: BaseException) -> bool:
         """May what `error` left unfinished be kept for the next run? Not if the user stopped this one."""
         stopped = self.cancelled() if self.stopped is None else self.stopped()
-        if isinstance(error, ServiceError):
-            return not stopped and error.may_pass
-        return not stopped and isinstance(error, ConnectionLost | Aborted | InterruptedError | ConfigError)
+        return not stopped and is_passing(error)
 
     def local_path(self, path: str) -> str:
         """Where the relative `path` is on this machine."""
@@ -105,6 +103,13 @@ class Context:
 
     def _age_ns(self, entry: LocalEntry) -> int:
         return self.now_ns() - max(entry.mtime_ns, entry.ctime_ns)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Is what `error` broke off worth going on with later?"""
+    if isinstance(error, ServiceError):
+        return error.may_pass
+    return isinstance(error, ConnectionLost | Aborted | InterruptedError | ConfigError)
 
 
 class Slot:

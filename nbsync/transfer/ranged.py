@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from nbsync.core.identity import MD5, Digest, digests_to_try
@@ -18,7 +19,7 @@ from nbsync.core.parts import MiB, Part, layout
 from nbsync.storage.digest import PIECE_BYTES, Hasher
 from nbsync.storage.journal import Download
 from nbsync.transfer.arrival import Judge, Staged
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Context, Slot, is_passing
 from nbsync.transfer.proof import Corrupted
 from nbsync.transfer.team import Stopped, Team
 from nbsync.wire.errors import Aborted, ServiceError, WireError
@@ -26,6 +27,7 @@ from nbsync.wire.reader import Response, Sink
 
 RANGE_BYTES, MAX_RANGE_BYTES = 8 * MiB, 16 * MiB
 _BACKLOG = 4  # ranges that wait for the digest: then no further one is begun
+_NOTE_SECONDS = 0.25  # how often it is noted how far the ranges are
 _LOOK_SECONDS = 0.2  # how often one that waits asks whether it is still wanted
 _RANGES = 64  # so many, if they need not be larger than that
 
@@ -54,7 +56,7 @@ def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) ->
         _drop(ctx, download, path)
         return None
     except BaseException as error:
-        if not (download.id and ctx.may_keep(error)):
+        if not (download.id and is_passing(error)):
             _drop(ctx, download, path)
         raise
     ctx.journal.end_download(download)
@@ -87,10 +89,12 @@ class _Ranges:
         self._download = download
         self._parts = list(layout(remote.size, download.range_bytes))
         self._digest = next(iter(digests_to_try(remote, None)), MD5)
-        self._taken_up = {part.number for part in self._parts} & download.ranges  # an earlier run's
-        self._there = set(self._taken_up)
-        self._kept = sum(part.length for part in self._parts if part.number in self._taken_up)
-        slot.keep(self._kept)
+        lengths = {part.number: part.length for part in self._parts}
+        self._earlier = {number: came for number, came in download.came.items() if 0 < came <= lengths.get(number, 0)}
+        self._there = {number for number, came in self._earlier.items() if came == lengths[number]}
+        slot.keep(sum(self._earlier.values()))
+        self._going: dict[int, _Range] = {}
+        self._noted_at = time.monotonic()
         self._restart()
 
     def _restart(self) -> None:
@@ -126,7 +130,7 @@ class _Ranges:
             except WireError as error:
                 return error
             # What another process left may not have reached the disk before the power failed: only proof will do.
-            if staged is not None and (staged.verified or not self._taken_up):
+            if staged is not None and (staged.verified or not self._earlier):
                 return staged
             self._again()
 
@@ -170,37 +174,62 @@ class _Ranges:
 
     def take_back(self) -> None:
         """Nothing of what came counts."""
-        self._slot.add(self._kept - sum(part.length for part in self._parts if part.number in self._there))
-        self._slot.keep(-self._kept)
-        self._kept = 0
-        self._taken_up, self._there = set(), set()
+        there = (part for part in self._parts if part.number in self._there)
+        self._slot.add(-sum(part.length - self._earlier.get(part.number, 0) for part in there))
+        self._slot.keep(-sum(self._earlier.values()))
+        self._earlier, self._there = {}, set()
 
     def _fetch(self, part: Part) -> None:
         """One range, tried again by itself; what already came of it is kept."""
         self._front.wait_for()
-        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._check)
+        earlier = self._earlier.get(part.number, 0)
+        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._went_on, earlier)
+        self._going[part.number] = one
         try:
             answer = self._ctx.bucket.retrying(one.attempt)
         except BaseException:
             one.take_back()
             raise
+        finally:
+            del self._going[part.number]
         headers = {name: value for name, value in answer.headers.items() if not name.startswith("x-amz-checksum")}
         self._headers = headers
         self._etags.add(headers.get("etag", ""))
         self._there.add(part.number)
-        self._ctx.journal.arrived(self._download, part.number)
+        self._note({part.number: part.length})
         self._ctx.outage.passed()
         self._front.arrived(part.number)
 
+    def _went_on(self) -> None:
+        """As `_check`; now and then what is on its way is noted, so that a kill costs no more than that time."""
+        self._check()
+        now = time.monotonic()
+        if now - self._noted_at >= _NOTE_SECONDS:  # two at once would note the same
+            self._noted_at = now
+            self._note({})
+
+    def _note(self, whole: dict[int, int]) -> None:
+        going = {number: one.done for number, one in dict(self._going).items()}
+        self._ctx.journal.arrived(self._download, {**going, **whole})
+
 
 class _Range:
-    """The attempts to fetch one range."""
+    """The attempts to fetch one range.
+
+    Args:
+        check: called for each piece, before it is taken.
+        earlier: so many bytes of it an earlier run has brought.
+
+    Attributes:
+        done: so many bytes of it are in the file.
+    """
 
     def __init__(
-        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, check: Callable[[], None]
-    ) -> None:
+        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, check: Callable[[], None],
+        earlier: int,
+    ) -> None:  # fmt: skip
         self._ctx, self._remote, self._part, self._fd, self._slot, self._check = ctx, remote, part, fd, slot, check
-        self._done = 0
+        self._earlier = self.done = earlier
 
     def attempt(self) -> Response:
         """One GET of what is missing.
@@ -210,9 +239,9 @@ class _Range:
         """
         self._check()
         part = self._part
-        if self._done >= part.length:  # all of it came, and then the connection broke
+        if self.done >= part.length:  # all of it came, and then the connection broke
             self.take_back()
-        asked = f"{part.offset + self._done}-{part.offset + part.length - 1}"
+        asked = f"{part.offset + self.done}-{part.offset + part.length - 1}"
         try:
             answer = get_object(
                 self._ctx, self._remote, {**conditions(self._remote), "range": f"bytes={asked}"}, self._take
@@ -221,23 +250,23 @@ class _Range:
             raise RangeIgnored from None
         told = answer.headers.get("content-range", "")
         # Not 206 alone: rclone answers 200 with a Content-Range.
-        if not told.startswith(f"bytes {asked}/") or self._done != part.length:
+        if not told.startswith(f"bytes {asked}/") or self.done != part.length:
             raise RangeIgnored
         return answer
 
     def _take(self, piece: memoryview) -> None:
         self._ctx.limiter.take(len(piece))
         self._check()
-        if self._done + len(piece) > self._part.length:
+        if self.done + len(piece) > self._part.length:
             raise RangeIgnored
-        write_at(self._fd, piece, self._part.offset + self._done)
-        self._done += len(piece)
+        write_at(self._fd, piece, self._part.offset + self.done)
+        self.done += len(piece)
         self._slot.add(len(piece))
 
     def take_back(self) -> None:
         """What came of it does not count."""
-        self._slot.add(-self._done)
-        self._done = 0
+        self._slot.add(self._earlier - self.done)
+        self.done = self._earlier
 
 
 class _Front:

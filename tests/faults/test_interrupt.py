@@ -93,7 +93,7 @@ def test_a_job_is_cancelled(world: FaultyWorld, name: str) -> None:
     assert job.progress.state == "cancelled"
     done = {row.path for row in result if row.status == "miss"}
     assert world.target(direction) == {path: files[path] for path in done}
-    world.tidy()
+    world.tidy(resumable="kept" if direction == "pull" else "")
     world.mended(direction, files)
 
 
@@ -136,5 +136,5 @@ def test_ctrl_c_in_the_shell(world: FaultyWorld, name: str) -> None:
     assert len(err.splitlines()) == 1
     assert (" a " in out) == begun, out
     assert world.target(direction) == ({"a": files["a"]} if begun else {})
-    world.tidy()
+    world.tidy(resumable="kept" if direction == "pull" else "")
     world.mended(direction, files)

@@ -35,12 +35,12 @@ def opened(place: Path, remote: RemoteName = HERE, now_ns: int = DAY_NS) -> Jour
 
 
 def partial(place: Path, remote: RemoteName = HERE, *, name: str = NAME, size: int = 100, now_ns: int = DAY_NS) -> None:
-    """What a killed run leaves: ranges 1 and 3 of an object, in a file of its size."""
+    """What a killed run leaves: ranges 1 and 3 of an object, and a part of the second, in a file of its size."""
     (place / "stage" / name).write_bytes(bytes(size))
     journal = opened(place, remote, now_ns)
     download = journal.begin_download(OBJECT, name, 10)
-    for number in (1, 3, 3):
-        journal.arrived(download, number)
+    for came in ({1: 10, 2: 2}, {3: 10, 2: 7}, {3: 4}):
+        journal.arrived(download, came)
     journal.close()
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_made_where_nothing_is_begun(place: Path) -> None:
 def test_a_journal_without_a_place_keeps_nothing() -> None:
     journal = no_journal()
     download = journal.begin_download(OBJECT, NAME, 10)
-    journal.arrived(download, 1)
+    journal.arrived(download, {1: 10})
     upload = journal.began(journal.intend_upload(FILE, "k", "h", 10), "id")
     assert (download.id, upload.id, upload.upload_id, journal.keeps(upload)) == (0, 0, "id", False)
     journal.close()
@@ -88,7 +88,7 @@ def test_a_partial_download_is_taken_up_once(place: Path) -> None:
     journal = opened(place)
     found = journal.take_up(OBJECT)
     assert found is not None
-    assert (found.staged, found.range_bytes, found.ranges) == (NAME, 10, {1, 3})
+    assert (found.staged, found.range_bytes, found.came) == (NAME, 10, {1: 10, 2: 7, 3: 10})
     assert journal.take_up(OBJECT) is None
     journal.drop_downloads()
     assert os.listdir(place / "stage") == [NAME], "what was taken up is in use"
@@ -96,7 +96,7 @@ def test_a_partial_download_is_taken_up_once(place: Path) -> None:
     journal.close()
     again = opened(place).take_up(OBJECT)
     assert again is not None
-    assert again.ranges == frozenset()
+    assert again.came == {}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_journal_that_cannot_be_written_is_none(place: Path, monkeypatch: pyte
     upload = journal.began(journal.intend_upload(FILE, "k", "h", 10), "id")
     monkeypatch.setattr(module, "_insert", full)
     download = journal.begin_download(OBJECT, NAME, 10)
-    journal.arrived(download, 1)
+    journal.arrived(download, {1: 10})
     assert (download.id, journal.keeps(upload), journal.leftovers()) == (0, False, [])
     journal.close()
 
