@@ -1,13 +1,10 @@
-"""What came with a folder or as a file is not believed: plans that others made or edited, and their `.nbsync`."""
+"""What came as a file is not believed: plans that others made or edited. (Folders: test_trust_folders.py.)"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +15,9 @@ from nbsync.errors import GuardRefusal
 from nbsync.options import FIELDS
 from nbsync.saved import HARMLESS, SAVED
 from nbsync.ui import cli, magic
+from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.shells import new_shell
-
-
-class Trap:
-    """A port that counts who comes."""
-
-    def __init__(self) -> None:
-        self.met = 0
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                met, _ = self._server.accept()
-                self.met += 1
-                met.close()
-
-    def close(self) -> None:
-        self._server.close()
-
-
-@pytest.fixture
-def trap() -> Iterator[Trap]:
-    """Somebody else's address."""
-    made = Trap()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -69,19 +39,6 @@ def lab(world: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "config"))
     world.write("a", b"mine")
     return world
-
-
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
-    """A context in which another user, with other secrets, is at work."""
-
-    @contextlib.contextmanager
-    def other() -> Iterator[None]:
-        with monkeypatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
-            yield
-
-    return other
 
 
 def edit(file: Path, *, items: Callable[[str], str] = lambda line: line, options: Any = None, **header: Any) -> None:
