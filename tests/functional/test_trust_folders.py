@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ from typing import Any
 import pytest
 
 import nbsync
-from nbsync.errors import GuardRefusal
+from nbsync.core.model import Kind, LocalEntry, RemoteEntry
+from nbsync.errors import GuardRefusal, NbsyncError
+from nbsync.storage.journal import Journal, Sent
+from nbsync.storage.state import RemoteName
 from nbsync.ui import cli, magic
 from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.shells import new_shell
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 
 
 @pytest.fixture
@@ -138,3 +144,85 @@ def test_a_folder_without_a_secret_is_synced_and_says_what_does_not_work(
     assert len(told) == 1
     assert told[0].startswith("this sync cannot be repeated without words, nor unfinished transfers be taken up: ")
     assert not any("secret" in note for note in nbsync.push(world.local, world.remote, dry_run=True).notes)
+
+
+OWN = ("lock", "state.sqlite3", "state.sqlite3-wal", "state.sqlite3-shm", "state.sqlite3-journal",
+       "unfinished.sqlite3", "unfinished.sqlite3-wal", "unfinished.sqlite3-journal", "syncs.json", "undoing", "mounts",
+       ".gitignore", "syncs.json.new", "state.sqlite3.new", "stage/clock", "stage/1-2-0123456789abcdef")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("content", [b"", b"gold" * 2000])
+def test_no_file_outside_is_written_through_a_hard_link(
+    world: World, tmp_path: Path, name: str, content: bytes
+) -> None:
+    world.put("a", b"1")
+    treasure = tmp_path / "treasure"
+    treasure.write_bytes(content)
+    link = world.local / ".nbsync" / name
+    (world.local / ".nbsync" / "stage").mkdir(parents=True)
+    link.hardlink_to(treasure)
+    told = []
+    for verb, words in (
+        (nbsync.pull, (world.remote, world.local)), (nbsync.push, (world.local, world.remote)),
+        (nbsync.status, (world.local,)), (nbsync.undo, (world.local,)), (nbsync.verify, (world.local, world.remote)),
+    ):  # fmt: skip
+        try:
+            verb(*words)
+        except NbsyncError as error:
+            told.append(str(error))
+    assert all(f"{link} has another name somewhere else (a hard link)" in one for one in told)
+    assert treasure.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"ALTER TABLE synced RENAME TO s; CREATE VIEW synced AS SELECT s.* FROM s, ({ENDLESS})",
+        f"CREATE TRIGGER t AFTER INSERT ON remotes BEGIN DELETE FROM synced WHERE size IN ({ENDLESS}); END",
+        f"CREATE TRIGGER t AFTER INSERT ON synced BEGIN DELETE FROM synced WHERE size IN ({ENDLESS}); END",
+    ],
+)
+def test_a_program_in_the_record_is_not_run(world: World, program: str) -> None:
+    world.fill_both("a")
+    with sqlite3.connect(world.local / ".nbsync" / "state.sqlite3") as db:
+        db.executescript(program)
+    assert nbsync.status(world.local).exit_code == 1
+    for dry_run in (True, False):
+        result = nbsync.pull(world.remote, world.local, dry_run=dry_run)
+        assert (result["a"].status, result.exit_code) == ("hit", 0)
+        assert any(note.startswith("protection: no record") for note in result.notes)
+
+
+@pytest.mark.parametrize("content", [b"\xff", 5, "etag:x", "x", "etag::0", f"etag:{'1' * 32}-2:1"])
+def test_a_content_that_no_nbsync_names_so(world: World, content: object) -> None:
+    world.fill_both("a")
+    with sqlite3.connect(world.local / ".nbsync" / "state.sqlite3") as db:
+        db.execute("UPDATE synced SET content = ?", (content,))
+    world.write("a", b"b")  # of the same size: it is read
+    assert nbsync.verify(world.local, world.remote)["a"].status == "miss"
+    assert nbsync.status(world.local).exit_code == 0
+    assert world.run("pull")["a"].status == "miss"
+    assert world.trash() == [("a", b"b")]
+
+
+def test_a_strangers_journal_aborts_nothing(world: World, elsewhere: Callable[[], Any]) -> None:
+    """It names an upload of somebody else's; nor are its bytes taken for an object's."""
+    world.fill_both("a")
+    s3, key = world.server.s3, world.prefix + "theirs"
+    upload = s3.create_multipart_upload(Bucket=world.bucket, Key=key)["UploadId"]
+    room, name = world.local / ".nbsync", RemoteName(world.server.endpoint_url, world.bucket, world.prefix)
+    with elsewhere():
+        journal = Journal(str(room), name)
+        entry = LocalEntry("theirs", Kind.FILE, 1, 2, 3, 4)
+        journal.began(journal.intend_upload(entry, key, "", 5), upload)
+        journal.begin_download(RemoteEntry("a", "", 1, "e", 0), "1-2-0123456789abcdef", 1)
+        journal.not_heard([Sent("b", "e" * 32, 1)])
+        journal.close()
+    (room / "stage").mkdir(exist_ok=True)
+    (room / "stage" / "1-2-0123456789abcdef").write_bytes(b"x")
+    assert nbsync.status(world.local).unfinished == {"downloads": 0, "uploads": 0}
+    world.write("b", b"new")
+    assert nbsync.push(world.local, world.remote).ok
+    assert [one["UploadId"] for one in s3.list_multipart_uploads(Bucket=world.bucket)["Uploads"]] == [upload]
+    assert list((room / "stage").iterdir()) == []
