@@ -25,6 +25,7 @@ class Synced(NamedTuple):
         problems: how many it ended with.
         files: how many files are recorded for this REMOTE.
         words: the options that it was given, as they are typed.
+        proved: this user is proved to have done it, in this directory; else it is only what the folder says.
     """
 
     remote: str
@@ -36,6 +37,7 @@ class Synced(NamedTuple):
     problems: int
     files: int
     words: str
+    proved: bool = True
 
 
 class Trash(NamedTuple):

@@ -236,8 +236,9 @@ class SyncPlan(SyncResult):
         """
         from nbsync.storage import plans
 
-        header, items = self._as_saved()
-        plans.write(os.fspath(path), planfile.lines(header, items()))
+        header, items, _ = self._as_saved()
+        note = plans.write(os.fspath(path), planfile.lines(header, items()))
+        self.notes += [note] if note and note not in self.notes else []
 
     def apply(self, **options: Any) -> SyncResult:
         """Do what the plan says, and nothing else; see `nbsync.apply`."""
@@ -272,7 +273,7 @@ class SyncPlan(SyncResult):
             bool(self.call.options.files_from or self.call.only is not None), dict(self.counts), items.count,
             place.planned_at, __version__,
         )  # fmt: skip
-        return SavedPlan(header, lambda: iter(items))
+        return SavedPlan(header, lambda: iter(items), is_own=True)
 
 
 class VerifyResult(SyncResult):

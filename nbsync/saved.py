@@ -19,6 +19,14 @@ SAVED = tuple(
 ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
 _ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
 REPEATED = frozenset(SAVED) - set(_ONE_TIME) | {"files_from"}
+# What a plan may bring that somebody else made: it says which files, how fast, and what is told of an object. All else
+# leads elsewhere, reads or writes files beside LOCAL, weakens a check, costs, or lets others read what is sent.
+HARMLESS = frozenset({
+    "filters", "existing", "ignore_existing", "delete", "max_delete", "allow_empty_source", "overwrite_remote",
+    "compare", "as_of", "preserve_mtime", "jobs", "bandwidth", "timeout", "retries", "region", "addressing_style",
+    "no_sign_request", "storage_class", "sse", "content_type", "content_encoding", "content_disposition",
+    "content_language", "cache_control", "expires", "metadata", "tag",
+})  # fmt: skip
 FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
 
 

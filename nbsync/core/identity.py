@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nbsync.core.model import Evidence, LocalEntry, RecordedEntry, RemoteEntry
-from nbsync.core.parts import candidate_part_sizes, looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import MAX_PARTS, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 
+_MOST_DIGITS = 15  # of a size in bytes
 # Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html
 ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
@@ -78,8 +79,9 @@ def digests_to_try(remote: RemoteEntry, row: RecordedEntry | None) -> tuple[Dige
 
     Empty when the ETag has no known form: then only a checksum of the service can tell.
     """
-    if row is not None and row.content and still(remote, row):
-        return (recorded_digest(row),)
+    recorded = _believed_digest(remote, row)
+    if recorded is not None:
+        return (recorded,)
     if looks_like_md5(remote.etag):
         return (MD5,)
     multipart = parse_multipart_etag(remote.etag)
@@ -89,9 +91,28 @@ def digests_to_try(remote: RemoteEntry, row: RecordedEntry | None) -> tuple[Dige
 
 
 def recorded_digest(row: RecordedEntry) -> Digest:
-    """How the recorded content was named, so that the file can be named so again."""
+    """How the recorded content was named, so that the file can be named so again.
+
+    Raises:
+        ValueError: no nbsync has named it so: a row may have been written by anybody.
+    """
     kind, _, rest = row.content.partition(":")
-    return Digest(int(rest.rpartition(":")[2])) if kind == "etag" else MD5
+    if kind == "md5":
+        return MD5
+    size = rest.rpartition(":")[2]
+    if kind != "etag" or not size.isdecimal() or len(size) > _MOST_DIGITS or row.size > int(size) * MAX_PARTS:
+        raise ValueError("no name of a content of this size")
+    return Digest(int(size))
+
+
+def _believed_digest(remote: RemoteEntry, row: RecordedEntry | None) -> Digest | None:
+    """How the content of this very object was recorded; None if it was not."""
+    if row is None or not row.content or not still(remote, row):
+        return None
+    try:
+        return recorded_digest(row._replace(size=remote.size))
+    except ValueError:
+        return None
 
 
 def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | None) -> Verdict:
@@ -100,10 +121,9 @@ def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | N
     A single-part ETag that differs is taken as a difference (the caller may know that it is opaque);
     a multipart ETag that no tried part size gives leaves the question open.
     """
-    if row is not None and row.content and still(remote, row):
-        digest = recorded_digest(row)
-        if digest in values:
-            return Verdict(digest.name(values[digest]) == row.content, Evidence.STATE)
+    digest = _believed_digest(remote, row)
+    if row is not None and digest in values:
+        return Verdict(digest.name(values[digest]) == row.content, Evidence.STATE)
     if MD5 in values and looks_like_md5(remote.etag):
         return Verdict(values[MD5] == remote.etag.lower(), Evidence.ETAG_MD5)
     if remote.etag.lower() in values.values():

@@ -43,10 +43,14 @@ class Header(NamedTuple):
 
 
 class SavedPlan(NamedTuple):
-    """A header and its items. `items` gives them from the first one at each call."""
+    """A header and its items. `items` gives them from the first one at each call.
+
+    `is_own`: this user made it, here, and nobody has edited it since.
+    """
 
     header: Header
     items: Callable[[], Iterator[Action]]
+    is_own: bool
 
 
 class _Damaged(ValueError):
@@ -62,6 +66,18 @@ def lines(header: Header, items: Iterable[Action]) -> Iterator[str]:
     yield _line({"kind": _KIND, "format": FORMAT, **header._asdict(), "bucket": bucket, "prefix": prefix})
     for item in items:
         yield _line(_item_document(item))
+
+
+def with_proof(header_line: str, proof: str) -> str:
+    """A header's line that also bears the proof of who made the plan."""
+    return _line({**json.loads(header_line), "proof": proof})
+
+
+def without_proof(header_line: str) -> tuple[str, str]:
+    """A header's line as it was before `with_proof`, and the proof; empty if it bears none."""
+    document = json.loads(header_line)
+    proof = document.pop("proof", "")
+    return _line(document), proof if isinstance(proof, str) and proof.isascii() else ""
 
 
 def _line(document: Mapping[str, Any]) -> str:

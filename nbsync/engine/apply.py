@@ -14,13 +14,14 @@ from dataclasses import replace
 from nbsync.core import planned
 from nbsync.core.filters import Filters
 from nbsync.core.model import Action, Joined
-from nbsync.core.planfile import Header, SavedPlan
+from nbsync.core.planfile import SavedPlan
+from nbsync.engine import foreign
 from nbsync.engine.expected import Expected
 from nbsync.engine.run import Run
 from nbsync.errors import UsageError
-from nbsync.options import Call
+from nbsync.options import FIELDS, Call
 from nbsync.result import SyncResult
-from nbsync.saved import ELSEWHERE, SAVED, over_saved
+from nbsync.saved import ELSEWHERE, over_saved
 from nbsync.storage.plans import load
 from nbsync.storage.s3 import Bucket
 
@@ -32,7 +33,7 @@ class Apply(Run):
         call: with `plan`, or `file` to read it from.
 
     Raises:
-        UsageError: the file is no plan. LocalError: it cannot be read.
+        UsageError: the file is no plan. LocalError: it cannot be read. GuardRefusal: see foreign.admitted.
     """
 
     as_planned = True
@@ -40,7 +41,7 @@ class Apply(Run):
     def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._plan: SavedPlan = call.plan or load(call.file)
         self._given = call
-        super().__init__(_as_planned(call, self._plan.header), cancel, now_ns=now_ns)
+        super().__init__(_as_planned(call, self._plan), cancel, now_ns=now_ns)
         self._expected: Expected | None = None
         self._listed = None  # what is in scope is the plan's; `only` picks among its items
         self._admits = self._scope()
@@ -74,8 +75,11 @@ class Apply(Run):
         """Is this where the plan was made for? Asked before the first request.
 
         Raises:
-            UsageError: it is not, and nobody asked for another place.
+            UsageError: it is not, and nobody asked for another place. GuardRefusal: see foreign.check_place.
         """
+        if not self._plan.is_own:
+            foreign.check_place(self._given, self._plan.header, bucket)
+            self.result.notes.append(f"{self._given.file} is {foreign.NOT_YOURS}")
         there = self._plan.header.endpoint
         if bucket.endpoint != there and not self._given.asked & ELSEWHERE:
             hint = "To apply it elsewhere, say where: --endpoint-url, --region or --profile"
@@ -100,11 +104,14 @@ class Apply(Run):
             self.result.notes.append(f"not part of the plan, which said why: {told}")
 
 
-def _as_planned(call: Call, header: Header) -> Call:
+def _as_planned(call: Call, plan: SavedPlan) -> Call:
     """The call that was planned; what was asked of the apply itself goes before what the plan says."""
+    header = plan.header
     # The region that the bucket was found to be in: another one would be another endpoint.
     known = {**header.options, "region": header.region}
-    unknown = sorted(set(known) - set(SAVED))
+    unknown = sorted(set(known) - set(FIELDS))
+    if not plan.is_own:
+        known = foreign.admitted(call, header.direction, known)
     if unknown:
         raise UsageError(f"{call.file}, line 1: {unknown[0]!r} is no option of a plan", "Plan again with --save")
     try:

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import replace
 
 from nbsync.core.moments import format_moment
-from nbsync.errors import UsageError
+from nbsync.errors import GuardRefusal, NbsyncError, UsageError
 from nbsync.options import Call, Options, Repeat, build_options
 from nbsync.saved import ELSEWHERE, REPEATED, over_saved, words_of
 from nbsync.storage import survey, syncs
@@ -30,7 +30,7 @@ def resolved(call: Call) -> Call:
     Options that it is given go before those of the last one.
 
     Raises:
-        UsageError: there is nothing to repeat; says what to write.
+        UsageError: there is nothing to repeat; says what to write. GuardRefusal: it is not proved to be this user's.
     """
     if not call.again:
         return call
@@ -48,9 +48,9 @@ def resolved(call: Call) -> Call:
     return replace(call, remote=past.remote, local=local, options=options, again=False, repeats=repeat)
 
 
-def _newest(books: list[Book], *, ours: bool = True) -> list[PastSync]:
-    """The past syncs in books that are `ours`, or are not, the newest first."""
-    found = [one for book in books if book.ours is ours for one in book.syncs]
+def _newest(books: list[Book]) -> list[PastSync]:
+    """The past syncs in books that are ours, the newest first."""
+    found = [one for book in books if book.ours for one in book.syncs]
     return sorted(found, key=lambda one: -one.began_ns)
 
 
@@ -83,11 +83,15 @@ def _places(command: str, local: str, past: PastSync) -> tuple[str, str]:
     return (past.remote, local) if command == "pull" else (local, past.remote)
 
 
-def _nothing(command: str, root: str, local: str, books: list[Book]) -> UsageError:
+def _nothing(command: str, root: str, local: str, books: list[Book]) -> NbsyncError:
     """Why nothing is repeated, and what to write."""
     here = "here" if local == "." else f"in {local}"
-    ours, others = _newest(books), _newest(books, ours=False)
-    past = next(iter(ours or others), None)
+    past = next(iter(_newest(books)), None)
+    if past is None and any(book.syncs for book in books):
+        told = (
+            f"what was synced {here} was not done by you in this directory (it is a copy, was moved, or is another's)"
+        )
+        return GuardRefusal(f"{told}: it is not repeated", f"Write where it is to go yourself: {_FORMS[command]}")
     if past is None:
         near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
         known = f" (folders near it that were: {', '.join(near)})" if near else ""
@@ -96,8 +100,8 @@ def _nothing(command: str, root: str, local: str, books: list[Book]) -> UsageErr
     region = "" if past.region == "us-east-1" else past.region
     where = Options(endpoint_url=options.endpoint_url, profile=options.profile, region=region)
     words = shlex.join([command, *_places(command, local, past), *words_of(where)])
-    write = f"To {command} all the same, write: {words}"
-    if not ours:
-        return UsageError("this folder is a copy, or another user synced it: what was synced is not repeated", write)
     last = f"{past.direction} {past.remote}{' (of a plan)' if past.command == 'apply' else ''}"
-    return UsageError(f"there was no {command} {here} to repeat; the last sync was: {last}", write)
+    return UsageError(
+        f"there was no {command} {here} to repeat; the last sync was: {last}",
+        f"To {command} all the same, write: {words}",
+    )

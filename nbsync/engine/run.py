@@ -142,7 +142,8 @@ class Run(BaseRun):
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
                 self._noted = self._as_past(name, bucket.region)
-                place.note_sync(self._noted)
+                note = place.note_sync(self._noted)
+                self.result.notes += [note] if note else []
             self._changing = True
 
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)

@@ -27,7 +27,7 @@ from nbsync.storage.local import OWN_ROOM, absolute_root, scan
 from nbsync.storage.room import homes_of, owner_now
 from nbsync.storage.state import RemoteName
 from nbsync.storage.survey import Record
-from nbsync.storage.syncs import PastSync
+from nbsync.storage.syncs import Book, PastSync
 
 _BELIEVED = ("pull", "push")  # what can be repeated
 
@@ -48,16 +48,15 @@ def status(call: Call) -> Status:
         raise LocalError(f"{found.local}: {what}", "LOCAL is the directory that was synced")
     places = survey.places(root)
     past = [book for place in places if (book := syncs.read(place)).syncs]
-    known = sorted((one for book in past for one in book.syncs), key=lambda one: -one.began_ns)
+    known = [one for book in past if book.ours for one in book.syncs]
     with ExitStack() as stack:
         records = [record for place in places if (record := _opened(place, found, stack)) is not None]
-        found.syncs = _synced(known, records)
+        found.syncs = _synced(past, records)
         found.at_work = next((owner for place in places if (owner := owner_now(place))), "")
         if records:
             found.changes = _count(root, records, known, found)
     _look_at_room(root, places, found)
-    ours = {one.command for book in past if book.ours for one in book.syncs}
-    found.repeats = [command for command in _BELIEVED if command in ours]
+    found.repeats = [command for command in _BELIEVED if command in {one.command for one in known}]
     _note(root, found, foreign=any(not book.ours for book in past))
     found.seconds = time.monotonic() - started
     return found
@@ -81,24 +80,26 @@ def _opened(place: str, found: Status, stack: ExitStack) -> Record | None:
     return record
 
 
-def _synced(known: list[PastSync], records: list[Record]) -> list[Synced]:
+def _synced(books: list[Book], records: list[Record]) -> list[Synced]:
     """Past syncs, the latest first, and after them REMOTEs of which there is nothing but a record."""
     files: dict[RemoteName, int] = {}
     for record in records:
         for name, count in record.remotes.items():
             files[name] = max(count, files.get(name, 0))
-    told = [_told(one, files.get(RemoteName(one.endpoint, one.bucket, one.prefix), 0)) for one in known]
-    named = {RemoteName(one.endpoint, one.bucket, one.prefix) for one in known}
-    more = [Synced(Location(name.bucket, name.prefix).uri, name.endpoint, "", "", "", True, 0, count, "")
+    known = sorted(((one, book.ours) for book in books for one in book.syncs), key=lambda one: -one[0].began_ns)
+    told = [_told(one, files.get(RemoteName(one.endpoint, one.bucket, one.prefix), 0), ours) for one, ours in known]
+    named = {RemoteName(one.endpoint, one.bucket, one.prefix) for one, _ in known}
+    more = [Synced(Location(name.bucket, name.prefix).uri, name.endpoint, "", "", "", True, 0, count, "", False)
             for name, count in sorted(files.items()) if count and name not in named]  # fmt: skip
     return told + more
 
 
-def _told(one: PastSync, files: int) -> Synced:
+def _told(one: PastSync, files: int, ours: bool) -> Synced:
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(one.began_ns // 10**9, 253_402_300_799)))
     words = shlex.join(words_of(build_options(one.direction, one.options)))
     return Synced(
-        one.remote, one.endpoint, one.command, one.direction, began, one.ended_ns > 0, one.problems, files, words
+        one.remote, one.endpoint, one.command, one.direction, began, one.ended_ns > 0, one.problems, files, words,
+        ours,
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def _note(root: str, found: Status, *, foreign: bool) -> None:
     if found.at_work:
         found.notes.append(f"another nbsync run ({found.at_work}) is at work here: the numbers are on the move")
     if foreign:
-        found.notes.append("this folder is a copy, or another user synced it: nothing is repeated here without words")
+        found.notes.append("not all of this was done by you in this directory: what is unproved is not repeated")
     if not found.syncs and not found.problems:
         near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
         found.notes += [f"synced folders near it: {', '.join(near)}"] if near else []

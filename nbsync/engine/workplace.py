@@ -148,10 +148,9 @@ class Workplace:
             with contextlib.suppress(LocalError):
                 self._state.note_waypoints(ends)
 
-    def note_sync(self, sync: PastSync) -> None:
-        """Remember what is done here, where there is a room to remember it in."""
-        if self.room is not None:
-            self.room.note_sync(sync)
+    def note_sync(self, sync: PastSync) -> str:
+        """Remember what is done here, where there is a room to remember it in; a note if it cannot be proved later."""
+        return self.room.note_sync(sync) if self.room is not None else ""
 
     def _place(self) -> str:
         """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""

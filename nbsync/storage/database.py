@@ -17,6 +17,7 @@ from urllib.parse import quote
 from nbsync.errors import LocalError
 from nbsync.storage.folders import check_files
 from nbsync.storage.forks import AT_REST
+from nbsync.storage.schema import bounded, check_tables
 from nbsync.storage.statedir import database_folder
 
 NAME = "state.sqlite3"
@@ -110,6 +111,7 @@ def connect(path: str, *, writable: bool) -> sqlite3.Connection:
     uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={'rw' if writable else 'ro'}"
     db = sqlite3.connect(uri, uri=True, check_same_thread=False)
     try:
+        check_tables(db)
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:
             raise Damaged(f"format {found}, this nbsync reads {FORMAT}")
@@ -208,7 +210,7 @@ def set_aside(path: str, damage: Damaged) -> str:
 def take_in(db: sqlite3.Connection, other: sqlite3.Connection) -> None:
     """Copy every row of `other` into `db`, over its own row of the same REMOTE and path, in one transaction."""
     key = "endpoint = ? AND bucket = ? AND prefix = ?"
-    with db:
+    with db, bounded(other):
         for number, *remote in other.execute("SELECT id, endpoint, bucket, prefix FROM remotes"):
             db.execute("INSERT OR IGNORE INTO remotes (endpoint, bucket, prefix) VALUES (?, ?, ?)", remote)
             ours = db.execute(f"SELECT id FROM remotes WHERE {key}", remote).fetchone()[0]

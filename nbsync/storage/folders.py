@@ -11,6 +11,7 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from errno import ELOOP, ENOTDIR
+from shlex import quote
 
 from nbsync.errors import LocalError
 
@@ -127,7 +128,7 @@ def open_own_file(path: str, parent: int) -> int:
     """A file of nbsync's own in the open folder `parent`, made if missing, open for reading and writing.
 
     Raises:
-        LocalError: something else than a regular file stands there. OSError.
+        LocalError: something else than a regular file stands there, or a hard link. OSError.
     """
     name = os.path.basename(path)
     check_file(path, parent)
@@ -135,21 +136,25 @@ def open_own_file(path: str, parent: int) -> int:
 
 
 def check_file(path: str, parent: int) -> None:
-    """Refuse what stands at `path`, in the open folder `parent`, if it is there and no regular file.
+    """Refuse what stands at `path`, in the open folder `parent`, if it is there and no regular file of its own.
 
     Raises:
-        LocalError: it is a link, a folder, a pipe.
+        LocalError: it is a link, a folder, a pipe, or has another name somewhere else.
     """
     at = lstat(os.path.basename(path), parent)
     if at is not None and not stat.S_ISREG(at.st_mode):
         raise LocalError(f"{path} is {_what(path)}, not a file: nbsync does not write to it", "Remove it")
+    if at is not None and at.st_nlink > 1:
+        message = f"{path} has another name somewhere else (a hard link), which would be written too"
+        raise LocalError(message, f"Remove it, or put a copy in its place: cp {quote(path)} x && mv x {quote(path)}")
 
 
 def check_files(folder: str, names: tuple[str, ...]) -> None:
     """As `check_file`, for each of `names` in `folder`, which itself must be no link; nothing is fine.
 
     Raises:
-        LocalError: one is a link, a folder, a pipe. OSError: the folder cannot be read.
+        LocalError: one is a link, a folder, a pipe, or has another name somewhere else. OSError: the folder cannot be
+            read.
     """
     try:
         fd = os.open(folder, FOLDER)

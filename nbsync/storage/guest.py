@@ -16,7 +16,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.storage import trashed
 from nbsync.storage.folders import FOLDER
 from nbsync.storage.journal import Journal, Upload
-from nbsync.storage.permit import Permit, notes_in
+from nbsync.storage.permit import Permit, is_signed, notes_in, sign
 from nbsync.storage.room import Room, open_stage_on_mount
 from nbsync.storage.state import RemoteName
 
@@ -60,6 +60,7 @@ class GuestJournal(Journal):
 
     def __init__(self, stage: str, permit: Permit, remote: RemoteName) -> None:
         super().__init__(None, remote)
+        self._token = permit.token
         self._notes = os.path.join(stage, f"upload{permit.staged().removeprefix('guest')}")
         self._last = 0
 
@@ -87,10 +88,10 @@ class GuestJournal(Journal):
         with contextlib.suppress(OSError):
             file = os.open(self._path_of(upload), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             with open(file, "w", encoding="utf-8") as out:
-                told = {"file": os.fstat(file).st_ino, "endpoint": upload.endpoint, "bucket": upload.bucket,
-                        "prefix": self._remote.prefix, "key": upload.key, "upload_id": upload.upload_id,
-                        "begun_ns": upload.begun_ns}  # fmt: skip
-                json.dump(told, out)
+                told = {"endpoint": upload.endpoint, "bucket": upload.bucket, "prefix": self._remote.prefix,
+                        "key": upload.key, "upload_id": upload.upload_id, "begun_ns": upload.begun_ns}  # fmt: skip
+                signature = sign(self._token, os.path.basename(self._path_of(upload)), told)
+                json.dump({**told, "signature": signature}, out)
                 out.truncate()
 
 
@@ -98,7 +99,7 @@ def adopt(stage: str, journal: Journal) -> None:
     """Take the uploads that workers have left into the run's own journal, as leftovers; the room's lock is held."""
     for name in notes_in(stage):
         path = os.path.join(stage, name)
-        told = _read(path)
+        told = _read(stage, name)
         if told is not None:
             remote = RemoteName(told["endpoint"], told["bucket"], told["prefix"])
             if not journal.adopt(remote, told["key"], told["upload_id"], told["begun_ns"]):
@@ -107,15 +108,16 @@ def adopt(stage: str, journal: Journal) -> None:
             os.unlink(path)
 
 
-def _read(path: str) -> dict[str, Any] | None:
-    """A note; None for what is none, or is a copy: LOCAL may have been unpacked from anywhere."""
+def _read(stage: str, name: str) -> dict[str, Any] | None:
+    """A note; None for what is none, or that of a stranger's worker: LOCAL may have been unpacked from anywhere."""
+    path = os.path.join(stage, name)
     texts = ("endpoint", "bucket", "prefix", "key", "upload_id")
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             told = json.loads(file.read(_NOTE_BYTES))
-            ours = isinstance(told, dict) and told.get("file") == os.fstat(file.fileno()).st_ino
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+    ours = isinstance(told, dict) and is_signed(stage, name, told.pop("signature", ""), told)
     if not ours or not isinstance(told.get("begun_ns"), int) or not all(isinstance(told.get(t), str) for t in texts):
         return None
     return dict(told)

@@ -1,4 +1,8 @@
-"""The file of the journal: its tables, opened or begun anew; what is not ours, or makes no sense, is dropped unread."""
+"""The file of the journal: its tables, opened or begun anew; what is not ours, or makes no sense, is dropped unread.
+
+A journal aborts uploads, and takes staged bytes for an object's: it bears a proof by the user's secret over its
+room's real path.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,14 @@ import os
 import sqlite3
 from urllib.parse import quote
 
+from nbsync.storage import own_secret
 from nbsync.storage.folders import check_files
+from nbsync.storage.schema import bounded, check_tables
 from nbsync.storage.statedir import database_folder
 
 NAME = "unfinished.sqlite3"
 TAILS = ("", "-journal", "-wal", "-shm")
+_PURPOSE = "unfinished"
 
 _SCHEMA = """
 PRAGMA synchronous = OFF;
@@ -64,19 +71,21 @@ def connect(path: str) -> sqlite3.Connection:
     """The journal at `path`, made if missing; one that cannot be read is begun anew.
 
     Raises:
-        LocalError: it is reached through a link. OSError, sqlite3.Error: it cannot be used.
+        LocalError: it is reached through a link, or cannot be proved to be ours. OSError, sqlite3.Error: it cannot
+            be used.
     """
     place, name = os.path.split(path)
+    owner = own_secret.proof(_PURPOSE, os.path.realpath(place))
     check_files(place, tuple(name + tail for tail in TAILS))
     try:
-        return _opened(path)
+        return _opened(path, owner)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "column" not in str(error):
             raise  # a full disk, a lock
     for tail in TAILS:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path + tail)
-    return _opened(path)
+    return _opened(path, owner)
 
 
 def connect_to_read(path: str) -> sqlite3.Connection | None:
@@ -91,37 +100,47 @@ def connect_to_read(path: str) -> sqlite3.Connection | None:
     check_files(place, tuple(name + tail for tail in TAILS))
     db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True)
     try:
-        owner = db.execute("SELECT file FROM owner").fetchone()
+        check_tables(db)
+        ours = is_ours(db, place)
     except BaseException:
         db.close()
         raise
-    if owner != (str(os.stat(path).st_ino),):
+    if not ours:
         db.close()
         return None
     return db
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def is_ours(db: sqlite3.Connection, place: str) -> bool:
+    """Is the journal in the room at `place` proved to be this user's, of this directory?
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with bounded(db):
+        owner = db.execute("SELECT file FROM owner").fetchone()
+    return owner is not None and own_secret.is_proved(owner[0], _PURPOSE, os.path.realpath(place))
+
+
+def _opened(path: str, owner: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False)
     try:
+        check_tables(db)
         db.executescript(_SCHEMA)
         db.execute("SELECT staged, range_bytes FROM downloads LIMIT 1").fetchone()
         db.execute("SELECT upload_id, headers, asked_ns FROM uploads LIMIT 1").fetchone()
-        _make_ours(db, path)
+        _make_ours(db, owner)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _make_ours(db: sqlite3.Connection, path: str) -> None:
-    """Forget what a copy of another LOCAL says: its uploads are still that one's."""
-    file = str(os.stat(path).st_ino)  # without the device: its number may be another after a restart
-    owner = db.execute("SELECT file FROM owner").fetchone()
-    if owner is not None and owner[0] != file:
-        db.executescript(_EMPTY)
-    else:
-        db.executescript(_SWEEP)
-    if owner is None or owner[0] != file:
+def _make_ours(db: sqlite3.Connection, owner: str) -> None:
+    """Forget what a copy of another LOCAL says, or a stranger's: the uploads are still that one's."""
+    with bounded(db):
+        ours = db.execute("SELECT file FROM owner").fetchall() == [(owner,)]
+        db.executescript(_SWEEP if ours else _EMPTY)
+    if not ours:
         with db:
-            db.execute("INSERT INTO owner VALUES (?)", (file,))
+            db.execute("INSERT INTO owner VALUES (?)", (owner,))

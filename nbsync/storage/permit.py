@@ -1,6 +1,7 @@
 """A run's permit: a file in staging by which workers on other machines know LOCAL, and that the run still goes on.
 
-Its content is random: who reads it sees the very staging in which it was written. When it is gone, the run is over,
+Its content is nobody's to guess: who reads it sees the very staging in which it was written. It is made of the user's
+secret, so that a later run of his knows by it what his workers have noted there. When it is gone, the run is over,
 was stopped, or died and the next one has emptied staging: then nobody has any business in LOCAL any more.
 What workers write into staging bears the permit's id.
 """
@@ -8,11 +9,16 @@ What workers write into staging bears the permit's id.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import re
 import secrets
 from typing import Any, NamedTuple
+
+from nbsync.storage import own_secret
+from nbsync.storage.own_secret import NoSecret
 
 SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that, and ended
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,9 +60,29 @@ def issue(stage: str) -> Permit:
     Raises:
         OSError: it cannot be written.
     """
-    permit = Permit(secrets.token_hex(8), secrets.token_hex(16))
+    number = secrets.token_hex(8)
+    permit = Permit(number, _token(stage, number) or secrets.token_hex(16))
     _write(os.path.join(stage, permit.name), permit.token)
     return permit
+
+
+def _token(stage: str, number: str) -> str:
+    """What the permit of this id in this staging holds, if this user issued it; empty where there is no secret."""
+    with contextlib.suppress(NoSecret):
+        return own_secret.proof("permit", os.path.realpath(stage), number)[:32]
+    return ""
+
+
+def sign(token: str, note: str, told: Any) -> str:
+    """What shows that who noted this, as JSON has it, under this name was let in by the permit with this token."""
+    return hmac.new(token.encode(), json.dumps([note, told], sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+def is_signed(stage: str, note: str, signature: object, told: Any) -> bool:
+    """Was this noted, under this name in staging, by who was let in by a permit of this user's?"""
+    token = _token(stage, note.split("-")[1])
+    made = sign(token, note, told)
+    return bool(token) and isinstance(signature, str) and signature.isascii() and hmac.compare_digest(made, signature)
 
 
 def revoke(stage: str, permit: Permit) -> None:

@@ -187,9 +187,9 @@ class Room:
         """All of it is back."""
         undoing.end(self._fd)
 
-    def note_sync(self, sync: syncs.PastSync) -> None:
-        """Remember that this is, or was, done here."""
-        syncs.note(self.place, self._fd, sync)
+    def note_sync(self, sync: syncs.PastSync) -> str:
+        """Remember that this is, or was, done here; see syncs.note."""
+        return syncs.note(self.place, self._fd, sync)
 
     def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
         """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""

@@ -19,6 +19,7 @@ from nbsync.storage import database
 from nbsync.storage.database import Damaged, faults
 from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import scan
+from nbsync.storage.schema import bounded
 
 PAGE_ROWS = 5_000
 _LIMIT = 1 << 63  # SQLite's integers have 64 bits and a sign
@@ -69,12 +70,13 @@ class State:
         after = ""
         while page := self._page(query, after):
             for row in page:
-                yield recorded_row(row)
+                if is_row(row):
+                    yield recorded_row(row)
             after = page[-1][0]
 
     def _page(self, query: str, after: str) -> list[tuple[Any, ...]]:
         with self._telling_damage():
-            return self._db.execute(query, (self._remote, after, PAGE_ROWS)).fetchall()
+            return page_of(self._db, query, self._remote, after)
 
     @contextlib.contextmanager
     def _telling_damage(self) -> Iterator[None]:
@@ -108,7 +110,8 @@ class State:
                 return []
             query = "SELECT path FROM waypoints WHERE remote = ? ORDER BY path"
             try:
-                return [path for (path,) in self._db.execute(query, (self._remote,)) if isinstance(path, str)]
+                with bounded(self._db):
+                    return [path for (path,) in self._db.execute(query, (self._remote,)) if isinstance(path, str)]
             except sqlite3.OperationalError:  # text that cannot be decoded: this is a hint, and no more
                 return []
 
@@ -148,6 +151,28 @@ def _storable(entry: RecordedEntry) -> RecordedEntry:
         mtime_ns=max(-_LIMIT, min(entry.mtime_ns, _LIMIT - 1)), ctime_ns=min(entry.ctime_ns, _LIMIT - 1),
         inode=entry.inode - 2 * _LIMIT if entry.inode >= _LIMIT else entry.inode,
     )  # fmt: skip
+
+
+def page_of(db: sqlite3.Connection, query: str, remote: int, after: str) -> list[tuple[Any, ...]]:
+    """The next rows of a query that takes the remote, the path after which they come, and how many.
+
+    Raises:
+        sqlite3.DatabaseError: they have no end, or no order.
+    """
+    with bounded(db):
+        page = db.execute(query, (remote, after, PAGE_ROWS)).fetchall()
+    while page and not isinstance(page[-1][0], str):  # what is no text sorts last
+        page.pop()
+    if page and page[-1][0] <= after:
+        raise sqlite3.DatabaseError("its rows are in no order")
+    return page
+
+
+def is_row(row: tuple[Any, ...]) -> bool:
+    """Is it of the types that nbsync writes? LOCAL may have been unpacked from anywhere; its path is text."""
+    _, etag, version_id, size, _, _, inode, content = row
+    texts = type(etag) is str and type(version_id) is str and type(content) is str
+    return texts and type(size) is int and type(inode) is int
 
 
 def recorded_row(row: tuple[Any, ...]) -> RecordedEntry:
@@ -232,7 +257,7 @@ def changed_since_sync(root: str, path: str) -> bool:
             db = database.connect_reading(path)
         with contextlib.closing(db), faults(path):
             return any(
-                not any(unmoved(entry, recorded_row(row)) for row in db.execute(known, (entry.path,)))
+                not any(unmoved(entry, recorded_row(row)) for row in filter(is_row, db.execute(known, (entry.path,))))
                 for entry in scan(root)
             )
     except (Damaged, LocalError):  # nothing is known of what is there

@@ -22,7 +22,8 @@ from nbsync.storage.folders import check_files
 from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.room import place_elsewhere
-from nbsync.storage.state import PAGE_ROWS, RemoteName, recorded_row
+from nbsync.storage.schema import bounded, check_tables
+from nbsync.storage.state import RemoteName, is_row, page_of, recorded_row
 
 READ_BYTES = 256 << 20  # of touched files, at most, to tell a touch from a change: about half a second
 _MOST_NEAR = 5
@@ -51,7 +52,7 @@ class Record:
             database.check(self._path)
             self._db = database.connect_reading(self._path)
         try:
-            with faults(self._path):
+            with faults(self._path), bounded(self._db):
                 counts = self._db.execute("SELECT remote, count(*) FROM synced GROUP BY remote").fetchall()
                 names = self._db.execute("SELECT id, endpoint, bucket, prefix FROM remotes").fetchall()
         except BaseException:
@@ -74,17 +75,15 @@ class Record:
         return heapq.merge(*(self._of(number) for number in self._numbers), key=lambda row: row.path)
 
     def _of(self, remote: int) -> Iterator[RecordedEntry]:
-        # LOCAL may have been unpacked from anywhere: what is of another type is passed over.
-        types = "typeof(path) = 'text' AND typeof(content) = 'text' AND typeof(size) = 'integer'"
-        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? AND {types} ORDER BY path LIMIT ?"
+        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
         after = ""
         while page := self._page(query, remote, after):
-            yield from map(recorded_row, page)
+            yield from map(recorded_row, filter(is_row, page))
             after = page[-1][0]
 
     def _page(self, query: str, remote: int, after: str) -> list[tuple[Any, ...]]:
         with faults(self._path):
-            return self._db.execute(query, (remote, after, PAGE_ROWS)).fetchall()
+            return page_of(self._db, query, remote, after)
 
     def close(self) -> None:
         """Close it."""
@@ -106,8 +105,8 @@ def unfinished(place: str) -> Unfinished | None:
     try:
         check_files(os.path.dirname(path), tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
         with AT_REST, contextlib.closing(_connect_to_read(path)) as db:
-            owner = db.execute("SELECT file FROM owner").fetchone()
-            if owner is None or owner[0] != str(os.stat(path).st_ino):
+            check_tables(db)
+            if not journal_file.is_ours(db, place):
                 return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
             query = "SELECT (SELECT count(*) FROM downloads), (SELECT count(*) FROM uploads)"
             return Unfinished(*db.execute(query).fetchone())

@@ -1,8 +1,8 @@
 """What was synced with a LOCAL, and in which words: so that `status` can tell, and a bare `pull` or `push` repeat it.
 
 One small file in the room, replaced whole under the room's lock. A folder may have been copied or unpacked from
-anywhere, and must not lead a push to somebody else's bucket: so the file holds the number of its own inode, and what
-it says is repeated only by its owner and where it was written. There are no credentials in it.
+anywhere, and must not lead a push to somebody else's bucket: so the file bears a proof by the user's secret, over
+what it says and the room's real path, and is repeated only where it holds. There are no credentials in it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 
 from nbsync.errors import UsageError
 from nbsync.options import build_options
+from nbsync.storage import own_secret
 from nbsync.storage.folders import FOLDER
+from nbsync.storage.own_secret import NoSecret
 
 NAME = "syncs.json"
 _NEW = NAME + ".new"
 _FORMAT = 1
+_PURPOSE = "syncs"
 _MODE = 0o644  # whatever the umask: who else could write into it could send a push elsewhere
 _MOST = 20  # syncs that are remembered
 _MOST_BYTES = 1 << 20
@@ -52,7 +55,7 @@ class PastSync(NamedTuple):
 
 
 class Book(NamedTuple):
-    """What is known of past syncs, the newest first; `ours` if it was written here, by this user."""
+    """What is known of past syncs, the newest first; `ours` if this user is proved to have written it here."""
 
     syncs: list[PastSync]
     ours: bool
@@ -70,15 +73,14 @@ def read(place: str) -> Book:
         return Book([], False)
     try:
         with open(os.open(NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=room), "rb") as file:
-            at = os.fstat(file.fileno())
-            if not stat.S_ISREG(at.st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return Book([], False)
             found = json.loads(file.read(_MOST_BYTES))
         if not isinstance(found, dict) or found.get("format") != _FORMAT or not isinstance(found.get("syncs"), list):
             return Book([], False)
         syncs = [one for one in map(_sync, found["syncs"][:_MOST]) if one is not None]
         syncs.sort(key=lambda one: -one.began_ns)
-        return Book(syncs, found.get("file") == at.st_ino and at.st_uid == os.geteuid())
+        return Book(syncs, own_secret.is_proved(found.get("proof"), _PURPOSE, os.path.realpath(place), found["syncs"]))
     except (OSError, ValueError, RecursionError):
         return Book([], False)
     finally:
@@ -103,11 +105,13 @@ def _sync(item: Any) -> PastSync | None:
     return PastSync(**values, options=options)
 
 
-def note(place: str, room: int, sync: PastSync) -> None:
+def note(place: str, room: int, sync: PastSync) -> str:
     """Write `sync` into the book of the open room at `place`, over the last one of its kind with this REMOTE.
 
-    The lock is held. A book that cannot be written is none: files matter more.
+    The lock is held. A book that cannot be written is none: files matter more. Returns a note where it cannot be
+    proved, and so will not be repeated.
     """
+    told = ""
     book = read(place)
     syncs = [sync, *(one for one in book.syncs if book.ours and _kind(one) != _kind(sync))][:_MOST]
     with contextlib.suppress(OSError):
@@ -115,11 +119,13 @@ def note(place: str, room: int, sync: PastSync) -> None:
         fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=room)
         try:
             with open(fd, "wb") as file:
-                file.write(_text(syncs, os.fstat(fd).st_ino))
+                text, told = _text(syncs, os.path.realpath(place))
+                file.write(text)
             os.replace(_NEW, NAME, src_dir_fd=room, dst_dir_fd=room)
         except BaseException:
             _drop_new(room)
             raise
+    return told
 
 
 def _drop_new(room: int) -> None:
@@ -131,10 +137,20 @@ def _kind(sync: PastSync) -> tuple[str, ...]:
     return sync.command, sync.direction, sync.remote, sync.endpoint
 
 
-def _text(syncs: list[PastSync], inode: int) -> bytes:
-    """The file's content, without the oldest syncs if it would be too long to be read again."""
+def _text(syncs: list[PastSync], place: str) -> tuple[bytes, str]:
+    """The file's content, without the oldest syncs if it would be too long to be read again; a note as `note`'s."""
     while True:
-        text = json.dumps({"format": _FORMAT, "file": inode, "syncs": [one._asdict() for one in syncs]}).encode()
+        told = [one._asdict() for one in syncs]
+        proof, note = _proof(place, told)
+        text = json.dumps({"format": _FORMAT, "syncs": told, "proof": proof}).encode()
         if len(text) <= _MOST_BYTES or not syncs:
-            return text
+            return text, note
         syncs = syncs[:-1]
+
+
+def _proof(place: str, told: list[dict[str, Any]]) -> tuple[str, str]:
+    """That this user did this here; or a note that says why there is no proof."""
+    try:
+        return own_secret.proof(_PURPOSE, place, told), ""
+    except NoSecret as error:
+        return "", f"this sync cannot be repeated without words, nor unfinished transfers be taken up: {error}"

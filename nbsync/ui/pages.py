@@ -101,6 +101,8 @@ def _synced(sync: Synced) -> str:
     elif sync.problems:
         told.append(words.number(sync.problems, "problem"))
     told.append(f"{words.number(sync.files, 'file')} recorded")
+    if sync.command and not sync.proved:
+        told.append("unproved: not by you in this directory")
     return " · ".join([*told, sync.words] if sync.words else told)
 
 

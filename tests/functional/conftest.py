@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from nbsync.storage import room
 from nbsync.transfer.lane import Lane
 from nbsync.wire.client import Client
 from tests.functional.plain_store import PlainStore
+from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.servers import Server
 
@@ -36,6 +39,27 @@ def read_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     may_write = room._may_write
     monkeypatch.setattr(room, "_may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
     return world
+
+
+@pytest.fixture
+def trap() -> Iterator[Trap]:
+    """Somebody else's address."""
+    made = Trap()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Any]:
+    """A context in which another user, with other secrets, is at work."""
+
+    @contextlib.contextmanager
+    def other() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+            yield
+
+    return other
 
 
 @pytest.fixture

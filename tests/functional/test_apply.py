@@ -343,7 +343,7 @@ def test_a_hostile_or_damaged_file_does_nothing(world: World, tmp_path: Path) ->
         ([header, first], r"has 1 items, and its first line says 2"),
         ([header, first, first], r"names a path twice"),
         ([header.replace('"format":1', '"format":2'), first, second], r"line 1: was written by a newer nbsync"),
-        ([header.replace('"options":{}', '"options":{"log_file":"x"}'), first, second], r"'log_file' is no option"),
+        ([header.replace('"options":{}', '"options":{"logfile":"x"}'), first, second], r"'logfile' is no option"),
         ([header.replace('"options":{}', '"options":{"jobs":"many"}'), first, second], r"line 1: --jobs takes"),
         ([header.replace('"options":{}', '"options":{"metadata":[[]]}'), first, second], r"line 1"),
         ([], r"line 1: is not"),

@@ -45,7 +45,8 @@ def test_push_records_elsewhere(world: World, tmp_path: Path) -> None:
     assert nbsync.push(world.local, world.remote)["f"].status == "conflict"
     after = {path: path.stat().st_mtime_ns for path in world.local.rglob("*") if path.name != "f"}
     assert after == {path: at for path, at in before.items() if path.name != "f"}
-    assert len(list((tmp_path / "state/nbsync").iterdir())) == 1
+    assert [one.name for one in (tmp_path / "state/nbsync").iterdir() if len(one.name) != 32] == [".nbsync"]
+    assert len(list((tmp_path / "state/nbsync").iterdir())) == 2, "the record, and the user's secret"
 
 
 @pytest.mark.usefixtures("_not_ours")

@@ -155,10 +155,21 @@ def test_a_copied_note_is_nobody_s(stage: str, tmp_path: Path) -> None:
     journal.began(journal.intend_upload(LOCAL, "p/large", "", 8), "id")
     (note,) = permit.notes_in(stage)
     content = (Path(stage) / note).read_bytes()
-    (Path(stage) / "held").touch()  # lest the inode be used again
     (Path(stage) / f"{note}0").write_bytes(content)
     (Path(stage) / note).unlink()
 
+    own = Journal(str(tmp_path), REMOTE)
+    guest.adopt(stage, own)
+    assert own.leftovers() == []
+    assert not permit.notes_in(stage)
+
+
+def test_a_strangers_note_is_nobody_s(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He knows his permit, which came with the folder too, and the folder's path."""
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+        journal = guest.GuestJournal(stage, permit.issue(stage), REMOTE)
+        journal.began(journal.intend_upload(LOCAL, "p/large", "", 8), "id")
     own = Journal(str(tmp_path), REMOTE)
     guest.adopt(stage, own)
     assert own.leftovers() == []

@@ -86,6 +86,13 @@ def test_digests_to_try() -> None:
     parted = row(etag="opaque", content="etag:" + "1" * 32 + "-2:5242880")
     assert digests_to_try(there(etag="opaque"), parted) == (Digest(5 * MiB),)
     assert digests_to_try(there(etag="opaque"), row(etag="opaque", content="")) == ()
+    parts = "1" * 32 + "-2"
+    for odd in ("x", ":", "etag:", "etag:x", f"etag:{parts}:-5", f"etag:{parts}:{'9' * 5000}", f"etag:{parts}:1e3"):
+        recorded = row(etag="opaque", content=odd)  # a record may have been written by anybody
+        assert digests_to_try(there(etag="opaque"), recorded) == ()
+        assert judge({MD5: ETAG}, there(etag="opaque"), recorded) == OPEN
+    tiny = row(etag="opaque", content=f"etag:{parts}:1")
+    assert digests_to_try(there(etag="opaque", size=1 << 40), tiny) == (), "it would be read in tiny parts for hours"
 
 
 PARTED = combine_etag([b"x" * 16, b"y" * 16])
