@@ -16,12 +16,11 @@ import secrets
 import stat
 from typing import Any
 
-import platformdirs
-
 from nbsync.errors import LocalError
 from nbsync.storage import rename
 from nbsync.storage.folders import FOLDER
 from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.statedir import state_dir
 
 _NAME = "secret"
 _BYTES = 32
@@ -74,15 +73,12 @@ def _place() -> str:
     """The secret's folder.
 
     Raises:
-        NoSecret: this user has no home, or an unusable one.
+        NoSecret: this user has no state directory.
     """
     try:
-        state = platformdirs.user_state_dir("nbsync", appauthor=False)
-    except RuntimeError:  # what newer platformdirs say of a user without a home
-        state = ""
-    if not os.path.isabs(state):  # what older ones do: a `~` that stands for nothing
-        raise NoSecret("there is no home directory to keep a secret in", "Set HOME, or XDG_STATE_HOME")
-    return os.path.join(state, OWN_ROOM)
+        return os.path.join(state_dir(), OWN_ROOM)
+    except LocalError as error:
+        raise NoSecret(error.message, error.hint) from None
 
 
 def _read() -> bytes | None:

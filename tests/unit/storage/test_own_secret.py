@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,11 +106,22 @@ def test_what_is_no_secret_is_not_taken_for_one(secret: Path, what: str, tmp_pat
 
 def test_without_a_place_to_keep_it(secret: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / f"nbsync-{os.geteuid()}").write_bytes(b"somebody else's")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for state in (str(tmp_path / "file"), "/proc/nowhere"):
         monkeypatch.setenv("XDG_STATE_HOME", state)
         assert not own_secret.is_proved("0" * 64, "x")
-        with pytest.raises(NoSecret, match="no secret can be kept in"):
+        with pytest.raises(NoSecret, match="not yours alone"):
             own_secret.proof("x")
+
+
+def test_a_user_without_a_state_directory_keeps_it_among_the_temporary_files(
+    secret: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    assert own_secret.is_proved(own_secret.proof("x"), "x")
+    assert (tmp_path / f"nbsync-{os.geteuid()}" / ".nbsync" / "secret").is_file()
 
 
 @pytest.mark.parametrize("says", ["~/.local/state/nbsync", RuntimeError("no home")])  # older platformdirs, and newer
