@@ -17,6 +17,7 @@ from nbsync.core.model import Direction, RecordedEntry
 from nbsync.errors import ConfigError, LocalError
 from nbsync.result import SyncResult
 from nbsync.storage import database, syncs
+from nbsync.storage.clocks import Clocks
 from nbsync.storage.journal import Journal, no_journal, unheard
 from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
@@ -53,6 +54,7 @@ class Workplace:
     Attributes:
         room: None where nothing is written locally (yet).
         is_new: LOCAL was not there when the run began.
+        clocks: of the file systems that LOCAL is on, once there is a room.
 
     Args:
         root: LOCAL's absolute path.
@@ -62,6 +64,7 @@ class Workplace:
         on_wait: told who holds the lock, before it is waited for.
         now_ns: the wall clock.
         trash_days: how long the trash is kept; None: see `trash_days`.
+        follow_symlinks: files may be anywhere.
     """
 
     def __init__(
@@ -75,10 +78,13 @@ class Workplace:
         on_wait: Callable[[str], None],
         now_ns: Callable[[], int],
         trash_days: float | None = None,
+        follow_symlinks: bool = False,
     ) -> None:
         self.root, self._name, self._direction, self._changes = root, name, direction, changes
         self._wait, self._on_wait, self._now_ns = wait, on_wait, now_ns
-        self._trash_days = trash_days
+        self._trash_days, self._follow_symlinks = trash_days, follow_symlinks
+        self._made_at = time.monotonic()
+        self.clocks: Clocks | None = None
         self.is_new = not os.path.isdir(root)
         self.room: Room | None = None
         self._remote: RemoteName | None = None
@@ -93,6 +99,7 @@ class Workplace:
         """
         if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
             self.room = self._open_room()
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks)
 
     def open_record(self, remote: RemoteName) -> State:
         """What was recorded of `remote` here; what is remarkable about it is in its notes.
@@ -137,6 +144,8 @@ class Workplace:
             self.room = self._open_room()
             if not self.room.is_new:
                 raise RoomTaken
+            since = self._made_at
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks, reading_since=since)
             assert self._remote is not None  # the record was opened before
             self.open_record(self._remote)
         return self._state

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 from typing import IO
@@ -208,21 +207,6 @@ class Room:
         with self.homes() as homes:
             files, size = trash.summary(homes, self.run)
             return (files, size, *trash.summary(homes)) if files else (0, 0, 0, 0)
-
-    def wait_out_tick(self, ctime_ns: int, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Return when the file system's clock has passed `ctime_ns` (ns), so that later edits show in a ctime.
-
-        This is git's racy-clean rule, kept from the other end: no racy row is recorded.
-        """
-        probe = os.path.join(self.stage, "clock")
-        with contextlib.suppress(OSError):
-            for _ in range(200):
-                with open(probe, "w"):
-                    os.utime(probe)
-                if os.stat(probe).st_ctime_ns > ctime_ns:
-                    break
-                sleep(0.001)
-            os.unlink(probe)
 
     def close(self) -> None:
         """Give the lock back, and leave no empty folders of ours in staging or trash."""

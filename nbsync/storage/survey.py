@@ -26,7 +26,6 @@ from nbsync.storage.state import PAGE_ROWS, RemoteName, recorded_row
 READ_BYTES = 256 << 20  # of touched files, at most, to tell a touch from a change: about half a second
 _MOST_NEAR = 5
 _MOST_LOOKED_AT = 1_000
-_COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
 
 
 def places(root: str) -> list[str]:
@@ -52,6 +51,7 @@ class Record:
         try:
             with faults(self._path):
                 counts = self._db.execute("SELECT remote, count(*) FROM synced GROUP BY remote").fetchall()
+                self._columns = database.columns(self._db)
                 names = self._db.execute("SELECT id, endpoint, bucket, prefix FROM remotes").fetchall()
         except BaseException:
             self._db.close()
@@ -75,7 +75,7 @@ class Record:
     def _of(self, remote: int) -> Iterator[RecordedEntry]:
         # LOCAL may have been unpacked from anywhere: what is of another type is passed over.
         types = "typeof(path) = 'text' AND typeof(content) = 'text' AND typeof(size) = 'integer'"
-        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? AND {types} ORDER BY path LIMIT ?"
+        query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND path > ? AND {types} ORDER BY path LIMIT ?"
         after = ""
         while page := self._page(query, remote, after):
             yield from map(recorded_row, page)
