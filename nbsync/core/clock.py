@@ -30,9 +30,9 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
-def is_coarse(row: RecordedEntry) -> bool:
-    """Is it stamped by a clock whose ticks are too long to be waited out?"""
-    return row.ctime_ns % COARSE_NS == 0
+def is_coarse(ctime_ns: int) -> bool:
+    """Is it the stamp of a clock whose ticks are too long to be waited out?"""
+    return ctime_ns % COARSE_NS == 0
 
 
 def believed(row: RecordedEntry, *, installed: bool, began: Stamp, now: Stamp) -> bool | None:
@@ -49,7 +49,7 @@ def believed(row: RecordedEntry, *, installed: bool, began: Stamp, now: Stamp) -
         began: the file system's time, not later than the run's first reading.
         now: the file system's time.
     """
-    if not is_coarse(row):
+    if not is_coarse(row.ctime_ns):
         return None if row.ctime_ns >= now.ctime_ns or row.mtime_ns == now.mtime_ns else True
     if began.mtime_ns <= row.mtime_ns <= now.mtime_ns or (not installed and row.ctime_ns >= began.ctime_ns):
         return False

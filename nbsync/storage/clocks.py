@@ -78,14 +78,14 @@ class Clocks:
     def judge_all(self, rows: Iterable[Fresh], sleep: Callable[[float], None] = time.sleep) -> list[RecordedEntry]:
         """As `judge`, at the end of a run: a tick that is short is waited for, and what is left is doubted."""
         sure, early = self.judge(rows)
-        fine = [one for one in early if not is_coarse(one[0])]
+        fine = [one for one in early if not is_coarse(one[0].ctime_ns)]
         waited = 0.0
         while fine and waited < _WAIT_SECONDS:
             sleep(_NAP_SECONDS)
             waited += _NAP_SECONDS
             more, fine = self.judge(fine)
             sure += more
-        return sure + [doubted(row) for row, _ in (*fine, *(one for one in early if is_coarse(one[0])))]
+        return sure + [doubted(row) for row, _ in (*fine, *(one for one in early if is_coarse(one[0].ctime_ns)))]
 
     def _of(self, path: str) -> _Clock:
         folder = path if self._follow else path.rpartition("/")[0]

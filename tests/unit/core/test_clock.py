@@ -100,4 +100,4 @@ def test_no_file_is_as_a_doubted_row_says() -> None:
 @pytest.mark.parametrize(("ctime_ns", "coarse"), [(SECOND, True), (2 * SECOND, True), (SECOND // 10, True),
                                                    (SECOND + FINE, False), (SECOND + 10_000_000, False)])  # fmt: skip
 def test_long_ticks_show_in_the_stamps(ctime_ns: int, coarse: bool) -> None:
-    assert is_coarse(row(ctime_ns)) is coarse
+    assert is_coarse(ctime_ns) is coarse
