@@ -25,11 +25,6 @@ from tests.quirks.world import CREDENTIALS, World, world
 FIRST, EDIT, THEIRS = b"version-1", b"version-2", b"theirs-03"
 Edit = Callable[[Path], object]
 First = Callable[[World], Edit]
-CLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "1 s": mounts.coarse,
-    "2 s": lambda: mounts.quirk("sec2"),
-    "exfat": mounts.exfat,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +33,11 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(scope="module", params=CLOCKS)
-def mount(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system whose clock is coarse."""
-    with CLOCKS[request.param]() as made:
-        yield made.path if isinstance(made, mounts.Mount) else Path(str(made))
+@pytest.fixture(scope="module")
+def mount() -> Iterator[Path]:
+    """A file system whose times are whole seconds."""
+    with mounts.coarse() as made:
+        yield made
 
 
 @pytest.fixture
@@ -53,12 +48,19 @@ def here(mount: Path) -> Iterator[World]:
         yield made
 
 
-def pull(here: World, **options: object) -> SyncResult:
-    return nbsync.pull("s3://b/p", here.local, endpoint_url=here.store.url, **options)
+def pull(here: World) -> SyncResult:
+    return nbsync.pull("s3://b/p", here.local, endpoint_url=here.store.url)
 
 
-def push(here: World, **options: object) -> SyncResult:
-    return nbsync.push(here.local, "s3://b/p", endpoint_url=here.store.url, **options)
+def push(here: World) -> SyncResult:
+    return nbsync.push(here.local, "s3://b/p", endpoint_url=here.store.url)
+
+
+def modified(here: World) -> int:
+    """How many files `status` calls modified."""
+    changes = nbsync.status(here.local).changes
+    assert changes is not None
+    return changes["modified"]
 
 
 def times(file: Path) -> tuple[int, int, int]:
@@ -89,15 +91,23 @@ def unseen(here: World, sync: Callable[[Path], object], edit: Callable[[Path], o
     pytest.fail("no edit left the times as they were")
 
 
-def first_push(here: World) -> Callable[[Path], object]:
-    return lambda file: (file.write_bytes(FIRST), push(here))
+def first_push(here: World) -> Edit:
+    def sync(file: Path) -> None:
+        file.write_bytes(FIRST)
+        push(here)
+
+    return sync
 
 
-def first_pull(here: World) -> Callable[[Path], object]:
-    return lambda file: (here.put(file.name, FIRST, modified=MODIFIED()), pull(here))
+def first_pull(here: World) -> Edit:
+    def sync(file: Path) -> None:
+        here.put(file.name, FIRST, modified=this_second())
+        pull(here)
+
+    return sync
 
 
-def MODIFIED() -> str:
+def this_second() -> str:
     """Now, as a listing has it: the time of a file that is pulled at once is within the tick, too."""
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
 
@@ -106,7 +116,7 @@ def MODIFIED() -> str:
 @pytest.mark.parametrize("edit", [rewritten, restored])
 def test_an_edit_in_the_tick_of_the_sync_is_pushed(here: World, first: First, edit: Edit) -> None:
     path = unseen(here, first(here), edit)
-    assert nbsync.status(here.local).changes["modified"] == 1
+    assert modified(here) == 1
     assert [row.status for row in nbsync.plan("push", here.local, "s3://b/p", endpoint_url=here.store.url)
             if row.path == path] == ["planned"]  # fmt: skip
     push(here)
@@ -123,6 +133,25 @@ def test_an_edit_in_the_tick_of_the_sync_is_kept_by_a_pull(here: World, first: F
     assert EDIT in here.trash().values()
     assert nbsync.undo(here.local).ok
     assert here.files()[path] == EDIT
+
+
+@contextlib.contextmanager
+def two_seconds() -> Iterator[Path]:
+    with mounts.quirk("sec2") as made:
+        yield made.path
+
+
+@pytest.mark.parametrize("clock", [two_seconds, mounts.exfat])
+def test_two_seconds(clock: Callable[[], AbstractContextManager[Path]]) -> None:
+    with clock() as mount, world(mount) as here:
+        here.local.mkdir()
+        pushed = unseen(here, first_push(here), restored)
+        push(here)
+        assert here.remote()[pushed] == EDIT
+        pulled = unseen(here, first_pull(here), rewritten)
+        here.put(pulled, THEIRS)
+        pull(here)
+        assert EDIT in here.trash().values()
 
 
 @pytest.mark.parametrize("size", [9, 200_000])
@@ -155,7 +184,8 @@ def test_a_save_while_the_object_is_downloaded_is_kept(here: World) -> None:
         file = here.local / f"f{number}"
         file.write_bytes(FIRST)
         push(here)
-        before, after = times(file), []
+        before = times(file)
+        after: list[object] = []
         here.put(file.name, THEIRS)
 
         def save(request: Request, file: Path = file, after: list[object] = after) -> bool:
@@ -174,18 +204,16 @@ def test_a_save_while_the_object_is_downloaded_is_kept(here: World) -> None:
     pytest.fail("no save left the times as they were")
 
 
-def test_a_file_of_the_last_tick_is_read_once_more_and_then_no_more() -> None:
-    with mounts.coarse() as mount, world(mount) as here:
-        here.local.mkdir()
-        path = unseen(here, first_pull(here))
-        while not _ticked(here, path):
-            time.sleep(0.01)
-        reads = []
-        for _ in range(2):
-            with opened_below(here.local) as opened:
-                result = pull(here)
-            assert (result.counts["hit"], result.counts["miss"]) == (len(here.remote()), 0)
-            reads.append(str(here.local / path) in opened)
+def test_a_file_of_the_last_tick_is_read_once_more_and_then_no_more(here: World) -> None:
+    path = unseen(here, first_pull(here))
+    while not _ticked(here, path):
+        time.sleep(0.01)
+    reads = []
+    for _ in range(2):
+        with opened_below(here.local) as opened:
+            result = pull(here)
+        assert (result.counts["hit"], result.counts["miss"]) == (len(here.remote()), 0)
+        reads.append(str(here.local / path) in opened)
     assert reads == [True, False]
 
 
@@ -202,7 +230,7 @@ def test_a_row_of_an_earlier_nbsync_is_not_believed(here: World) -> None:
     with contextlib.closing(sqlite3.connect(here.local / ".nbsync/state.sqlite3")) as db, db:
         db.execute("PRAGMA application_id = 0")
         db.execute("UPDATE synced SET ctime_ns = ?, mtime_ns = ? WHERE path = ?", (ctime_ns, mtime_ns, path))
-    assert nbsync.status(here.local).changes["modified"] == 1
+    assert modified(here) == 1
     push(here)
     assert here.remote()[path] == EDIT
 
@@ -213,7 +241,7 @@ def test_a_cache_with_an_edit_is_kept(mount: Path, edit: Edit | None) -> None:
         kept = []
         for number in range(20):
             cache = nbsync.LocalObjectCache("b", "p", here.local.with_name(f"c{number}"), endpoint_url=here.store.url)
-            here.put("f", FIRST)
+            here.put("f", FIRST, modified=this_second())
             assert cache.sync().ok
             before = times(cache.path / "f")
             if edit is not None:
