@@ -130,7 +130,7 @@ class Run(BaseRun):
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
             bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
-            now_ns=self._now_ns, controller=self._controller, journal=place.open_journal(),
+            now_ns=place.file_time_ns, controller=self._controller, journal=place.open_journal(),
             stopped=lambda: self._stopped, as_planned=self.as_planned,
         )  # fmt: skip
         tally = Tally(self.result, self.board)

@@ -150,6 +150,10 @@ class Workplace:
             self.open_record(self._remote)
         return self._state
 
+    def file_time_ns(self) -> int:
+        """What a file that is written now has for its ctime, about; ns since the epoch."""
+        return self._now_ns() if self.clocks is None else self.clocks.now_ns()
+
     def note_waypoints(self, waypoints: Waypoints) -> None:
         """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
         ends = waypoints.worth_noting

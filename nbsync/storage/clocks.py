@@ -33,6 +33,7 @@ class _Clock:
     def __init__(self, read: Callable[[], Stamp], late_ns: int) -> None:
         self._read = read
         now = read()
+        self.ahead_ns = now.ctime_ns - time.time_ns()  # of this machine's
         self.began = Stamp(now.ctime_ns - late_ns, now.mtime_ns - late_ns)
 
     def now(self) -> Stamp:
@@ -60,6 +61,10 @@ class Clocks:
         late_ns = 0 if reading_since is None else _since_ns(reading_since) + _COARSEST_NS
         self._by_device[self._stage] = self._first_of((lambda: _probe(room.stage), lambda: _UNKNOWN), late_ns)
         self._reading_since = time.monotonic() if reading_since is None else reading_since
+
+    def now_ns(self) -> int:
+        """The time of LOCAL's own file system, as old as a tick of its clock may be; ns since the epoch."""
+        return time.time_ns() + self._by_device[self._stage].ahead_ns
 
     def judge(self, rows: Iterable[Fresh]) -> tuple[list[RecordedEntry], list[Fresh]]:
         """What can be written: rows that are true, or doubted; and those that can be judged a tick later only."""

@@ -28,6 +28,7 @@ class Context:
     """Shared by the workers of one run. `room` is None where nothing is written locally.
 
     `prefix` is put before a path to make its key: the prefix of REMOTE, or of the folder of a single object.
+    `now_ns` is the time of LOCAL's file system, where it is known: a file server's clock may be off from ours.
     """
 
     bucket: Bucket
@@ -92,7 +93,8 @@ class Context:
     def settle(self, entry: LocalEntry) -> None:
         """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.
 
-        Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem).
+        Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem). Where the
+        ticks are too long for that, the row that is recorded is not believed: see core.clock.
         """
         age = self._age_ns(entry)
         if -_YOUNG_NS < age < _YOUNG_NS:
