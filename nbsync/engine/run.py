@@ -124,6 +124,7 @@ class Run(BaseRun):
     def _sync(self, bucket: Bucket, place: Workplace) -> None:
         prefix, remote = self._remote(bucket, single=self.direction is Direction.PULL)
         self._began(bucket)
+        self.result.notes += place.purge_trash(bucket.client.service_time())
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
         state = place.open_record(name)
         self._waypoints.known = state.waypoints()

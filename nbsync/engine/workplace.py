@@ -154,6 +154,20 @@ class Workplace:
         """What a file that is written now has for its ctime, about; ns since the epoch."""
         return self._now_ns() if self.clocks is None else self.clocks.now_ns()
 
+    def purge_trash(self, service_time: float | None) -> list[str]:
+        """Remove what has been in the trash for too long; what to say of it.
+
+        How long, the earliest of three clocks tells: this machine's, the file system's, and the service's
+        (`service_time`, seconds since the epoch). One that is far ahead must not empty the trash.
+        """
+        if self.room is None:
+            return []
+        clocks = [self._now_ns() / 1e9, self.file_time_ns() / 1e9]
+        now = min(clocks if service_time is None else [*clocks, service_time])
+        days = trash_days(self._trash_days)
+        files, size = self.room.purge_trash(now, days)
+        return [f"removed from the trash after {days:g} days: {_files(files)} ({size:,} bytes)"] if files else []
+
     def note_waypoints(self, waypoints: Waypoints) -> None:
         """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
         ends = waypoints.worth_noting
@@ -179,11 +193,8 @@ class Workplace:
             raise LocalError(f"{self._name} cannot be written", "Check its permissions, or choose another LOCAL")
 
     def _open_room(self) -> Room:
-        now_ns = self._now_ns()
-        days = trash_days(self._trash_days)
-        room = Room(self.root, self._place(), run_name(now_ns), wait=self._wait, on_wait=self._on_wait)
-        room.purge_trash(now_ns / 1e9, days)
-        return room
+        self._trash_days = trash_days(self._trash_days)
+        return Room(self.root, self._place(), run_name(self._now_ns()), wait=self._wait, on_wait=self._on_wait)
 
     def close(self) -> None:
         """Give back the lock, the record and the journal."""

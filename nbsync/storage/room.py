@@ -197,10 +197,13 @@ class Room:
         """Remember that this is, or was, done here."""
         syncs.note(self.place, self._fd, sync)
 
-    def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
-        """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""
+    def purge_trash(self, now: float, days: float = TRASH_DAYS) -> tuple[int, int]:
+        """Remove what has been in the trash for more than so many days: how many files, and their bytes.
+
+        `now` in seconds since the epoch.
+        """
         with self.homes() as homes:
-            trash.purge(homes, now - days * 86_400)
+            return trash.purge(homes, now - days * 86_400)
 
     def trash_summary(self) -> tuple[int, int, int, int]:
         """(files, bytes) that this run put into the trash, and (files, bytes) of all in it; only zeros if none."""
