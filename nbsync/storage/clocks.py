@@ -197,5 +197,6 @@ def _stamp(fd: int) -> Stamp:
 
 
 def _this_machines() -> Stamp:
+    """This machine's time, in ticks of 2 s: those of the file system are not known."""
     now = time.time_ns()
-    return Stamp(now, now)
+    return Stamp(now // _COARSEST_NS * _COARSEST_NS, now)

@@ -154,7 +154,7 @@ def test_two_seconds(clock: Callable[[], AbstractContextManager[Path]]) -> None:
         assert EDIT in here.trash().values()
 
 
-@pytest.mark.parametrize("size", [9, 200_000])
+@pytest.mark.parametrize("size", [9, 200_000, 36_000_000])
 def test_a_save_while_the_file_is_uploaded_is_pushed_the_next_time(here: World, size: int) -> None:
     at: list[tuple[int, int, int]] = []
 
