@@ -20,6 +20,7 @@ from nbsync.core.model import RecordedEntry
 
 # Ticks of this length and above show in the stamps, which are multiples of them; shorter ones are waited out.
 COARSE_NS = 100_000_000
+COARSEST_NS = 2 * 10**9
 NO_TIME = -1  # a ctime that no file has, in ns
 
 

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from nbsync.core.clock import COARSE_NS, Stamp, believed, doubted, is_coarse
+from nbsync.core.clock import COARSE_NS, COARSEST_NS, Stamp, believed, doubted, is_coarse
 from nbsync.core.model import RecordedEntry
 from nbsync.storage.folders import mount_of
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.room import Room
 
 _MOST_FOLDERS = 10_000  # whose file system is remembered
-_COARSEST_NS = 2 * 10**9
 _WAIT_SECONDS = COARSE_NS / 1e9  # for a fine clock to tick, at most
 _NAP_SECONDS = 0.001
 _PROBE = "clock"
@@ -58,7 +57,7 @@ class Clocks:
         self._stage = os.stat(room.stage).st_dev
         self._by_device: dict[int, _Clock] = {}
         self._by_folder: dict[str, _Clock] = {}
-        late_ns = 0 if reading_since is None else _since_ns(reading_since) + _COARSEST_NS
+        late_ns = 0 if reading_since is None else _since_ns(reading_since) + COARSEST_NS
         self._by_device[self._stage] = self._first_of((lambda: _probe(room.stage), lambda: _UNKNOWN), late_ns)
         self._reading_since = time.monotonic() if reading_since is None else reading_since
 
@@ -110,7 +109,7 @@ class Clocks:
             device = self._stage
         clock = self._by_device.get(device)
         if clock is None:
-            late_ns = _since_ns(self._reading_since) + _COARSEST_NS
+            late_ns = _since_ns(self._reading_since) + COARSEST_NS
             clock = self._by_device[device] = self._open(place, at, device, late_ns)
         return clock
 
@@ -121,7 +120,7 @@ class Clocks:
         try:
             return self._first_of(ways, late_ns)
         except OSError:
-            return _Clock(_this_machines, late_ns + _COARSEST_NS)
+            return _Clock(_this_machines, late_ns + COARSEST_NS)
 
     def _first_of(self, ways: Iterable[Callable[[], Stamp]], late_ns: int) -> _Clock:
         """The clock as it is read in the first of these ways that works.
@@ -199,4 +198,4 @@ def _stamp(fd: int) -> Stamp:
 def _this_machines() -> Stamp:
     """This machine's time, in ticks of 2 s: those of the file system are not known."""
     now = time.time_ns()
-    return Stamp(now // _COARSEST_NS * _COARSEST_NS, now)
+    return Stamp(now // COARSEST_NS * COARSEST_NS, now)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nbsync.core.clock import is_coarse
+from nbsync.core.clock import COARSEST_NS, is_coarse
 from nbsync.core.model import LocalEntry, Verb
 from nbsync.options import Options
 from nbsync.storage.journal import Journal, no_journal
@@ -21,7 +21,6 @@ from nbsync.transfer.limiter import Limiter
 from nbsync.transfer.outage import Outage
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
 
-_LONG_TICKS_NS = 4 * 10**9  # two of 2 s: the time that is known may be one tick old
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 
 
@@ -103,8 +102,11 @@ class Context:
             self.sleep((_YOUNG_NS - max(age, 0)) / 1e9)
 
     def may_change_unseen(self, entry: LocalEntry) -> bool:
-        """Might a write leave the file's stat as it is from now on, because the tick of its times is a long one?"""
-        return is_coarse(entry.ctime_ns) and self._age_ns(entry) < _LONG_TICKS_NS
+        """Might a write leave the file's stat as it is from now on, because the tick of its times is a long one?
+
+        The file system's time that is known may be one tick old.
+        """
+        return is_coarse(entry.ctime_ns) and self._age_ns(entry) < 2 * COARSEST_NS
 
     def is_young(self, entry: LocalEntry) -> bool:
         """Would `settle` wait?"""
