@@ -40,7 +40,10 @@ MD5 = Digest(0)
 
 
 def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
-    """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it."""
+    """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it.
+
+    A row whose ticks are too coarse to tell has the ctime of no file: see core.clock.
+    """
     return (
         local.mtime_ns == row.mtime_ns
         and local.size == row.size
