@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nbsync.core.clock import is_doubted
 from nbsync.core.model import Evidence, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.parts import MAX_PARTS, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 
@@ -40,7 +41,10 @@ MD5 = Digest(0)
 
 
 def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
-    """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it."""
+    """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it.
+
+    A row whose ticks are too coarse to tell has the ctime of no file: see core.clock.
+    """
     return (
         local.mtime_ns == row.mtime_ns
         and local.size == row.size
@@ -60,7 +64,8 @@ def still(remote: RemoteEntry, row: RecordedEntry) -> bool:
 def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:
     """What is known without reading content and without a request.
 
-    `compare` is `content`, `size` or `size-mtime`; the latter two never leave the question open.
+    `compare` is `content`, `size` or `size-mtime`; the last leaves the question open only where the record tells of
+    a content without the time of its file, and `size` never does.
     """
     if local.size != remote.size:
         return Verdict(False, Evidence.SIZE)
@@ -68,7 +73,7 @@ def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | Non
         return Verdict(True, Evidence.SIZE)
     if row is not None and unmoved(local, row) and still(remote, row):
         return Verdict(True, Evidence.STATE)
-    if compare == "size-mtime":
+    if compare == "size-mtime" and not (row is not None and is_doubted(row) and still(remote, row)):
         # Whole seconds: what LIST gives is no finer on most servers. As aws-cli's default rule, but both ways.
         return Verdict(local.mtime_ns // 10**9 == remote.last_modified_ns // 10**9, Evidence.METADATA)
     return Verdict(None, Evidence.NONE)

@@ -6,6 +6,7 @@ decision is the same. What is the case already (a stopped apply begun again) is 
 
 from __future__ import annotations
 
+from nbsync.core.clock import is_coarse
 from nbsync.core.decide import if_available
 from nbsync.core.model import Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 
@@ -34,9 +35,10 @@ def hold(item: Action, one: Joined, now: Action | None) -> Action:
             item, one, f"is decided otherwise now{why}: plan again")  # fmt: skip
     if now.conflict_if_different:
         return now
-    # Both sides are as they were when the contents were compared: that need not be done again.
-    now = now._replace(check=False, evidence=item.evidence, digest=item.digest)
-    now = if_available(now)
+    if now.local is None or not is_coarse(now.local.ctime_ns):
+        # Both sides are as they were when the contents were compared: that need not be done again.
+        now = now._replace(check=False, evidence=item.evidence, digest=item.digest)
+    now = now if now.check else if_available(now)
     return now if now.status is Status.PLANNED else conflict(item, one, now.reason)
 
 

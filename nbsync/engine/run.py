@@ -96,6 +96,7 @@ class Run(BaseRun):
             place = Workplace(
                 self.root, self.local, self.direction, changes=not self.dry_run, wait=self.wait,
                 on_wait=self._note_waiting, now_ns=self._now_ns, trash_days=self.options.trash_days,
+                follow_symlinks=self.options.follow_symlinks,
             )  # fmt: skip
             try:
                 place.begin()
@@ -126,19 +127,20 @@ class Run(BaseRun):
     def _sync(self, bucket: Bucket, place: Workplace) -> None:
         prefix, remote = self._remote(bucket, single=self.direction is Direction.PULL)
         self._began(bucket)
+        self.result.notes += place.purge_trash(bucket.client.service_time())
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
         state = place.open_record(name)
         self._waypoints.known = state.waypoints()
         limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
             bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
-            now_ns=self._now_ns, controller=self._controller, journal=place.open_journal(),
+            now_ns=place.file_time_ns, controller=self._controller, journal=place.open_journal(),
             stopped=lambda: self._stopped, as_planned=self.as_planned,
         )  # fmt: skip
         tally = Tally(self.result, self.board)
 
         def prepare() -> None:
-            tally.state = place.prepare()
+            tally.recorder.open(place.prepare(), place.clocks)
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
                 self._noted = self._as_past(name, bucket.region)
@@ -158,7 +160,8 @@ class Run(BaseRun):
             if self._crew is not None:
                 self._crew.dismiss()
             self.result.notes += state.notes
-            self._settle(place, tally)
+            tally.finish()
+            place.note_waypoints(self._waypoints)
             if self._changing and (complete or self._stopped):
                 self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
@@ -199,13 +202,6 @@ class Run(BaseRun):
             except NbsyncError as error:
                 self.result.error = error
 
-    def _settle(self, place: Workplace, tally: Tally) -> None:
-        """Write the last of the record, and let no later edit look as old as what it says."""
-        tally.flush()
-        place.note_waypoints(self._waypoints)
-        if place.room is not None and tally.youngest_ctime_ns:
-            place.room.wait_out_tick(tally.youngest_ctime_ns)
-
     def _actions(self, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally) -> Iterator[Action]:
         """Every Action of the run, settled or to do, as the join brings them."""
         policy = decide.Policy(
@@ -227,7 +223,7 @@ class Run(BaseRun):
             if action is not None:
                 yield action
             elif one.local is None and one.remote is None and self._admits(one.path) and not self.as_planned:
-                tally.forget(one.path)
+                tally.recorder.forget(one.path)
         yield from self._rest()
         self.board.listing_done = True
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from nbsync.core.model import Outcome, Problem, RecordedEntry, Row, Status
-from nbsync.errors import LocalError
+from nbsync.core.model import Outcome, Problem, Row, Status, Verb
+from nbsync.engine.recorder import Recorder
 from nbsync.result import MAX_HIT_ROWS, SyncResult
-from nbsync.storage.state import State
 
-_FLUSH_ROWS = 2_000
-_FLUSH_SECONDS = 1.0
 _MAX_PROBLEMS_SHOWN = 5
 
 
@@ -30,24 +24,19 @@ class Board:
 
 
 class Tally:
-    """Takes outcomes in; writes the state in batches.
+    """Takes outcomes in.
 
     Args:
         result: is filled.
         board: is kept up to date.
-        now: monotonic seconds.
 
     Attributes:
-        state: where records go; None in a run that changes nothing, or has not begun to.
+        recorder: where records go; it stays closed in a run that changes nothing.
     """
 
-    def __init__(self, result: SyncResult, board: Board, now: Callable[[], float] = time.monotonic) -> None:
-        self._result, self._board, self._now = result, board, now
-        self.state: State | None = None
-        self._records: list[RecordedEntry] = []
-        self._forget: list[str] = []
-        self._flushed_at = now()
-        self.youngest_ctime_ns = 0
+    def __init__(self, result: SyncResult, board: Board) -> None:
+        self._result, self._board = result, board
+        self.recorder = Recorder()
         self.failed = False
 
     def take(self, outcome: Outcome) -> None:
@@ -61,9 +50,10 @@ class Tally:
             result.notes.append(outcome.note)
         assurance = result.keep(outcome)
         if outcome.record is not None:
-            self._remember(outcome.record)
+            installed = outcome.verb is Verb.DOWNLOAD and status is Status.MISS
+            self.recorder.remember(outcome.record, installed=installed)
         elif outcome.forget:
-            self.forget(outcome.path)
+            self.recorder.forget(outcome.path)
         if status is Status.HIT:
             result.bytes["saved"] += outcome.saved
             if result.counts["hit"] > MAX_HIT_ROWS:
@@ -85,33 +75,12 @@ class Tally:
             self._result.problems.append(Problem(path, outcome.problem, outcome.error or outcome.reason))
             self._board.problems = tuple(self._result.problems[-_MAX_PROBLEMS_SHOWN:])
 
-    def _remember(self, record: RecordedEntry) -> None:
-        if self.state is None:
-            return
-        self._records.append(record)
-        self.youngest_ctime_ns = max(self.youngest_ctime_ns, record.ctime_ns)
-        if len(self._records) >= _FLUSH_ROWS or self._now() - self._flushed_at > _FLUSH_SECONDS:
-            self.flush()
-
-    def forget(self, path: str) -> None:
-        """What was recorded of `path` no longer holds."""
-        self._forget.append(path)
-
-    def flush(self) -> None:
-        """Write what has been taken in to the state.
-
-        A state that cannot be written (a full disk) is said once and given up: files matter more.
-        """
-        if self.state is not None and (self._records or self._forget):
-            try:
-                self.state.record(self._records, self._forget)
-            except LocalError as error:
-                self.state = None
-                self._result.notes.append(
-                    f"what was synced could not be recorded: {error}; the next run compares again"
-                )
-            self._records, self._forget = [], []
-        self._flushed_at = self._now()
+    def finish(self) -> None:
+        """Write the last of the record, and say if it could not be written."""
+        self.recorder.finish()
+        if self.recorder.failure is not None:
+            why = f"what was synced could not be recorded: {self.recorder.failure}"
+            self._result.notes.append(f"{why}; the next run compares again")
 
 
 def printable(path: str) -> str:

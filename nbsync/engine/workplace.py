@@ -17,6 +17,7 @@ from nbsync.core.model import Direction, RecordedEntry
 from nbsync.errors import ConfigError, LocalError
 from nbsync.result import SyncResult
 from nbsync.storage import database, syncs
+from nbsync.storage.clocks import Clocks
 from nbsync.storage.journal import Journal, no_journal, unheard
 from nbsync.storage.ranges import Waypoints
 from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
@@ -53,6 +54,7 @@ class Workplace:
     Attributes:
         room: None where nothing is written locally (yet).
         is_new: LOCAL was not there when the run began.
+        clocks: of the file systems that LOCAL is on, once there is a room.
 
     Args:
         root: LOCAL's absolute path.
@@ -62,6 +64,7 @@ class Workplace:
         on_wait: told who holds the lock, before it is waited for.
         now_ns: the wall clock.
         trash_days: how long the trash is kept; None: see `trash_days`.
+        follow_symlinks: files may be anywhere.
     """
 
     def __init__(
@@ -75,10 +78,13 @@ class Workplace:
         on_wait: Callable[[str], None],
         now_ns: Callable[[], int],
         trash_days: float | None = None,
+        follow_symlinks: bool = False,
     ) -> None:
         self.root, self._name, self._direction, self._changes = root, name, direction, changes
         self._wait, self._on_wait, self._now_ns = wait, on_wait, now_ns
-        self._trash_days = trash_days
+        self._trash_days, self._follow_symlinks = trash_days, follow_symlinks
+        self._made_at = time.monotonic()
+        self.clocks: Clocks | None = None
         self.is_new = not os.path.isdir(root)
         self.room: Room | None = None
         self._remote: RemoteName | None = None
@@ -93,6 +99,7 @@ class Workplace:
         """
         if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
             self.room = self._open_room()
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks)
 
     def open_record(self, remote: RemoteName) -> State:
         """What was recorded of `remote` here; what is remarkable about it is in its notes.
@@ -137,9 +144,29 @@ class Workplace:
             self.room = self._open_room()
             if not self.room.is_new:
                 raise RoomTaken
+            since = self._made_at
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks, reading_since=since)
             assert self._remote is not None  # the record was opened before
             self.open_record(self._remote)
         return self._state
+
+    def file_time_ns(self) -> int:
+        """What a file that is written now has for its ctime, about; ns since the epoch."""
+        return self._now_ns() if self.clocks is None else self.clocks.now_ns()
+
+    def purge_trash(self, service_time: float | None) -> list[str]:
+        """Remove what has been in the trash for too long; what to say of it.
+
+        How long, the earliest of three clocks tells: this machine's, the file system's, and the service's
+        (`service_time`, seconds since the epoch). One that is far ahead must not empty the trash.
+        """
+        if self.room is None:
+            return []
+        clocks = [self._now_ns() / 1e9, self.file_time_ns() / 1e9]
+        now = min(clocks if service_time is None else [*clocks, service_time])
+        days = trash_days(self._trash_days)
+        files, size = self.room.purge_trash(now, days)
+        return [f"removed from the trash after {days:g} days: {_files(files)} ({size:,} bytes)"] if files else []
 
     def note_waypoints(self, waypoints: Waypoints) -> None:
         """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
@@ -165,11 +192,8 @@ class Workplace:
             raise LocalError(f"{self._name} cannot be written", "Check its permissions, or choose another LOCAL")
 
     def _open_room(self) -> Room:
-        now_ns = self._now_ns()
-        days = trash_days(self._trash_days)
-        room = Room(self.root, self._place(), run_name(now_ns), wait=self._wait, on_wait=self._on_wait)
-        room.purge_trash(now_ns / 1e9, days)
-        return room
+        self._trash_days = trash_days(self._trash_days)
+        return Room(self.root, self._place(), run_name(self._now_ns()), wait=self._wait, on_wait=self._on_wait)
 
     def close(self) -> None:
         """Give back the lock, the record and the journal."""

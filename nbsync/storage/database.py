@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from nbsync.core.clock import COARSE_NS, NO_TIME
 from nbsync.errors import LocalError
 from nbsync.storage.folders import check_files
 from nbsync.storage.forks import AT_REST
@@ -24,6 +25,10 @@ NAME = "state.sqlite3"
 FORMAT = 1
 _TAILS = ("-journal", "-wal", "-shm")
 _NEW = ".new"
+_JUDGED = 0x6E627331  # application_id of a database whose rows were judged by the clock of their files: core.clock
+_COLUMNS = "path, etag, version_id, size, mtime_ns, {}, inode, content"
+# Before, a row was believed even if its file could still change in the same tick: where stamps are coarse, none is.
+_UNSURE = f"ctime_ns % {COARSE_NS} = 0"
 
 _SCHEMA = f"""
 CREATE TABLE remotes (
@@ -40,6 +45,7 @@ CREATE TABLE synced (
     PRIMARY KEY (remote, path)
 ) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
+PRAGMA application_id = {_JUDGED};
 """
 
 # Where the pages of the last listing ended: a hint that may be missing, so it is no matter of the format.
@@ -116,10 +122,25 @@ def connect(path: str, *, writable: bool) -> sqlite3.Connection:
         if found != FORMAT:
             raise Damaged(f"format {found}, this nbsync reads {FORMAT}")
         db.execute("SELECT path, content FROM synced LIMIT 1").fetchone()
+        if writable and not _is_judged(db):
+            with db:
+                db.execute("BEGIN")
+                db.execute(f"UPDATE synced SET ctime_ns = {NO_TIME} WHERE {_UNSURE}")
+                db.execute(f"PRAGMA application_id = {_JUDGED}")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _is_judged(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("PRAGMA application_id").fetchone()[0] == _JUDGED)
+
+
+def columns(db: sqlite3.Connection) -> str:
+    """What to select of a row of `synced`, so that no row of an earlier nbsync is believed that cannot be."""
+    ctime = "ctime_ns" if _is_judged(db) else f"CASE WHEN {_UNSURE} THEN {NO_TIME} ELSE ctime_ns END"
+    return _COLUMNS.format(ctime)
 
 
 def connect_reading(path: str) -> sqlite3.Connection:
@@ -215,7 +236,7 @@ def take_in(db: sqlite3.Connection, other: sqlite3.Connection) -> None:
             db.execute("INSERT OR IGNORE INTO remotes (endpoint, bucket, prefix) VALUES (?, ?, ?)", remote)
             ours = db.execute(f"SELECT id FROM remotes WHERE {key}", remote).fetchone()[0]
             rows = other.execute(
-                "SELECT path, etag, version_id, size, mtime_ns, ctime_ns, inode, content FROM synced WHERE remote = ?",
+                f"SELECT {columns(other)} FROM synced WHERE remote = ?",
                 (number,),
             )
             db.executemany(

@@ -110,6 +110,27 @@ def open_folder(name: str, parent: int | None = None) -> int:
         return os.open(name, FOLDER, dir_fd=parent)
 
 
+def mount_of(root: str, folder: str) -> tuple[str, int]:
+    """The topmost folder below LOCAL, or LOCAL, of the file system that `folder` is on: its path, and open."""
+    top, prefix, at = os.open(root, FOLDER & ~os.O_NOFOLLOW), "", ""
+    fd = os.dup(top)
+    try:
+        for name in folder.split("/") if folder else ():
+            at = f"{at}/{name}" if at else name
+            parent, fd = fd, open_folder(name, fd)
+            crossed = os.fstat(parent).st_dev != os.fstat(fd).st_dev
+            os.close(parent)
+            if crossed:
+                os.close(top)
+                top, prefix = os.dup(fd), at
+    except BaseException:
+        os.close(top)
+        raise
+    finally:
+        os.close(fd)
+    return prefix, top
+
+
 def open_own(path: str, parent: int | None = None) -> int:
     """A folder of nbsync's own, made if missing; below `parent`, which is the one that holds `path`, if given.
 

@@ -27,7 +27,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.storage import attributes, rename
 from nbsync.storage.attributes import Manner
 from nbsync.storage.digest import same_stat
-from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder
+from nbsync.storage.folders import InTheWay, Tree, lstat, mount_of
 from nbsync.storage.room import Room
 from nbsync.storage.samefile import are_links, is_unwritten
 from nbsync.storage.trash import Kept, Trash
@@ -202,7 +202,7 @@ class Installer:
 
     def _install_across(self, staged: str, path: str, fd: int, expected: LocalEntry | None, *, keep_old: bool) -> str:
         """`path` is on another file system mounted below LOCAL: stage again there, then rename."""
-        _, top = self._mount(path.rpartition("/")[0])
+        _, top = mount_of(self._room.root, path.rpartition("/")[0])
         try:
             near = self._room.stage_near(top)
         finally:
@@ -222,26 +222,6 @@ class Installer:
             raise
         os.unlink(staged)
         return note
-
-    def _mount(self, folder: str) -> tuple[str, int]:
-        """The topmost folder below LOCAL, or LOCAL, of the file system that `folder` is on: its path, and open."""
-        top, prefix, at = os.open(self._room.root, FOLDER & ~os.O_NOFOLLOW), "", ""
-        fd = os.dup(top)
-        try:
-            for name in folder.split("/") if folder else ():
-                at = f"{at}/{name}" if at else name
-                parent, fd = fd, open_folder(name, fd)
-                crossed = os.fstat(parent).st_dev != os.fstat(fd).st_dev
-                os.close(parent)
-                if crossed:
-                    os.close(top)
-                    top, prefix = os.dup(fd), at
-        except BaseException:
-            os.close(top)
-            raise
-        finally:
-            os.close(fd)
-        return prefix, top
 
     # ---- to the trash -------------------------------------------------------------------------------
 
@@ -320,7 +300,7 @@ class Installer:
         except OSError as error:
             if error.errno != EXDEV:
                 raise
-        prefix, top = self._mount(path.rpartition("/")[0])
+        prefix, top = mount_of(self._room.root, path.rpartition("/")[0])
         try:
             trash = self._trash(prefix or ".", top)
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
 
@@ -191,31 +190,19 @@ class Room:
         """Remember that this is, or was, done here; see syncs.note."""
         return syncs.note(self.place, self._fd, sync)
 
-    def purge_trash(self, now: float, days: float = TRASH_DAYS) -> None:
-        """Remove what has been in the trash for more than so many days. `now` in seconds since the epoch."""
+    def purge_trash(self, now: float, days: float = TRASH_DAYS) -> tuple[int, int]:
+        """Remove what has been in the trash for more than so many days: how many files, and their bytes.
+
+        `now` in seconds since the epoch.
+        """
         with self.homes() as homes:
-            trash.purge(homes, now - days * 86_400)
+            return trash.purge(homes, now - days * 86_400)
 
     def trash_summary(self) -> tuple[int, int, int, int]:
         """(files, bytes) that this run put into the trash, and (files, bytes) of all in it; only zeros if none."""
         with self.homes() as homes:
             files, size = trash.summary(homes, self.run)
             return (files, size, *trash.summary(homes)) if files else (0, 0, 0, 0)
-
-    def wait_out_tick(self, ctime_ns: int, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Return when the file system's clock has passed `ctime_ns` (ns), so that later edits show in a ctime.
-
-        This is git's racy-clean rule, kept from the other end: no racy row is recorded.
-        """
-        probe = os.path.join(self.stage, "clock")
-        with contextlib.suppress(OSError):
-            for _ in range(200):
-                with open(probe, "w"):
-                    os.utime(probe)
-                if os.stat(probe).st_ctime_ns > ctime_ns:
-                    break
-                sleep(0.001)
-            os.unlink(probe)
 
     def close(self) -> None:
         """Give the lock back, and leave no empty folders of ours in staging or trash."""

@@ -12,18 +12,19 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from nbsync.core.identity import unmoved
-from nbsync.core.model import RecordedEntry
+from nbsync.core.clock import is_doubted
+from nbsync.core.identity import recorded_digest, unmoved
+from nbsync.core.model import LocalEntry, RecordedEntry
 from nbsync.errors import LocalError
 from nbsync.storage import database
 from nbsync.storage.database import Damaged, faults
+from nbsync.storage.digest import FileChanged, digest_file
 from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import scan
 from nbsync.storage.schema import bounded
 
 PAGE_ROWS = 5_000
 _LIMIT = 1 << 63  # SQLite's integers have 64 bits and a sign
-_COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
 
 
 class RemoteName(NamedTuple):
@@ -50,6 +51,7 @@ class State:
         try:
             with faults(path):
                 self._remote = self._find(remote)
+                self._columns = database.columns(db)
                 mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
                 self.fresh = not mine.fetchall()
         except BaseException:
@@ -66,7 +68,7 @@ class State:
 
     def rows(self) -> Iterator[RecordedEntry]:
         """All rows of this REMOTE in path order, fetched by the page: rows may be written meanwhile."""
-        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
+        query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
         after = ""
         while page := self._page(query, after):
             for row in page:
@@ -250,15 +252,29 @@ def _take_in_seed(db: sqlite3.Connection, path: str, seed: str, notes: list[str]
 
 def changed_since_sync(root: str, path: str) -> bool:
     """Is there a file below `root` that is not as the last sync with any REMOTE, recorded at `path`, left it?"""
-    known = f"SELECT {_COLUMNS} FROM synced WHERE path = ?"
     try:
         with faults(path):
             database.check(path)
             db = database.connect_reading(path)
         with contextlib.closing(db), faults(path):
+            known = f"SELECT {database.columns(db)} FROM synced WHERE path = ?"
             return any(
-                not any(unmoved(entry, recorded_row(row)) for row in filter(is_row, db.execute(known, (entry.path,))))
+                not any(
+                    _is_as(entry, recorded_row(row), root) for row in filter(is_row, db.execute(known, (entry.path,)))
+                )
                 for entry in scan(root)
             )
     except (Damaged, LocalError):  # nothing is known of what is there
         return any(True for _ in scan(root))
+
+
+def _is_as(entry: LocalEntry, row: RecordedEntry, root: str) -> bool:
+    """Is it the file that was recorded? Where only its content was, that is looked at."""
+    if not is_doubted(row) or row.size != entry.size or not row.content:
+        return unmoved(entry, row)
+    try:
+        digest = recorded_digest(row)
+        found = digest_file(os.path.join(root, entry.path), entry, [digest], cancelled=lambda: False)
+    except (OSError, ValueError, FileChanged):
+        return False
+    return digest.name(found[digest]) == row.content

@@ -28,7 +28,6 @@ from nbsync.storage.state import RemoteName, is_row, page_of, recorded_row
 READ_BYTES = 256 << 20  # of touched files, at most, to tell a touch from a change: about half a second
 _MOST_NEAR = 5
 _MOST_LOOKED_AT = 1_000
-_COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
 
 
 def places(root: str) -> list[str]:
@@ -54,6 +53,7 @@ class Record:
         try:
             with faults(self._path), bounded(self._db):
                 counts = self._db.execute("SELECT remote, count(*) FROM synced GROUP BY remote").fetchall()
+                self._columns = database.columns(self._db)
                 names = self._db.execute("SELECT id, endpoint, bucket, prefix FROM remotes").fetchall()
         except BaseException:
             self._db.close()
@@ -75,7 +75,7 @@ class Record:
         return heapq.merge(*(self._of(number) for number in self._numbers), key=lambda row: row.path)
 
     def _of(self, remote: int) -> Iterator[RecordedEntry]:
-        query = f"SELECT {_COLUMNS} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
+        query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND path > ? ORDER BY path LIMIT ?"
         after = ""
         while page := self._page(query, remote, after):
             yield from map(recorded_row, filter(is_row, page))

@@ -167,13 +167,22 @@ def summary(homes: Iterable[Home], run: str = "") -> tuple[int, int]:
     return files, size
 
 
-def purge(homes: Iterable[Home], before: float) -> None:
-    """Remove the runs that were trashed before a time (seconds since the epoch); what cannot be removed stays."""
+def purge(homes: Iterable[Home], before: float) -> tuple[int, int]:
+    """Remove the runs that were trashed before a time (seconds since the epoch): how many files, and their bytes.
+
+    What cannot be removed stays.
+    """
+    files = size = 0
     for home in homes:
         for name in folders(home.fd):
             with contextlib.suppress(OSError):
                 if os.stat(name, dir_fd=home.fd, follow_symlinks=False).st_mtime < before:
+                    held = [] if name.endswith(f".{_ABSENT}") else list(_below(home, name))
                     remove_all(name, home.fd)
+                    if lstat(name, home.fd) is None:
+                        files += sum(item.kind == "file" for item in held)
+                        size += sum(item.size for item in held)
+    return files, size
 
 
 def drop(item: Item) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nbsync.core.clock import COARSEST_NS, is_coarse
 from nbsync.core.model import LocalEntry, Verb
 from nbsync.errors import ConfigError
 from nbsync.options import Options
@@ -29,6 +30,7 @@ class Context:
     """Shared by the workers of one run. `room` is None where nothing is written locally.
 
     `prefix` is put before a path to make its key: the prefix of REMOTE, or of the folder of a single object.
+    `now_ns` is the time of LOCAL's file system, where it is known: a file server's clock may be off from ours.
     """
 
     bucket: Bucket
@@ -91,11 +93,19 @@ class Context:
     def settle(self, entry: LocalEntry) -> None:
         """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.
 
-        Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem).
+        Otherwise a later edit within the same tick would leave the same stat (git's racy-clean problem). Where the
+        ticks are too long for that, the row that is recorded is not believed: see core.clock.
         """
         age = self._age_ns(entry)
         if -_YOUNG_NS < age < _YOUNG_NS:
             self.sleep((_YOUNG_NS - max(age, 0)) / 1e9)
+
+    def may_change_unseen(self, entry: LocalEntry) -> bool:
+        """Might a write leave the file's stat as it is from now on, because the tick of its times is a long one?
+
+        The file system's time that is known may be one tick old.
+        """
+        return is_coarse(entry.ctime_ns) and self._age_ns(entry) < 2 * COARSEST_NS
 
     def is_young(self, entry: LocalEntry) -> bool:
         """Would `settle` wait?"""

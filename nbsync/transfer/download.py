@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from nbsync.core.clock import COARSE_NS, COARSEST_NS, is_coarse
 from nbsync.core.identity import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
@@ -88,6 +89,15 @@ def mtime_ns(ctx: Context, remote: RemoteEntry, headers: dict[str, str]) -> int:
     """The time that the file gets: LastModified as LIST gives it, or the uploader's with --preserve-mtime."""
     kept = parse_mtime(headers.get(MTIME, "")) if ctx.options.preserve_mtime else None
     return remote.last_modified_ns if kept is None else kept
+
+
+def is_as_staged(ctx: Context, remote: RemoteEntry, staged: Staged, at: os.stat_result) -> bool:
+    """Is this the stat of the file that was staged, as far as file systems keep times? Else somebody wrote to it since.
+
+    On a file system that takes no times from us none is.
+    """
+    off_ns = at.st_mtime_ns - mtime_ns(ctx, remote, staged.headers)
+    return at.st_size == remote.size and abs(off_ns) < (COARSEST_NS if is_coarse(at.st_ctime_ns) else COARSE_NS)
 
 
 class _Fetching:

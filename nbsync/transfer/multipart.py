@@ -79,16 +79,26 @@ class _Sending:
 
     def __init__(self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> None:
         self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, slot
+        self._look_again = ctx.may_change_unseen(local)
         self.part_size = part_size_for(local.size, PART_BYTES)
         self._there: dict[int, tuple[str, bytes]] = {}
         self._sent: dict[int, tuple[str, bytes]] = {}
         self.upload = self._taken_up(headers) or self._begin(headers)
 
     def send(self) -> list[tuple[str, bytes]]:
-        """The ETag and MD5 of every part in order, when the service has all of them."""
+        """The ETag and MD5 of every part in order, when the service has all of them.
+
+        Raises:
+            FileChanged: parts of two versions were sent. Others as Team.run.
+        """
         parts = list(layout(self._local.size, self.part_size))
         self._team = Team(self._ctx.controller, self._put, parts)
         self._team.run()
+        if self._look_again:
+            for part in parts:
+                digest = _md5_of(self._fd, part.offset, part.length, self._ctx.cancelled)
+                if digest.digest() != self._sent[part.number][1]:
+                    raise FileChanged
         return [self._sent[part.number] for part in parts]
 
     def give_up(self, error: BaseException) -> None:

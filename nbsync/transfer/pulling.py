@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 
+from nbsync.core.clock import doubted
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.core.planned import CHANGED_IN_REMOTE, CHANGED_LOCALLY
 from nbsync.storage.digest import same_stat
@@ -14,7 +15,7 @@ from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
 from nbsync.transfer.arrival import Staged
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.download import fetch, mtime_ns
+from nbsync.transfer.download import fetch, is_as_staged, mtime_ns
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 
@@ -92,6 +93,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     if abs(at.st_mtime_ns - mtime_ns(ctx, remote, staged.headers)) > _COARSE_NS:
         note = TIMES_NOT_KEPT
     record = _record(action.path, remote, staged, at)
+    if not is_as_staged(ctx, remote, staged, at):  # an editor was quicker than our look at what we had put there
+        record = doubted(record)
     return Outcome(
         action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record, note=note
     )

@@ -100,6 +100,7 @@ class Client:
         self.counts = counts or RequestCounts()
         self.ever_answered = False  # the endpoint has sent an answer, be it an error
         self._credentials = credentials
+        self._date = ""  # of the last answer
         self._now = now
         self._clock_offset = 0.0  # server's clock minus ours, seconds
         self._stamp = (0, "")  # the last second, and how it is written
@@ -188,6 +189,10 @@ class Client:
         if error.refuses_credentials:
             self._credentials.refused(error, began)
 
+    def service_time(self) -> float | None:
+        """The service's clock, seconds since the epoch, by its last answer; None if it does not tell."""
+        return server_time({"date": self._date})
+
     def abort(self) -> None:
         """From any thread: every request under way fails at once, and every later one, with Aborted."""
         with self._lock:
@@ -272,6 +277,7 @@ class Client:
             self.counts.add(request.kind, connection.written - before)
             self._checkin(connection)
         self.ever_answered = True
+        self._date = answer.headers.get("date", "")
         return answer
 
     def _checkout(self) -> Connection:

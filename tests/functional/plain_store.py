@@ -88,9 +88,9 @@ def etag(content: bytes) -> str:
 class PlainWorld(World):
     """A World on a PlainStore: the checks cost no request."""
 
-    def __init__(self, store: PlainStore, base: Path, prefix: str) -> None:
+    def __init__(self, store: PlainStore, base: Path, prefix: str, *, coarse: bool = False) -> None:
         self.store = store
-        super().__init__(cast(Server, None), base, bucket=BUCKET, prefix=prefix)
+        super().__init__(cast(Server, None), base, bucket=BUCKET, prefix=prefix, coarse=coarse)
 
     def put(self, path: str, content: bytes = b"", **more: Any) -> str:
         self.store.objects[self.prefix + path] = content

@@ -29,6 +29,7 @@ from nbsync.engine.run import Run
 from nbsync.storage import twins
 from tests.functional.killing import kill_at_change, kill_at_request
 from tests.functional.plain_store import PlainStore, PlainWorld
+from tests.quirks.mounts import coarse
 
 TIMES = int(os.environ.get("NBSYNC_FUZZ", "1"))
 # `a` clashes with `a/b`, `a-b` sorts between them, and `Z` is `z` where case is folded.
@@ -70,13 +71,15 @@ class Sides(RuleBasedStateMachine):
 
     store: ClassVar[PlainStore]
     done: ClassVar[Counter[str]]
+    coarse: ClassVar[Path | None] = None  # a file system to be on whose clock is coarse
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=self.coarse)
         self.store.objects.clear()
         home = Path(self._folder.name)
-        self.worlds = {prefix: PlainWorld(self.store, home, prefix) for prefix in ("p/", "q/deep/")}
+        coarse = self.coarse is not None
+        self.worlds = {prefix: PlainWorld(self.store, home, prefix, coarse=coarse) for prefix in ("p/", "q/deep/")}
         self.known = {prefix: Known() for prefix in self.worlds}
         self.local = self.worlds["p/"].local
         self._count = 0
@@ -253,13 +256,28 @@ def _put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(300 * TIMES)
 def test_any_order_of_changes_syncs_and_kills(store: PlainStore) -> None:
+    done = _run(store, 14 * TIMES)
+    # Each came to pass. How often is up to chance: by the seed some 45 to 55 kills, but 8 to 30 refusals.
+    assert done["syncs"] > 100
+    assert done["kills"] > 10
+    assert done["refusals"] > 0
+
+
+@pytest.mark.timeout(300 * TIMES)
+def test_any_order_on_a_clock_of_whole_seconds(store: PlainStore) -> None:
+    """Most changes are made within the tick of a sync."""
+    with coarse() as place:
+        assert _run(store, 3 * TIMES, place)["syncs"] > 10
+
+
+def _run(store: PlainStore, examples: int, place: Path | None = None) -> Counter[str]:
     done: Counter[str] = Counter()
-    machine = type("Machine", (Sides,), {"store": store, "done": done})
+    machine = type("Machine", (Sides,), {"store": store, "done": done, "coarse": place})
     phases = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking a failure takes minutes
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=14 * TIMES,
+            max_examples=examples,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -267,7 +285,4 @@ def test_any_order_of_changes_syncs_and_kills(store: PlainStore) -> None:
         ),
     )
     print(dict(done))
-    # Each came to pass. How often is up to chance: by the seed some 45 to 55 kills, but 8 to 30 refusals.
-    assert done["syncs"] > 100
-    assert done["kills"] > 10
-    assert done["refusals"] > 0
+    return done

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from IPython.utils.capture import capture_output
 
 import nbsync
 from nbsync.core.model import Outcome
+from nbsync.engine.run import Run
 from nbsync.engine.undo import Undo
 from nbsync.errors import LocalError, LockedError, UsageError
 from nbsync.options import Call
@@ -321,9 +323,20 @@ def test_how_long_the_trash_is_kept(edited: World, monkeypatch: pytest.MonkeyPat
     edited.write("f", b"another")
     notes = edited.run("pull").notes
     assert any("kept for 0.5 days" in note for note in notes)
+    assert "removed from the trash after 0.5 days: 3 local files (25 bytes)" in notes
     assert edited.trash() == [("f", b"another")]
     monkeypatch.setenv("NBSYNC_TRASH_DAYS", "a week")
     assert "NBSYNC_TRASH_DAYS is a number of days" in str(edited.run("pull").error)
+
+
+def test_a_clock_that_is_far_ahead_does_not_empty_the_trash(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = edited.trash()
+    assert Run.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Run.__init__.__kwdefaults__, "now_ns", lambda: time.time_ns() + 30 * 86_400 * 10**9)
+    edited.write("f", b"another")
+    notes = edited.run("pull").notes
+    assert sorted([*kept, ("f", b"another")]) == edited.trash()
+    assert not any("removed" in note for note in notes)
 
 
 def test_the_size_of_all_trash_is_shown(edited: World) -> None:

@@ -33,11 +33,14 @@ class World:
         base: a directory of the test's own; LOCAL is `base/sandbox/local`.
         bucket: shared with other worlds; else a new one.
         prefix: of REMOTE, ending in `/`, or empty for the whole bucket.
+        coarse: LOCAL's clock is: files of its last tick are opened again by the next run.
     """
 
     def __init__(
-        self, server: Server, base: Path, *, bucket: str = "", prefix: str = "p/", name: str = "local"
-    ) -> None:
+        self, server: Server, base: Path, *, bucket: str = "", prefix: str = "p/", name: str = "local",
+        coarse: bool = False,
+    ) -> None:  # fmt: skip
+        self._coarse = coarse
         self.server = server
         self.bucket = bucket or server.new_bucket()
         self.prefix = prefix
@@ -202,7 +205,7 @@ class World:
             nothing = not [path for path in self._paths() if path and not path.endswith("/")]
             heads = 1 if direction == "pull" and self.prefix and nothing else 0  # might REMOTE be a single object?
             assert again.requests == {"list": lists, "head": heads, "get": 0, "put": 0, "delete": 0, "other": 0}
-            assert not opened, f"a silent run opened {opened}"
+            assert self._coarse or not opened, f"a silent run opened {opened}"
         return again
 
 

@@ -86,7 +86,7 @@ def test_where_a_redirect_sends_is_said(tmp_path: Path) -> None:
         location = "https://user:secret@login.test:8443/sso?token=secret"
         store.hook = lambda request: request.answer(302, b"<html/>", [("Location", location)])
         said = refusal(store, tmp_path)
-        assert "redirects to https://login.test:8443/sso" in said
+        assert "sends requests on to https://login.test:8443/sso" in said
         assert "secret" not in said
 
         body = "<Error><Code>PermanentRedirect</Code><Endpoint>b.s3.eu-west-1.test</Endpoint></Error>"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from nbsync.core.model import Evidence, Outcome, RecordedEntry, Status, Verb
+from nbsync.core.model import Evidence, Outcome, Status, Verb
 from nbsync.engine.tally import Board, Tally
 from nbsync.errors import GuardRefusal, SyncProblems
 from nbsync.result import SyncResult, SyncResults
@@ -87,27 +87,6 @@ def test_a_name_that_is_no_text_can_be_printed_and_encoded() -> None:
 
     assert result.files[0].path == "caf\\xe9"
     assert result.problems[0].path == "caf\\xe9"
-
-
-def test_records_are_written_in_batches_and_what_is_gone_is_forgotten() -> None:
-    class Written:
-        def __init__(self) -> None:
-            self.calls: list[tuple[int, list[str]]] = []
-
-        def record(self, entries: list[RecordedEntry], forget: list[str]) -> None:
-            self.calls.append((len(entries), list(forget)))
-
-    state, clock = Written(), iter(range(0, 10_000))
-    tally = Tally(made(), Board(), now=lambda: next(clock) / 1e6)
-    tally.state = state  # type: ignore[assignment]
-    record = RecordedEntry("b", "e", "", 5, 1, 2, 3, "md5:x")
-    for _ in range(2_500):
-        tally.take(MISS._replace(record=record))
-    tally.take(MISS._replace(verb=Verb.DELETE_LOCAL, status=Status.DELETED, forget=True))
-    tally.flush()
-
-    assert state.calls == [(2_000, []), (500, ["b"])]
-    assert tally.youngest_ctime_ns == 2
 
 
 def test_several_results_combine() -> None:

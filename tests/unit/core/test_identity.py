@@ -47,6 +47,8 @@ GLANCES = [
     ({"mtime_ns": 999_999_999}, None, "size-mtime", Verdict(True, Evidence.METADATA)),
     ({"mtime_ns": 1_000_000_000}, None, "size-mtime", Verdict(False, Evidence.METADATA)),
     ({"mtime_ns": 5 * 10**9}, row(mtime_ns=5 * 10**9), "size-mtime", Verdict(True, Evidence.STATE)),
+    ({"mtime_ns": 5 * 10**9}, row(mtime_ns=5 * 10**9, ctime_ns=-1), "size-mtime", OPEN),
+    ({"mtime_ns": 5 * 10**9}, row(etag="moved", ctime_ns=-1), "size-mtime", Verdict(False, Evidence.METADATA)),
 ]
 
 

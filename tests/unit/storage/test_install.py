@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.storage import rename
+from nbsync.storage import install, rename
 from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer
 from nbsync.storage.room import Room
@@ -213,7 +213,7 @@ def test_another_file_system_below(
     monkeypatch.setattr(rename, "into_nothing", into_nothing)
     near = root / "mnt"
     near.mkdir()
-    monkeypatch.setattr(Installer, "_mount", lambda _self, _folder: ("mnt", os.open(near, os.O_RDONLY)))
+    monkeypatch.setattr(install, "mount_of", lambda _root, _folder: ("mnt", os.open(near, os.O_RDONLY)))
 
     at = installer.install(staged(room), "mnt/sub/f", None, keep_old=False).at
 

@@ -148,27 +148,6 @@ def test_trash_summary_is_of_this_run(root: Path) -> None:
     room.close()
 
 
-def test_tick_is_waited_out(root: Path) -> None:
-    room = opened(root)
-    (root / "f").write_bytes(b"1")
-    ctime_ns = (root / "f").stat().st_ctime_ns
-
-    room.wait_out_tick(ctime_ns)
-
-    (root / "g").write_bytes(b"1")
-    assert (root / "g").stat().st_ctime_ns > ctime_ns
-    assert os.listdir(room.stage) == []
-    room.close()
-
-
-def test_tick_that_never_comes_is_not_waited_for(root: Path) -> None:
-    """A file server's clock may be ahead of ours."""
-    room, naps = opened(root), []
-    room.wait_out_tick(2**62, sleep=naps.append)
-    assert 0 < sum(naps) < 1
-    room.close()
-
-
 @pytest.mark.parametrize("part", ["", "stage", "trash"])
 def test_link_is_not_written_through(root: Path, tmp_path: Path, part: str) -> None:
     (tmp_path / "elsewhere").mkdir()

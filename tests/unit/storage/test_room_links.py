@@ -12,6 +12,7 @@ import pytest
 from nbsync.errors import LocalError
 from nbsync.storage import permit, trash, trashed
 from nbsync.storage import room as module
+from nbsync.storage.folders import mount_of
 from nbsync.storage.install import Installer
 from nbsync.storage.restore import Restorer
 from nbsync.storage.room import Room, find_place, holds_work
@@ -98,10 +99,9 @@ def test_file_for_a_room_is_no_reason_to_go_elsewhere(root: Path) -> None:
 def test_staging_never_climbs_above_local(root: Path) -> None:
     """Though LOCAL lies on the file system of the folders above it."""
     room = opened(root)
-    installer = Installer(room)
     (root / "a/b").mkdir(parents=True)
     for folder in ("", "a/b"):
-        prefix, top = installer._mount(folder)
+        prefix, top = mount_of(room.root, folder)
         assert prefix == ""
         assert os.path.samestat(os.fstat(top), root.stat())
         os.close(top)
