@@ -27,7 +27,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.storage import attributes, rename
 from nbsync.storage.attributes import Manner
 from nbsync.storage.digest import same_stat
-from nbsync.storage.folders import InTheWay, Tree, lstat, mount_of
+from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, mount_of
 from nbsync.storage.room import Room
 from nbsync.storage.samefile import are_links, is_unwritten
 from nbsync.storage.trash import Kept, Trash

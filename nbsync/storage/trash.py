@@ -20,7 +20,7 @@ from nbsync.storage import rename
 from nbsync.storage.folders import InTheWay, Tree, lstat, open_folder, remove_all
 from nbsync.storage.rename import NO_LINKS
 from nbsync.storage.samefile import is_one_file
-from nbsync.storage.trashed import ABSENT, Home, Item, folders, items
+from nbsync.storage.trashed import ABSENT, Home, Item, folders, in_layer, items
 
 
 class Kept(NamedTuple):
@@ -177,7 +177,7 @@ def purge(homes: Iterable[Home], before: float) -> tuple[int, int]:
         for name in folders(home.fd):
             with contextlib.suppress(OSError):
                 if os.stat(name, dir_fd=home.fd, follow_symlinks=False).st_mtime < before:
-                    held = [] if name.endswith(f".{_ABSENT}") else list(_below(home, name))
+                    held = [] if name.endswith(f".{ABSENT}") else list(in_layer(home, name))
                     remove_all(name, home.fd)
                     if lstat(name, home.fd) is None:
                         files += sum(item.kind == "file" for item in held)

@@ -151,13 +151,13 @@ def items(homes: Iterable[Home], run: str) -> Iterator[Item]:
         numbers = {name: int(name.partition(".")[2] or 1) for name in layers if name.partition(".")[2].isdecimal()
                    or name == run}  # fmt: skip
         for layer in sorted(numbers, key=lambda name: -numbers[name]):
-            yield from _below(home, layer)
+            yield from in_layer(home, layer)
         if f"{run}.{ABSENT}" in layers:
-            for item in _below(home, f"{run}.{ABSENT}"):
+            for item in in_layer(home, f"{run}.{ABSENT}"):
                 yield item._replace(kind="absent" if item.kind == "file" else item.kind, size=0)
 
 
-def _below(home: Home, layer: str) -> Iterator[Item]:
+def in_layer(home: Home, layer: str) -> Iterator[Item]:
     """What lies in one layer. Nothing with a name of our own: no run puts such a thing here."""
     tree = Tree(home.fd, make=False)
     todo = [""]
