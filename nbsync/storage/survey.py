@@ -106,7 +106,7 @@ def unfinished(place: str) -> Unfinished | None:
         db = sqlite3.connect(f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro", uri=True)
         with contextlib.closing(db):
             check_tables(db)
-            if not journal_file.is_ours(db, place):
+            if not journal_file.is_ours(db, path):
                 return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
             query = "SELECT (SELECT count(*) FROM downloads), (SELECT count(*) FROM uploads)"
             return Unfinished(*db.execute(query).fetchone())
