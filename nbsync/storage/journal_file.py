@@ -1,7 +1,7 @@
 """The file of the journal: its tables, opened or begun anew; what is not ours, or makes no sense, is dropped unread.
 
 A journal aborts uploads, and takes staged bytes for an object's: it bears a proof by the user's secret over its
-room's real path.
+real path.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def connect(path: str) -> sqlite3.Connection:
             be used.
     """
     place, name = os.path.split(path)
-    owner = own_secret.proof(_PURPOSE, os.path.realpath(place))
+    owner = own_secret.proof(_PURPOSE, os.path.realpath(path))
     check_files(place, tuple(name + tail for tail in TAILS))
     try:
         return _opened(path, owner)
@@ -101,7 +101,7 @@ def connect_to_read(path: str) -> sqlite3.Connection | None:
     db = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True)
     try:
         check_tables(db)
-        ours = is_ours(db, place)
+        ours = is_ours(db, path)
     except BaseException:
         db.close()
         raise
@@ -111,15 +111,15 @@ def connect_to_read(path: str) -> sqlite3.Connection | None:
     return db
 
 
-def is_ours(db: sqlite3.Connection, place: str) -> bool:
-    """Is the journal in the room at `place` proved to be this user's, of this directory?
+def is_ours(db: sqlite3.Connection, path: str) -> bool:
+    """Is the journal, which is at `path`, proved to be this user's, of this directory?
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
     with bounded(db):
         owner = db.execute("SELECT file FROM owner").fetchone()
-    return owner is not None and own_secret.is_proved(owner[0], _PURPOSE, os.path.realpath(place))
+    return owner is not None and own_secret.is_proved(owner[0], _PURPOSE, os.path.realpath(path))
 
 
 def _opened(path: str, owner: str) -> sqlite3.Connection:

@@ -106,7 +106,7 @@ def unfinished(place: str) -> Unfinished | None:
         check_files(os.path.dirname(path), tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
         with AT_REST, contextlib.closing(_connect_to_read(path)) as db:
             check_tables(db)
-            if not journal_file.is_ours(db, os.path.dirname(path)):
+            if not journal_file.is_ours(db, path):
                 return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
             query = "SELECT (SELECT count(*) FROM downloads), (SELECT count(*) FROM uploads)"
             return Unfinished(*db.execute(query).fetchone())

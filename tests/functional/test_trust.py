@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,9 +253,11 @@ def test_without_a_secret_the_plan_says_that_it_is_not_known(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / f"nbsync-{os.geteuid()}").write_bytes(b"somebody else's")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     world.write("a", b"mine")
     plan = nbsync.plan("push", world.local, world.remote, save=tmp_path / "plan")
-    assert any("apply will not know this plan as yours: no secret can be kept in" in note for note in plan.notes)
+    assert any("apply will not know this plan as yours: " in note for note in plan.notes)
     assert nbsync.apply(tmp_path / "plan").counts["miss"] == 1
     assert plan.apply().ok, "it never left this process"

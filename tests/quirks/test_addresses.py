@@ -91,7 +91,7 @@ def test_where_a_redirect_sends_is_said(tmp_path: Path) -> None:
 
         body = "<Error><Code>PermanentRedirect</Code><Endpoint>b.s3.eu-west-1.test</Endpoint></Error>"
         store.hook = lambda request: request.answer(301, body)
-        assert "redirects to b.s3.eu-west-1.test" in refusal(store, tmp_path)
+        assert "sends requests on to b.s3.eu-west-1.test" in refusal(store, tmp_path)
 
 
 @pytest.mark.parametrize(
