@@ -296,6 +296,14 @@ def _rate(value: Any) -> int:
     return rate
 
 
+_PAIR = re.compile(r"((?:\\[\\=]|[^=])+?)=(.*)", re.DOTALL)
+
+
+def typed_pair(key: str, text: str) -> str:
+    """A pair as it is typed: `KEY=VALUE`, with `\\=` for an equals sign in the key, and `\\\\` for a backslash."""
+    return re.sub(r"([\\=])", r"\\\1", key) + f"={text}"
+
+
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     if isinstance(value, Mapping):
         items: Iterable[Any] = value.items()
@@ -303,8 +311,11 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
         items = [value] if isinstance(value, str) else value or ()
     pairs = []
     for item in items:
-        key, equals, text = item.partition("=") if isinstance(item, str) else (item[0], "=", item[1])
-        if not key or not equals or not all(isinstance(t, str) and t.isprintable() for t in (key, text)):
+        found = _PAIR.fullmatch(item) if isinstance(item, str) else None
+        key, text = (re.sub(r"\\([\\=])", r"\1", found[1]), found[2]) if found else ("", "")
+        if not isinstance(item, str):
+            key, text = item
+        if not key or not all(isinstance(t, str) and t.isprintable() for t in (key, text)):
             raise ValueError(f"takes KEY=VALUE, not {item!r}")
         pairs.append((key, text))
     return tuple(pairs)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from nbsync.core.moments import format_moment
-from nbsync.options import FIELDS, Call, Options, build_options, flag
+from nbsync.options import FIELDS, Call, Options, build_options, flag, typed_pair
 
 # What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
 SAVED = tuple(
@@ -62,7 +62,7 @@ def typed(given: Mapping[str, Any]) -> list[str]:
         if name == "filters":
             words += [word for kind, pattern in value for word in _typed(kind, pattern)]
         elif FIELDS[name].metadata["parse"] == "pairs":
-            words += [word for key, text in value for word in _typed(name, f"{key}={text}")]
+            words += [word for key, text in value for word in _typed(name, typed_pair(key, text))]
         else:
             words += [flag(name)] if value is True else _typed(name, str(value))
     return words

@@ -185,9 +185,9 @@ class Account:
         """Would botocore only put the bucket's name behind the endpoint? Not if anything asks for more than that."""
         style = self._options.addressing_style
         style = self._s3.get("addressing_style") or "auto" if style == "auto" else style
-        others = {*self._s3} - {"addressing_style", "payload_signing_enabled"}
-        asked = [*others, *(() if self._is_plain else self._session.get_scoped_config()), *os.environ]
-        special = any(name.lower().removeprefix("aws_").startswith(("use_", "s3_")) for name in asked)
+        profile = () if self._is_plain else self._session.get_scoped_config()
+        special = any(name.startswith(("use_", "s3_")) for name in [*self._s3, *profile])
+        special = special or any(name.startswith(("AWS_USE_", "AWS_S3_")) for name in os.environ)
         return style in ("auto", "path") and not special and ".amazonaws." not in endpoint.lower()
 
     def _by_rules(self, bucket: str, region: str) -> Target:

@@ -110,12 +110,7 @@ class Bucket:
         def once() -> Response:
             return self.client.request(method, key, query=query, headers=headers, body=body, kind=kind)
 
-        try:
-            answer = self.retrying(once)
-        except ServiceError as error:
-            if not self._move_to(error):
-                raise
-            answer = self.retrying(once)
+        answer = self.retrying(once)
         self.can.observe(answer.headers)
         coded = coding(answer.headers) if answer.body and not key else ""  # an object's may be its own
         if coded:
@@ -124,17 +119,29 @@ class Bucket:
         return answer
 
     def retrying(self, attempt: Callable[[], T]) -> T:
-        """The result of `attempt`, tried again with back-off while what it raises may pass."""
+        """The result of `attempt`, tried again with back-off while what it raises may pass, in the right region.
+
+        `attempt` asks for this bucket's client each time.
+        """
+
+        def anywhere() -> T:
+            client = self.client
+            try:
+                return attempt()
+            except ServiceError as error:
+                if not self._move_to(error, client):
+                    raise
+            return attempt()
 
         def on_retry(error: Exception) -> None:
             if isinstance(error, ServiceError) and error.slow_down:
                 self.slow_downs += 1
                 self._on_slow_down()
 
-        return retry.call(attempt, self._policy, wait=self._wait, random=random.random, on_retry=on_retry)
+        return retry.call(anywhere, self._policy, wait=self._wait, random=random.random, on_retry=on_retry)
 
-    def _move_to(self, error: ServiceError) -> bool:
-        """Sign for the bucket's own region, if the error says that it is another one; False if not.
+    def _move_to(self, error: ServiceError, asked: Client) -> bool:
+        """Sign for the bucket's own region, if the error says that it is not the one of the client that was asked.
 
         The address is made anew from the account's settings: where a redirect leads is never asked with a signature.
         """
@@ -142,12 +149,14 @@ class Bucket:
             return False
         region = region_told(error) or self._region_by_head()
         with self._lock:
+            if self.client is not asked:  # another thread was told the same
+                return True
             if not region or region == self.client.target.region:
                 return False
             moved = self._connect(region)
             if moved.target == self.client.target:  # the region of an access point's ARN holds
                 return False
-            self.client.close()
+            self.client.retire()
             self.client = moved
         return True
 

@@ -10,6 +10,8 @@ import binascii
 import mimetypes
 import re
 from collections.abc import Mapping
+from datetime import timezone
+from email.utils import format_datetime
 from urllib.parse import quote, urlencode
 
 from nbsync.errors import UsageError
@@ -27,8 +29,8 @@ _PLAIN = {
     "content_disposition": "content-disposition",
     "content_language": "content-language",
     "cache_control": "cache-control",
-    "expires": "expires",
 }
+_OURS = (MTIME, MD5_OF_WHOLE)  # what a later run believes of an object
 
 
 def common_put_headers(options: Options) -> dict[str, str]:
@@ -37,19 +39,38 @@ def common_put_headers(options: Options) -> dict[str, str]:
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html.
 
     Raises:
-        UsageError: a value that an HTTP header cannot carry.
+        UsageError: a value that an HTTP header cannot carry, a date that is none, metadata that is written anyway.
     """
     headers = {header: getattr(options, name) for name, header in _PLAIN.items() if getattr(options, name)}
     for key, value in options.metadata:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key):
             raise UsageError(f"--metadata {key!r} is not a name that a header can have")
-        headers[f"x-amz-meta-{key.lower()}"] = value
+        name = f"x-amz-meta-{key.lower()}"
+        if name in _OURS:
+            raise UsageError(f"--metadata {key} is taken: nbsync writes each file's own there", "Choose another name")
+        headers[name] = value
+    if options.expires:
+        headers["expires"] = http_date(options.expires)
     if options.tag:
         headers["x-amz-tagging"] = urlencode(options.tag, quote_via=quote)  # RGW keeps a + as it is
     for name, value in [*headers.items(), ("content-type", options.content_type)]:
         if not value.isascii():
             raise UsageError(f"{value!r} ({name}) has characters that an HTTP header cannot carry", "Use ASCII")
     return headers
+
+
+def http_date(text: str) -> str:
+    """A date and time as a header has it, from any form that aws-cli takes; local time where no zone is given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from botocore.utils import parse_to_aware_datetime  # slow to import
+
+    try:
+        return format_datetime(parse_to_aware_datetime(text).astimezone(timezone.utc), usegmt=True)
+    except (ValueError, OverflowError, OSError, RuntimeError, TypeError):
+        raise UsageError(f"--expires {text!r} is no date", "Write it as 2026-10-21T07:28:00Z") from None
 
 
 def put_headers(common: Mapping[str, str], options: Options, path: str, mtime_ns: int) -> dict[str, str]:

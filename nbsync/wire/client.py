@@ -119,6 +119,7 @@ class Client:
             self._hop_headers += f"proxy-authorization: {proxy.authorization}\r\n"
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
+        self._most_idle = MAX_IDLE
         self._busy: set[Connection] = set()
         self._closed = ""  # why no more requests are made
         self._asked_at = -_ASK_AGAIN_SECONDS  # monotonic seconds; what a HEAD was refused for
@@ -203,8 +204,13 @@ class Client:
 
     def close(self) -> None:
         """Close idle connections, and those in use when they are through; no more requests after it."""
+        self._closed = self._closed or "the client is closed"
+        self.retire()
+
+    def retire(self) -> None:
+        """Keep no connection any more: who still has this client may go on, but somebody else takes its place."""
         with self._lock:
-            self._closed = self._closed or "the client is closed"
+            self._most_idle = 0
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -293,7 +299,7 @@ class Client:
             self._busy.discard(connection)
             if connection.address is not None and self.route.proxy is None:
                 self.address = connection.address
-            if connection.reusable and not self._closed and len(self._idle) < MAX_IDLE:
+            if connection.reusable and not self._closed and len(self._idle) < self._most_idle:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.errors import UsageError
-from nbsync.options import build_options
+from nbsync.options import build_options, typed_pair
 from nbsync.transfer.headers import (
     MTIME,
     common_put_headers,
@@ -60,11 +60,48 @@ def test_common_headers() -> None:
     assert common_put_headers(options) == {
         "x-amz-storage-class": "STANDARD_IA", "x-amz-server-side-encryption": "aws:kms",
         "x-amz-server-side-encryption-aws-kms-key-id": "k", "x-amz-acl": "private", "cache-control": "no-cache",
-        "expires": "0", "x-amz-meta-who": "me", "x-amz-tagging": "a=b%20c&d=e%26f",
+        "expires": "Thu, 01 Jan 1970 00:00:00 GMT", "x-amz-meta-who": "me", "x-amz-tagging": "a=b%20c&d=e%26f",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("given", [{"metadata": {"a b": "x"}}, {"metadata": {"a:b": "x"}}, {"metadata": {"a": "\xfc"}},
+@pytest.mark.parametrize(("given", "header"), [
+    ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT"), ("1792567680", "Wed, 21 Oct 2026 07:28:00 GMT"),
+    ("2026-10-21T07:28:00Z", "Wed, 21 Oct 2026 07:28:00 GMT"),
+    ("2026-10-21 09:28+02:00", "Wed, 21 Oct 2026 07:28:00 GMT"),
+    ("October 21, 2026 07:28 UTC", "Wed, 21 Oct 2026 07:28:00 GMT"),
+])  # fmt: skip
+def test_dates_that_aws_cli_takes(given: str, header: str) -> None:
+    assert common_put_headers(build_options("push", {"expires": given}))["expires"] == header
+
+
+@pytest.mark.parametrize("given", ["tomorrow", "2026-13-45", "1e400", "inf", "nan", "never\u2713"])
+def test_what_is_no_date(given: str) -> None:
+    with pytest.raises(UsageError, match="is no date"):
+        common_put_headers(build_options("push", {"expires": given}))
+
+
+@pytest.mark.parametrize(("typed", "key", "value"), [
+    ("a=b=c", "a", "b=c"), (r"a\=b=c", "a=b", "c"), (r"a\b=c", r"a\b", "c"), (r"a\\=c", "a\\", "c"), ("a=", "a", ""),
+    (r"\==\=", "=", r"\="),
+])  # fmt: skip
+def test_an_equals_sign_in_a_tags_key(typed: str, key: str, value: str) -> None:
+    options = build_options("push", {"tag": [typed]})
+    assert options.tag == ((key, value),)
+    assert (
+        build_options("push", {"tag": [typed_pair(key, value)]})
+        == options
+        == build_options("push", {"tag": {key: value}})
+    )
+
+
+@pytest.mark.parametrize("name", ["mtime", "MTime", "md5chksum"])
+def test_metadata_that_later_runs_believe_is_not_the_users(name: str) -> None:
+    with pytest.raises(UsageError, match="is taken"):
+        common_put_headers(build_options("push", {"metadata": {name: "1"}}))
+
+
+@pytest.mark.parametrize("given", [{"content_type": "text/\xfc"},
+                                   {"metadata": {"a b": "x"}}, {"metadata": {"a:b": "x"}}, {"metadata": {"a": "\xfc"}},
                                    {"cache_control": "\u2713"}, {"content_language": "\U0001f600"}])  # fmt: skip
 def test_values_that_no_header_can_carry(given: dict[str, object]) -> None:
     with pytest.raises(UsageError):

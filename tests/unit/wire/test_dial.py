@@ -168,8 +168,6 @@ def test_a_proxy_that_is_spoken_to_through_tls(serve, certificate, monkeypatch, 
     client = Client(Target(scheme, "127.0.0.1", 1, "/bucket", ca_bundle=certificate), fixed(None))
     for _ in range(2):
         assert client.request("GET", "k").body == body
-    sent = client.request("PUT", "k", body=body) if not secure else None
-    assert sent is None or sent.status == 200
     client.close()
 
 
