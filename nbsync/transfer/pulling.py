@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 
+from nbsync.core.decide import one_name_with
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.core.planned import CHANGED_IN_REMOTE, CHANGED_LOCALLY
 from nbsync.storage.digest import same_stat
@@ -82,7 +83,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     except IsADirectoryError:
         return _conflict(action, "a local folder is in the way")
     except Twin as twin:
-        return _conflict(action, f"is the same file as {str(twin)!r} on this file system")
+        reason = one_name_with(str(twin))
+        return Outcome(action.path, action.verb, Status.SKIPPED, reason, evidence, error=reason, problem="name-clash")
     record = _record(action.path, remote, staged, at)
     return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record)
 

@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from nbsync import SyncResult
 from nbsync.core.decide import NEVER_SYNCED
+from nbsync.engine import names as run_names
 from nbsync.engine.run import Run
-from nbsync.storage import twins
 from tests.functional.killing import kill_at_change, kill_at_request
 from tests.functional.plain_store import PlainStore, PlainWorld
 
@@ -86,7 +86,7 @@ class Sides(RuleBasedStateMachine):
 
     @initialize(folding=st.booleans())
     def begin(self, folding: bool) -> None:
-        twins.folds_names = lambda _root: folding  # put back by the test
+        run_names.folds_names = lambda _root: folding  # put back by the test
         self.set_clock(0)
         for path in ("a-b", "a/b", "z"):
             self.worlds["p/"].put(path, self._new())
@@ -247,7 +247,7 @@ def _admits(filters: list[tuple[str, str]], path: str) -> bool:
 @pytest.fixture(autouse=True)
 def _put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a machine changes is as before after the test."""
-    monkeypatch.setattr(twins, "folds_names", twins.folds_names)
+    monkeypatch.setattr(run_names, "folds_names", run_names.folds_names)
     monkeypatch.setattr(Run.__init__, "__kwdefaults__", dict(Run.__init__.__kwdefaults__ or {}))
 
 

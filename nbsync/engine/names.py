@@ -1,0 +1,156 @@
+"""The three-way join of a run: by path, or, where LOCAL's file system folds names, by what they mean there.
+
+Used by the run's own thread. On a file system that tells all names apart, it costs nothing but the question.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from nbsync.core.changes import History, by_path
+from nbsync.core.merge import join, nested
+from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.pairing import Rules, histories, pair, renamed
+from nbsync.storage.folders import InTheWay, Tree
+from nbsync.storage.folding import file_named, folds_names
+from nbsync.storage.groups import Groups
+from nbsync.storage.state import State
+
+
+class Names:
+    """What LOCAL's files are called in REMOTE, in one run.
+
+    Args:
+        root: LOCAL.
+        direction: None for a look at both sides.
+        whole: REMOTE is listed as a whole, and is no single object.
+
+    Attributes:
+        folding: may LOCAL's file system take two names for one file?
+    """
+
+    def __init__(self, root: str, direction: Direction | None, *, whole: bool = True) -> None:
+        self._root, self._direction, self._whole = root, direction, whole
+        self.folding = folds_names(root)
+        self._groups: Groups | None = None
+        self._moved: list[tuple[str, str, str]] = []  # renamed in REMOTE: (the file's name, old key, new key)
+        self._kept: dict[str, str] = {}  # renamed here, which only a push carries: key -> name when it was recorded
+
+    def join(
+        self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
+        spelled: Callable[[str], str | None] = lambda _key: None,
+    ) -> Iterator[Joined]:  # fmt: skip
+        """Every file and key once; see merge.join and pairing.
+
+        Args:
+            spelled: see Rules.
+
+        Raises:
+            ListingError. LocalError: there is no room for the names.
+        """
+        if not self.folding:
+            return join(local, remote, recorded)
+        return nested(self._paired(local, remote, recorded, spelled))
+
+    def _paired(
+        self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
+        spelled: Callable[[str], str | None],
+    ) -> Iterator[tuple[str, Joined]]:  # fmt: skip
+        self.close()
+        self._groups = Groups()
+        self._groups.add(local, remote, recorded)
+        rules = self._rules(spelled)
+        for name, group in self._groups:
+            for one in pair(group, rules):
+                self._note(one, spelled)
+                yield name, one
+
+    def _note(self, one: Joined, spelled: Callable[[str], str | None]) -> None:
+        row, name = one.recorded, one.spelled or one.path
+        if one.local is None or row is None:
+            return
+        before = spelled(row.path)
+        if row.path != one.path:
+            if name in (before, row.path):
+                self._moved.append((name, row.path, one.path))
+        elif before not in (None, name):
+            self._kept[row.path] = before or ""
+
+    def histories(self, local: Iterable[LocalEntry], rows: Iterable[RecordedEntry]) -> Iterator[History]:
+        """As changes.by_path.
+
+        Raises:
+            LocalError: there is no room for the names.
+        """
+        if not self.folding:
+            yield from by_path(local, rows)
+            return
+        self.close()
+        self._groups = Groups()
+        self._groups.add(local, (), rows, several=True)
+        for _, group in self._groups:
+            yield from histories(group, self._rules(lambda _key: None))
+
+    def _rules(self, spelled: Callable[[str], str | None]) -> Rules:
+        return Rules(self._direction, lambda path, among: file_named(self._root, path, among), spelled, self._whole)
+
+    def settle(self, state: State, local: Iterable[LocalEntry], *, carry: bool) -> None:
+        """At the end of a run: give files the names that their keys got, and record how each is spelled now.
+
+        Args:
+            state: all has been written to it.
+            local: the folder, as it is now.
+            carry: the run changes LOCAL.
+
+        Raises:
+            LocalError.
+        """
+        for name, old, new in self._moved:
+            if state.row(new) is not None:
+                if carry:
+                    self._carry(renamed(name, old, new), name, old)
+                state.record(self._touched(new, state), [old])
+        if state.names_are_settled:
+            return
+        after = Names(self._root, None)
+        try:
+            found = after.join(local, (), state.rows())
+            state.note_spelled(
+                (one.path, self._kept.get(one.path, one.spelled or one.path)) for one in found
+                if one.recorded is not None and (one.spelled or one.path in self._kept)
+            )  # fmt: skip
+        finally:
+            after.close()
+
+    def _touched(self, path: str, state: State) -> list[RecordedEntry]:
+        """The row of a file that was renamed, if nothing but its ctime moved: that is no edit."""
+        row = state.row(path)
+        with contextlib.suppress(OSError):
+            at = os.lstat(os.path.join(self._root, path))
+            if row is not None and (at.st_size, at.st_mtime_ns, at.st_ino) == (row.size, row.mtime_ns, row.inode):
+                return [row._replace(ctime_ns=at.st_ctime_ns)]
+        return []
+
+    def _carry(self, target: str, name: str, old: str) -> None:
+        """Rename a file, and the folders above it from which no other key has its name; what fails stays as it is."""
+        groups = self._groups
+        assert groups is not None  # it was paired
+        tree, done = Tree(self._root, make=False), ""
+        segments = list(zip(name.split("/"), target.split("/"), old.split("/"), strict=True))
+        with contextlib.suppress(OSError, InTheWay):
+            for depth, (here, wanted, _) in enumerate(segments, 1):
+                above = "/".join(part for _, _, part in segments[:depth])
+                if here != wanted and (depth == len(segments) or not groups.has_object_below(above)):
+                    fd = tree.folder(done)
+                    if here in os.listdir(fd):
+                        os.rename(here, wanted, src_dir_fd=fd, dst_dir_fd=fd)
+                done = f"{done}/{wanted}" if done else wanted
+        tree.close()
+
+    def close(self) -> None:
+        """Drop what was set aside."""
+        if self._groups is not None:
+            self._groups.close()
+            self._groups = None

@@ -1,0 +1,113 @@
+"""Does LOCAL's file system take several names for one, and which? It is asked; nothing is created."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import sys
+import unicodedata
+from collections.abc import Iterator
+
+from nbsync.core.model import LocalEntry
+from nbsync.storage.folders import FOLDER
+from nbsync.storage.local import OWN_ROOM
+
+PROBE = "names-\u00e9"  # a file in each room: by its name, which has a case and an accent, a file system is told
+_NAMES = 200  # that are looked at in LOCAL where there is no such file
+_GETFLAGS, _CASEFOLD = 0x80086601, 0x40000000  # FS_IOC_GETFLAGS, FS_CASEFOLD_FL: Linux, include/uapi/linux/fs.h
+_BY_FOLDER = ("ext4", "f2fs")  # may fold the names in some folders
+_MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "virtiofs", "vfat", "msdos", "exfat",
+             "ntfs", "ntfs3")  # fmt: skip
+
+
+def folds_names(root: str) -> bool:
+    """May the file system at `root` take two names for one file? Also True where it cannot be told, and may be so.
+
+    The probe in the room tells. Before there is one, the names that are there tell, if any has a case and any an
+    accent; and where none has, the kind of the file system.
+    """
+    room = os.path.join(root, OWN_ROOM)
+    if os.path.lexists(os.path.join(room, PROBE)):
+        return any(os.path.lexists(os.path.join(room, other)) for other in (PROBE.upper(), *_other_forms(PROBE)))
+    place = os.path.realpath(root)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    cases = forms = False  # of names was seen that they are told apart
+    for folder, name in _names(place):
+        others = [name.swapcase()] if name.swapcase() != name else []
+        if any(_is_same(folder, name, other) for other in (*others, *_other_forms(name))):
+            return True
+        cases, forms = cases or bool(others), forms or bool(_other_forms(name))
+        if cases and forms:
+            return False
+    return _may_fold(place)
+
+
+def file_named(root: str, path: str, among: list[LocalEntry]) -> LocalEntry | None:
+    """Which of these files below `root` has the name `path`, by which none of them is listed? None: none has it."""
+    try:
+        at = os.lstat(os.path.join(root, path))
+    except (OSError, ValueError):
+        return None
+    if len(among) == 1:
+        return among[0]
+    known = (at.st_ino, at.st_size, at.st_mtime_ns)
+    return next((entry for entry in among if (entry.inode, entry.size, entry.mtime_ns) == known), None)
+
+
+def _other_forms(name: str) -> list[str]:
+    if name.isascii():
+        return []
+    return [other for form in ("NFC", "NFD") if (other := unicodedata.normalize(form, name)) != name]
+
+
+def _names(place: str) -> Iterator[tuple[str, str]]:
+    """Some names on the file system of a folder: (folder, name)."""
+    if not os.path.ismount(place):
+        yield os.path.split(place)
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for _, entry in zip(range(_NAMES), entries, strict=False):
+            yield place, entry.name
+
+
+def _is_same(folder: str, one: str, other: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.samestat(os.lstat(os.path.join(folder, one)), os.lstat(os.path.join(folder, other)))
+    return False
+
+
+def _may_fold(place: str) -> bool:
+    """May a file system of this kind fold names?"""
+    if sys.platform != "linux":
+        return sys.platform in ("darwin", "win32")
+    kind = _kind(place)
+    if kind in _BY_FOLDER:
+        return _has_flag(place)
+    return kind.startswith("fuse") or kind in _MAY_FOLD
+
+
+def _kind(place: str) -> str:
+    """The type of the file system that holds a folder; empty if that is not told."""
+    with contextlib.suppress(OSError):
+        device = os.stat(place).st_dev
+        wanted, found = f"{os.major(device)}:{os.minor(device)}", ""
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:  # see proc_pid_mountinfo(5)
+                head, _, tail = line.partition(" - ")
+                if head.split(" ", 3)[2] == wanted:
+                    found = tail.partition(" ")[0]
+        return found
+    return ""
+
+
+def _has_flag(place: str) -> bool:
+    with contextlib.suppress(OSError):
+        fd = os.open(place, FOLDER)
+        try:
+            (flags,) = struct.unpack("i", fcntl.ioctl(fd, _GETFLAGS, struct.pack("i", 0)))
+        finally:
+            os.close(fd)
+        return bool(flags & _CASEFOLD)
+    return False
