@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from nbsync.core.changes import History, by_path
@@ -14,7 +15,7 @@ from nbsync.core.merge import join, nested
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.pairing import Rules, histories, pair, renamed
 from nbsync.storage.folders import InTheWay, Tree
-from nbsync.storage.folding import file_named, folds_names
+from nbsync.storage.folding import decomposes, file_named, folds_names
 from nbsync.storage.groups import Groups
 from nbsync.storage.state import State
 
@@ -107,10 +108,12 @@ class Names:
         Raises:
             LocalError.
         """
+        decomposed = bool(self._moved) and decomposes(self._root)
         for name, old, new in self._moved:
             if state.row(new) is not None:
                 if carry:
-                    self._carry(renamed(name, old, new), name, old)
+                    target = renamed(name, old, new)
+                    self._carry(unicodedata.normalize("NFD", target) if decomposed else target, name, old)
                 state.record(self._touched(new, state), [old])
         if state.names_are_settled:
             return

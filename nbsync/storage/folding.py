@@ -57,6 +57,14 @@ def file_named(root: str, path: str, among: list[LocalEntry]) -> LocalEntry | No
     return next((entry for entry in among if (entry.inode, entry.size, entry.mtime_ns) == known), None)
 
 
+def decomposes(root: str) -> bool:
+    """Does the file system store names decomposed, as HFS+ does? Told by the probe in the room."""
+    try:
+        return unicodedata.normalize("NFD", PROBE) in os.listdir(os.path.join(root, OWN_ROOM))
+    except OSError:
+        return False
+
+
 def _other_forms(name: str) -> list[str]:
     if name.isascii():
         return []
