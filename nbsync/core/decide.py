@@ -18,7 +18,6 @@ from nbsync.core.model import (
     Joined,
     Kind,
     LocalEntry,
-    RecordedEntry,
     Status,
     Verb,
 )
@@ -111,7 +110,7 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
     verdict = at_a_glance(local, remote, one.recorded, policy.compare)
     if verdict.same:
         return _hit(one, verdict.evidence)
-    trash = _edited(local, one.recorded)
+    trash = _edited(one, local)
     reason = EDITED_HERE if trash else "content differs"
     action = _work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
     return action if action.check else if_available(action)
@@ -128,9 +127,13 @@ def if_available(action: Action) -> Action:
     )
 
 
-def _edited(local: LocalEntry, row: RecordedEntry | None) -> bool:
-    """Edited since the last sync with this REMOTE, or never synced with it."""
-    return row is None or not unmoved(local, row)
+def _edited(one: Joined, local: LocalEntry) -> bool:
+    """Edited since the last sync with this REMOTE, or never synced with it.
+
+    So is a file that was synced with another key: that object may be gone, and nothing else has its content.
+    """
+    row = one.recorded
+    return row is None or not unmoved(local, row) or row.path != one.path
 
 
 def _blocked(one: Joined, policy: Policy) -> Action | None:

@@ -130,19 +130,17 @@ def _of_no_file(
     remote: list[RemoteEntry], rows: dict[str, RecordedEntry], direction: Direction | None
 ) -> Iterator[Joined]:
     """Keys that LOCAL has no file for, of which several may be one once they are there."""
-    synced = [one.path for one in remote if one.path in rows]
-    first = synced[0] if synced and direction is Direction.PUSH else ""
+    live = sorted((one for one in remote if not one.refused), key=lambda one: one.path not in rows)
     for one in remote:
         row = rows.pop(one.path, None)
         plain = Joined(one.path, None, one, row)
-        if one.refused or not first:
+        if one.refused or one is live[0]:
             yield plain
         elif direction is Direction.PULL:
-            yield plain._replace(namesake=first)
+            yield plain._replace(namesake=live[0].path)
         elif direction is Direction.PUSH and row is not None:
             yield plain  # it was here
         else:
-            yield plain._replace(clash=first)
-        first = first or ("" if one.refused else one.path)
+            yield plain._replace(clash=live[0].path)
     for row in rows.values():
         yield Joined(row.path, None, None, row)

@@ -12,7 +12,7 @@ import pytest
 
 import nbsync
 from nbsync import SyncResult
-from tests.quirks.mounts import quirk
+from tests.quirks.mounts import exfat, quirk
 from tests.quirks.store import Store, serving
 from tests.quirks.world import CREDENTIALS, tree
 
@@ -179,3 +179,120 @@ def rename(root: Path, old: str, new: str) -> None:
     for before, after in zip(old.split("/"), new.split("/"), strict=True):
         os.rename(done / before, done / after)
         done /= after
+
+
+@pytest.mark.parametrize("mount", ["ci"], indirect=True)
+class TestOnAFileSystemThatFoldsCase:
+    """What people do meanwhile."""
+
+    def test_edits_keep_the_key_of_the_file(self, sides: Sides) -> None:
+        sides.fill({"Dir/x": b"x", "dir/y": b"y"})
+        sides.run("pull")
+        (sides.local / "dir/Y").write_bytes(b"edited")
+        (sides.local / "DIR/new").write_bytes(b"new")
+        assert sorted(moved(sides.run("push"))) == ["miss Dir/new", "miss dir/y"]
+        assert sides.remote() == {"Dir/x": b"x", "dir/y": b"edited", "Dir/new": b"new"}
+
+        (sides.local / "Dir/y").write_bytes(b"edited once more")
+        sides.fill({"dir/y": b"edited there"})
+        assert moved(sides.run("pull")) == ["miss dir/y"]
+        assert sides.files()["Dir/y"] == b"edited there"
+        assert nbsync.undo(str(sides.local)).ok
+        assert sides.files()["Dir/y"] == b"edited once more"
+
+    def test_a_file_gone_on_one_side_is_deleted_on_the_other_by_its_key(self, sides: Sides) -> None:
+        sides.fill({"Dir/x": b"x", "dir/y": b"y", "dir/z": b"z"})
+        sides.run("pull")
+        (sides.local / "Dir/y").unlink()
+        assert moved(sides.run("push", delete=True)) == ["deleted dir/y"]
+        del sides.store.keys["p/dir/z"]
+        assert moved(sides.run("pull", delete=True)) == ["deleted dir/z"]
+        assert (sides.spelled(), sorted(sides.remote())) == (["Dir/x"], ["Dir/x"])
+
+    def test_the_one_that_stands_here_is_synced_and_not_the_first(self, sides: Sides) -> None:
+        sides.fill({"a.txt": b"lower", "other": b"o"})
+        sides.run("pull")
+        sides.fill({"A.txt": b"upper"})
+        sides.silent({"A.txt"})
+        (sides.local / "a.txt").unlink()
+        assert moved(sides.run("pull")) == ["miss a.txt"]
+        (sides.local / "a.txt").unlink()
+        assert moved(sides.run("push", delete=True)) == ["deleted a.txt"]
+        assert sides.remote() == {"A.txt": b"upper", "other": b"o"}
+
+    def test_an_object_that_is_gone_leaves_its_file_to_the_trash(self, sides: Sides) -> None:
+        sides.fill({"A.txt": b"upper", "a.txt": b"lower"})
+        sides.run("pull")
+        del sides.store.keys["p/A.txt"]
+        assert [problem.kind for problem in sides.run("push", delete=True).problems] == ["conflict"]
+        assert moved(sides.run("pull", delete=True)) == ["miss a.txt"]
+        assert list(sides.files().values()) == [b"lower"]
+        assert nbsync.undo(str(sides.local)).ok
+        assert list(sides.files().values()) == [b"upper"]
+
+    @pytest.mark.parametrize("delete", [False, True])
+    def test_a_file_that_stands_here_is_not_moved_for_a_folder(self, sides: Sides, delete: bool) -> None:
+        sides.fill({"A": b"A"})
+        sides.run("pull")
+        sides.fill({"a/b": b"b"})
+        assert told(sides.run("pull", delete=delete)) == {"a/b"}
+        sides.silent({"a/b"})
+
+    def test_one_object_does_not_take_the_place_of_another(self, sides: Sides) -> None:
+        sides.fill({"A.txt": b"upper", "a.txt": b"lower"})
+        sides.run("pull")
+        result = nbsync.pull("s3://b/p/a.txt", str(sides.local), **sides.settings)
+        assert told(result) == {"a.txt"}
+        sides.silent({"a.txt"})
+
+    def test_what_is_excluded_is_not_replaced(self, sides: Sides) -> None:
+        sides.fill({"A.txt": b"upper"})
+        sides.run("pull")
+        sides.fill({"a.txt": b"lower"})
+        for delete in (False, True):
+            for verb in ("pull", "push"):
+                result = sides.run(verb, delete=delete, exclude=["A.txt"])
+                assert (told(result), moved(result)) == ({"a.txt"}, [])
+        del sides.store.keys["p/A.txt"]
+        assert moved(sides.run("pull", delete=True, exclude=["A.txt"])) == []
+
+    def test_a_plan_says_what_apply_does(self, sides: Sides, tmp_path: Path) -> None:
+        sides.fill({"A.txt": b"upper", "a.txt": b"lower", "Dir/x": b"x", "dir/y": b"y"})
+        plan = nbsync.plan("pull", "s3://b/p", str(sides.local), save=str(tmp_path / "plan"), **sides.settings)
+        assert told(plan) == {"a.txt"}
+        assert not sides.local.exists()
+        result = nbsync.apply(str(tmp_path / "plan"))
+        assert (told(result), len(result.changed)) == (set(), 3)
+        sides.silent({"a.txt"})
+
+
+LETTERS = ["STRASSE", "stra\u00dfe", "stra\u1e9ee", "\u0130", "i\u0307", "\u0131", "I", "\u017f", "S", "K", "\u212a",
+           "\ufb01", "fi", "\u03c2", "\u03c3", "soft\u00adhyphen", "softhyphen"]  # fmt: skip
+
+
+@pytest.mark.parametrize("mount", ["ci", "upper"], indirect=True)
+def test_only_the_file_system_says_which_letters_are_one(sides: Sides) -> None:
+    check_letters(sides)
+
+
+def test_on_exfat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which folds letter by letter, by a table of its own, and has no links."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with exfat() as mounted, serving() as store:
+        (mounted / "sides").mkdir()
+        check_letters(Sides(store, mounted / "sides" / "local"))
+
+
+def check_letters(sides: Sides) -> None:
+    probe = sides.local.parent / "probe"
+    probe.mkdir()
+    for letters in LETTERS:
+        (probe / letters).touch()
+    expected = len(os.listdir(probe))
+    sides.fill({letters: letters.encode() for letters in LETTERS})
+
+    clashes = told(sides.run("pull"))
+
+    assert len(sides.files()) == expected == len(LETTERS) - len(clashes)
+    sides.silent(clashes)
