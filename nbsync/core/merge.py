@@ -8,7 +8,7 @@ of a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from nbsync.core.identity import still
@@ -29,17 +29,19 @@ def join(
     Raises:
         ListingError: a stream is out of order or repeats a path: nothing that follows can be believed.
     """
-    return nested((one.path, one) for one in _zip3(local, remote, recorded))
+    return nested(_zip3(local, remote, recorded))
 
 
-def nested(joined: Iterable[tuple[str, Joined]]) -> Iterator[Joined]:
+def nested(joined: Iterable[Joined], fold: Callable[[str], str] | None = None) -> Iterator[Joined]:
     """The same, each told of the paths above and below it.
 
     Args:
-        joined: in the order of their names: a path, or what a file system takes for the same as the path.
+        joined: in path order, or in that of what `fold` makes of the paths.
+        fold: gives the same text for paths that the file system takes for one.
     """
     held: list[tuple[str, Joined]] = []
-    for name, one in joined:
+    for one in joined:
+        name = one.path if fold is None else fold(one.path)
         while held and not _may_hold(held[-1][0], name):
             yield held.pop()[1]
         held.append((name, _mark(held, name, one) if held else one))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from nbsync.core.changes import History, by_path
 from nbsync.core.merge import join, nested
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.names import twin_key
 from nbsync.core.pairing import Rules, histories, pair, renamed
 from nbsync.storage.folders import InTheWay, Tree
 from nbsync.storage.folding import decomposes, file_named, folds_names
@@ -53,20 +54,20 @@ class Names:
         """
         if not self.folding:
             return join(local, remote, recorded)
-        return nested(self._paired(local, remote, recorded, spelled))
+        return nested(self._paired(local, remote, recorded, spelled), twin_key)
 
     def _paired(
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
         spelled: Callable[[str], str | None],
-    ) -> Iterator[tuple[str, Joined]]:  # fmt: skip
+    ) -> Iterator[Joined]:  # fmt: skip
         self.close()
         self._groups = Groups()
         self._groups.add(local, remote, recorded)
         rules = self._rules(spelled)
-        for name, group in self._groups:
+        for _, group in self._groups:
             for one in pair(group, rules):
                 self._note(one, spelled)
-                yield name, one
+                yield one
 
     def _note(self, one: Joined, spelled: Callable[[str], str | None]) -> None:
         row, name = one.recorded, one.spelled or one.path
