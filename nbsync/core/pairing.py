@@ -43,13 +43,20 @@ def pair(group: Group, rules: Rules) -> Iterator[Joined]:
     Of several keys that are one file, it is that one whose exact name stands in LOCAL, else one that was recorded,
     else the first; the others clash with it.
     """
-    paths = {one.path for one in group.remote} | {row.path for row in group.recorded}
-    owners = {path: _owner(path, group.local, rules) for path in paths}
-    for entry in group.local:
-        remote = [one for one in group.remote if owners[one.path] is entry]
-        yield from _of_file(entry, remote, [row for row in group.recorded if owners[row.path] is entry], rules)
-    rows = {row.path: row for row in group.recorded if owners[row.path] is None}
-    yield from _of_no_file([one for one in group.remote if owners[one.path] is None], rows, rules.direction)
+    local, remote, recorded = group
+    paths = {one.path for one in remote} | {row.path for row in recorded}
+    if len(paths.union(entry.path for entry in local)) == 1:  # nobody spells it otherwise
+        path = paths.pop() if paths else local[0].path
+        yield Joined(
+            path, local[0] if local else None, remote[0] if remote else None, recorded[0] if recorded else None
+        )  # fmt: skip
+        return
+    owners = {path: _owner(path, local, rules) for path in paths}
+    for entry in local:
+        mine = [one for one in remote if owners[one.path] is entry]
+        yield from _of_file(entry, mine, [row for row in recorded if owners[row.path] is entry], rules)
+    rows = {row.path: row for row in recorded if owners[row.path] is None}
+    yield from _of_no_file([one for one in remote if owners[one.path] is None], rows, rules.direction)
 
 
 def histories(group: Group, rules: Rules) -> Iterator[History]:

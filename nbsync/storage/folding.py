@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import struct
 import sys
 import unicodedata
@@ -16,6 +17,7 @@ from nbsync.storage.local import OWN_ROOM
 
 PROBE = "names-\u00e9"  # a file in each room: by its name, which has a case and an accent, a file system is told
 _NAMES = 200  # that are looked at in LOCAL where there is no such file
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 _GETFLAGS, _CASEFOLD = 0x80086601, 0x40000000  # FS_IOC_GETFLAGS, FS_CASEFOLD_FL: Linux, include/uapi/linux/fs.h
 _BY_FOLDER = ("ext4", "f2fs")  # may fold the names in some folders
 _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "virtiofs", "vfat", "msdos", "exfat",
@@ -23,11 +25,15 @@ _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "v
 
 
 def folds_names(root: str) -> bool:
-    """May the file system at `root` take two names for one file? Also True where it cannot be told, and may be so.
+    """May a file system at or below `root` take two names for one file? Also True where it cannot be told, and may be.
 
     The probe in the room tells. Before there is one, the names that are there tell, if any has a case and any an
     accent; and where none has, the kind of the file system.
     """
+    return any(map(_folds, (root, *_mounts_below(root))))
+
+
+def _folds(root: str) -> bool:
     room = os.path.join(root, OWN_ROOM)
     if os.path.lexists(os.path.join(room, PROBE)):
         return any(os.path.lexists(os.path.join(room, other)) for other in (PROBE.upper(), *_other_forms(PROBE)))
@@ -99,15 +105,34 @@ def _may_fold(place: str) -> bool:
 def _kind(place: str) -> str:
     """The type of the file system that holds a folder; empty if that is not told."""
     with contextlib.suppress(OSError):
-        device = os.stat(place).st_dev
-        wanted, found = f"{os.major(device)}:{os.minor(device)}", ""
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:  # see proc_pid_mountinfo(5)
-                head, _, tail = line.partition(" - ")
-                if head.split(" ", 3)[2] == wanted:
-                    found = tail.partition(" ")[0]
-        return found
+        at = os.stat(place).st_dev
+        device = f"{os.major(at)}:{os.minor(at)}"
+        return next((kind for number, _, kind in _mounts() if number == device), "")
     return ""
+
+
+def _mounts_below(root: str) -> list[str]:
+    above = os.path.join(os.path.realpath(root), "")
+    return [point for _, point, _ in _mounts() if point.startswith(above) and os.path.isdir(point)]
+
+
+def _mounts() -> list[tuple[str, str, str]]:
+    """(device, mount point, type) of each mounted file system, the latest first; empty where the system does not say.
+
+    Source: proc_pid_mountinfo(5), which writes blanks in names as octal numbers.
+    """
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in reversed(lines):
+        head, _, tail = line.partition(b" - ")
+        fields = head.split(b" ", 5)
+        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields[4])
+        found.append((fields[2].decode(), os.fsdecode(point), os.fsdecode(tail.partition(b" ")[0])))
+    return found
 
 
 def _has_flag(place: str) -> bool:

@@ -5,14 +5,14 @@ A database of its own, gone with it. One thread's.
 
 from __future__ import annotations
 
-import pickle
+import marshal
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
 from nbsync.core.merge import ordered
-from nbsync.core.model import LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.model import Kind, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.names import twin_key
 from nbsync.core.pairing import Group
 from nbsync.errors import LocalError
@@ -46,7 +46,7 @@ class Groups:
 
     def _add(self, side: int, entries: Iterable[LocalEntry | RemoteEntry | RecordedEntry]) -> None:
         rows = (
-            (_bytes(twin_key(entry.path)), side, _bytes(entry.path), number, pickle.dumps(entry))
+            (_bytes(twin_key(entry.path)), side, _bytes(entry.path), number, marshal.dumps(_plain(entry)))
             for number, entry in enumerate(entries)
         )
         while batch := list(islice(rows, _BATCH)):
@@ -62,7 +62,7 @@ class Groups:
         for fold, same in groupby(rows, key=lambda row: row[0]):
             sides: tuple[list[Any], list[Any], list[Any]] = [], [], []
             for _, side, entry in same:
-                sides[side].append(pickle.loads(entry))
+                sides[side].append(_entry(side, marshal.loads(entry)))
             yield _text(fold), Group(*sides)
 
     def has_object_below(self, folder: str) -> bool:
@@ -78,6 +78,17 @@ class Groups:
     def close(self) -> None:
         """Drop them."""
         self._db.close()
+
+
+def _plain(entry: LocalEntry | RemoteEntry | RecordedEntry) -> tuple[Any, ...]:
+    """Of types that marshal takes: it is several times faster than pickle."""
+    return (entry.path, entry.kind.value, *entry[2:]) if isinstance(entry, LocalEntry) else tuple(entry)
+
+
+def _entry(side: int, values: tuple[Any, ...]) -> Any:
+    if side == _LOCAL:
+        return LocalEntry(values[0], Kind(values[1]), *values[2:])
+    return RemoteEntry(*values) if side == _REMOTE else RecordedEntry(*values)
 
 
 def _bytes(text: str) -> bytes:

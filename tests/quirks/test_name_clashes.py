@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -296,3 +297,20 @@ def check_letters(sides: Sides) -> None:
 
     assert len(sides.files()) == expected == len(LETTERS) - len(clashes)
     sides.silent(clashes)
+
+
+def test_mount_below_local_that_folds_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    local = tmp_path / "local"
+    (local / "m m").mkdir(parents=True)
+    with quirk("ci") as mounted, serving() as store:
+        subprocess.run(["mount", "--bind", mounted.path, local / "m m"], check=True)
+        try:
+            sides = Sides(store, local)
+            sides.fill({path: path.encode() for path in ("A", "a", "m m/A", "m m/a", "m m/Dir/x", "m m/dir/y")})
+            assert told(sides.run("pull")) == {"m m/a"}
+            assert sides.spelled() == ["A", "a", "m m/A", "m m/Dir/x", "m m/Dir/y"]
+            sides.silent({"m m/a"})
+        finally:
+            subprocess.run(["umount", "-l", local / "m m"], check=True)
