@@ -129,6 +129,11 @@ def twin_key(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain.upper()).casefold())
 
 
+def one_form(path: str) -> str:
+    """The same text for all paths that a file system which tells case apart may take for one file."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
 def is_folder_marker(key_path: str, size: int) -> bool:
     """True for the empty objects that consoles make for folders: zero bytes, a name ending in `/`.
 

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from nbsync.core.changes import History, by_path
 from nbsync.core.merge import join, nested
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
-from nbsync.core.names import twin_key
 from nbsync.core.pairing import Rules, histories, pair, renamed
 from nbsync.storage.folders import InTheWay, Tree
-from nbsync.storage.folding import decomposes, file_named, folds_names
+from nbsync.storage.folding import decomposes, file_named, folding_of
 from nbsync.storage.groups import Groups
 from nbsync.storage.state import State
 
@@ -28,14 +27,11 @@ class Names:
         root: LOCAL.
         direction: None for a look at both sides.
         whole: REMOTE is listed as a whole, and is no single object.
-
-    Attributes:
-        folding: may LOCAL's file system take two names for one file?
     """
 
     def __init__(self, root: str, direction: Direction | None, *, whole: bool = True) -> None:
         self._root, self._direction, self._whole = root, direction, whole
-        self.folding = folds_names(root)
+        self._fold = folding_of(root)
         self._groups: Groups | None = None
         self._moved: list[tuple[str, str, str]] = []  # renamed in REMOTE: (the file's name, old key, new key)
         self._kept: dict[str, str] = {}  # renamed here, which only a push carries: key -> name when it was recorded
@@ -52,16 +48,17 @@ class Names:
         Raises:
             ListingError. LocalError: there is no room for the names.
         """
-        if not self.folding:
+        if self._fold is None:
             return join(local, remote, recorded)
-        return nested(self._paired(local, remote, recorded, spelled), twin_key)
+        return nested(self._paired(local, remote, recorded, spelled), self._fold)
 
     def _paired(
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
         spelled: Callable[[str], str | None],
     ) -> Iterator[Joined]:  # fmt: skip
         self.close()
-        self._groups = Groups()
+        assert self._fold is not None  # else the paths are joined as they are
+        self._groups = Groups(self._fold)
         self._groups.add(local, remote, recorded)
         rules = self._rules(spelled)
         for _, group in self._groups:
@@ -80,17 +77,23 @@ class Names:
         elif before not in (None, name):
             self._kept[row.path] = before or ""
 
+    @property
+    def folding(self) -> bool:
+        """May LOCAL's file system take two names for one file?"""
+        return self._fold is not None
+
     def histories(self, local: Iterable[LocalEntry], rows: Iterable[RecordedEntry]) -> Iterator[History]:
         """As changes.by_path.
 
         Raises:
             LocalError: there is no room for the names.
         """
-        if not self.folding:
+        if self._fold is None:
             yield from by_path(local, rows)
             return
         self.close()
-        self._groups = Groups()
+        assert self._fold is not None  # else the paths are joined as they are
+        self._groups = Groups(self._fold)
         self._groups.add(local, (), rows, several=True)
         for _, group in self._groups:
             yield from histories(group, self._rules(lambda _key: None))

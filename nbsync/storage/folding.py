@@ -9,13 +9,17 @@ import re
 import struct
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nbsync.core.model import LocalEntry
+from nbsync.core.names import one_form, twin_key
 from nbsync.storage.folders import FOLDER
 from nbsync.storage.local import OWN_ROOM
 
+Fold = Callable[[str], str]
+
 PROBE = "names-\u00e9"  # a file in each room: by its name, which has a case and an accent, a file system is told
+_PROBE_IN_CAPITALS = "NAMES-\u00e9"
 _NAMES = 200  # that are looked at in LOCAL where there is no such file
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _GETFLAGS, _CASEFOLD = 0x80086601, 0x40000000  # FS_IOC_GETFLAGS, FS_CASEFOLD_FL: Linux, include/uapi/linux/fs.h
@@ -24,31 +28,36 @@ _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "v
              "ntfs", "ntfs3")  # fmt: skip
 
 
-def folds_names(root: str) -> bool:
-    """May a file system at or below `root` take two names for one file? Also True where it cannot be told, and may be.
+def folding_of(root: str) -> Fold | None:
+    """Gives the same text for all names that a file system at or below `root` may take for one; None: there are none.
 
     The probe in the room tells. Before there is one, the names that are there tell, if any has a case and any an
     accent; and where none has, the kind of the file system.
     """
-    return any(map(_folds, (root, *_mounts_below(root))))
+    found = {_fold_at(place) for place in (root, *_mounts_below(root))}
+    return next((fold for fold in (twin_key, one_form) if fold in found), None)
 
 
-def _folds(root: str) -> bool:
+def _fold_at(root: str) -> Fold | None:
     room = os.path.join(root, OWN_ROOM)
     if os.path.lexists(os.path.join(room, PROBE)):
-        return any(os.path.lexists(os.path.join(room, other)) for other in (PROBE.upper(), *_other_forms(PROBE)))
+        if os.path.lexists(os.path.join(room, _PROBE_IN_CAPITALS)):
+            return twin_key
+        return one_form if any(os.path.lexists(os.path.join(room, other)) for other in _other_forms(PROBE)) else None
     place = os.path.realpath(root)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
-    cases = forms = False  # of names was seen that they are told apart
+    cases = forms = False  # was a name seen by which they are told apart?
     for folder, name in _names(place):
-        others = [name.swapcase()] if name.swapcase() != name else []
-        if any(_is_same(folder, name, other) for other in (*others, *_other_forms(name))):
-            return True
-        cases, forms = cases or bool(others), forms or bool(_other_forms(name))
+        swapped, others = name.swapcase(), _other_forms(name)
+        if swapped != name and _is_same(folder, name, swapped):
+            return twin_key
+        if any(_is_same(folder, name, other) for other in others):
+            return one_form if cases else twin_key
+        cases, forms = cases or swapped != name, forms or bool(others)
         if cases and forms:
-            return False
-    return _may_fold(place)
+            return None
+    return None if not _may_fold(place) else one_form if cases else twin_key
 
 
 def file_named(root: str, path: str, among: list[LocalEntry]) -> LocalEntry | None:

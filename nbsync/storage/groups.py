@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import marshal
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any
 
 from nbsync.core.merge import ordered
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry, RemoteEntry
-from nbsync.core.names import twin_key
 from nbsync.core.pairing import Group
 from nbsync.errors import LocalError
 
@@ -22,9 +21,14 @@ _LOCAL, _REMOTE, _RECORDED = range(3)
 
 
 class Groups:
-    """Add the three sides, each once; then read the groups."""
+    """Add the three sides, each once; then read the groups.
 
-    def __init__(self) -> None:
+    Args:
+        fold: gives the same text for names of one group.
+    """
+
+    def __init__(self, fold: Callable[[str], str]) -> None:
+        self._fold = fold
         self._db = sqlite3.connect("", check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("""CREATE TABLE names (
@@ -46,7 +50,7 @@ class Groups:
 
     def _add(self, side: int, entries: Iterable[LocalEntry | RemoteEntry | RecordedEntry]) -> None:
         rows = (
-            (_bytes(twin_key(entry.path)), side, _bytes(entry.path), number, marshal.dumps(_plain(entry)))
+            (_bytes(self._fold(entry.path)), side, _bytes(entry.path), number, marshal.dumps(_plain(entry)))
             for number, entry in enumerate(entries)
         )
         while batch := list(islice(rows, _BATCH)):
@@ -68,7 +72,7 @@ class Groups:
     def has_object_below(self, folder: str) -> bool:
         """Is there a key below exactly this folder?"""
         path = f"{folder}/"
-        fold = _bytes(twin_key(path))
+        fold = _bytes(self._fold(path))
         found = self._db.execute(
             "SELECT 1 FROM names WHERE fold > ? AND fold < ? AND side = ? AND substr(path, 1, ?) = ? LIMIT 1",
             (fold, fold[:-1] + b"0", _REMOTE, len(_bytes(path)), _bytes(path)),

@@ -8,23 +8,26 @@ from pathlib import Path
 import pytest
 
 from nbsync.core.model import Kind, LocalEntry
+from nbsync.core.names import one_form, twin_key
 from nbsync.storage import folding
-from nbsync.storage.folding import PROBE, decomposes, file_named, folds_names
+from nbsync.storage.folding import PROBE, decomposes, file_named, folding_of
 
 
 def test_names_tell(tmp_path: Path) -> None:
-    assert not folds_names(str(tmp_path / "not there yet"))
+    assert not folding_of(str(tmp_path / "not there yet"))
     (tmp_path / "caf\u00e9").touch()
-    assert not folds_names(str(tmp_path))
+    assert not folding_of(str(tmp_path))
 
 
 def test_the_probe_tells(tmp_path: Path) -> None:
     (tmp_path / ".nbsync").mkdir()
     (tmp_path / ".nbsync" / PROBE).touch()
-    assert not folds_names(str(tmp_path))
+    assert not folding_of(str(tmp_path))
     assert not decomposes(str(tmp_path))
-    os.link(tmp_path / ".nbsync" / PROBE, tmp_path / ".nbsync" / PROBE.upper())
-    assert folds_names(str(tmp_path))
+    os.link(tmp_path / ".nbsync" / PROBE, tmp_path / ".nbsync" / "names-e\u0301")
+    assert folding_of(str(tmp_path)) is one_form
+    os.link(tmp_path / ".nbsync" / PROBE, tmp_path / ".nbsync" / "NAMES-\u00e9")
+    assert folding_of(str(tmp_path)) is twin_key
 
 
 @pytest.mark.parametrize("other", ["A", "cafe\u0301"])
@@ -32,7 +35,7 @@ def test_two_names_of_one_file_tell(tmp_path: Path, other: str) -> None:
     name = {"A": "a", "cafe\u0301": "caf\u00e9"}[other]
     (tmp_path / name).touch()
     os.link(tmp_path / name, tmp_path / other)
-    assert folds_names(str(tmp_path))
+    assert folding_of(str(tmp_path)) is (twin_key if other == "A" else one_form)
 
 
 @pytest.mark.parametrize(("kind", "may"), [("ext4", False), ("btrfs", False), ("fuse.x", True), ("hfsplus", True)])
@@ -40,7 +43,7 @@ def test_where_no_name_has_an_accent_the_kind_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, may: bool
 ) -> None:
     monkeypatch.setattr(folding, "_kind", lambda _place: kind)
-    assert folds_names(str(tmp_path)) is may
+    assert folding_of(str(tmp_path)) is (one_form if may else None)
 
 
 def test_the_file_of_a_name(tmp_path: Path) -> None:
