@@ -24,6 +24,14 @@ class Change(str, Enum):
         return str(self.value)
 
 
+class History(NamedTuple):
+    """One path with what is there and what syncs recorded of it."""
+
+    path: str
+    entry: LocalEntry | None
+    rows: list[RecordedEntry]
+
+
 class Changed(NamedTuple):
     """One path with its change; its size in bytes, now or (deleted) as recorded."""
 
@@ -33,8 +41,7 @@ class Changed(NamedTuple):
 
 
 def changes(
-    local: Iterable[LocalEntry],
-    rows: Iterable[RecordedEntry],
+    joined: Iterable[History],
     *,
     admits: Callable[[str], bool],
     same: Callable[[LocalEntry, RecordedEntry], bool | None],
@@ -44,13 +51,12 @@ def changes(
     A file is unchanged if it is as a sync with any REMOTE left it.
 
     Args:
-        local: the folder, in path order.
-        rows: what syncs recorded, in path order; several of a path where there are several REMOTEs.
+        joined: the folder and what syncs recorded of it; what is in a folder comes after it.
         admits: would a file that was never synced take part?
         same: is the content of a file that was touched, and has the size of the row, as recorded? None: not known.
     """
     closed: list[str] = []  # folders that cannot be looked into: nothing below them is called deleted
-    for path, entry, known in _joined(local, rows):
+    for path, entry, known in joined:
         if entry is not None and entry.kind is Kind.UNREADABLE_FOLDER:
             closed.append(f"{path}/")
         elif entry is not None and entry.kind is Kind.FILE:
@@ -79,10 +85,11 @@ def _of_file(
     return Change.MAYBE if None in answers else Change.MODIFIED
 
 
-def _joined(
-    local: Iterable[LocalEntry], rows: Iterable[RecordedEntry]
-) -> Iterator[tuple[str, LocalEntry | None, list[RecordedEntry]]]:
-    """Each path once, with what is there and what was recorded of it."""
+def by_path(local: Iterable[LocalEntry], rows: Iterable[RecordedEntry]) -> Iterator[History]:
+    """Each path once, with what is there and what was recorded of it; several rows where there are several REMOTEs.
+
+    Both are in path order.
+    """
     entries, records = iter(local), iter(rows)
     entry, row = next(entries, None), next(records, None)
     while entry is not None or row is not None:
@@ -94,4 +101,4 @@ def _joined(
         while row is not None and row.path == path:
             known.append(row)
             row = next(records, None)
-        yield path, here, known
+        yield History(path, here, known)

@@ -18,7 +18,6 @@ from nbsync.core.model import (
     Joined,
     Kind,
     LocalEntry,
-    RecordedEntry,
     Status,
     Verb,
 )
@@ -50,7 +49,26 @@ def _settled(one: Joined, status: Status, reason: str, problem: str = "", eviden
 
 
 def _work(one: Joined, verb: Verb, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
-    return Action(one.path, verb, Status.PLANNED, reason, evidence, one.local, one.remote, one.recorded)
+    return Action(
+        one.path, verb, Status.PLANNED, reason, evidence, one.local, one.remote, one.recorded, namesake=one.namesake
+    )  # fmt: skip
+
+
+def _hit(one: Joined, evidence: Evidence) -> Action:
+    action, row = _settled(one, Status.HIT, "up to date", evidence=evidence), one.recorded
+    # The name changed, and nothing else: what was recorded of the old one holds for the new one.
+    return action if row is None or row.path == one.path else action._replace(record=row._replace(path=one.path))
+
+
+def clashing(action: Action, other: str = "") -> Action:
+    """The row that a download becomes when another file, called `other` if that is known, has its name already."""
+    reason = one_name_with(other or action.namesake)
+    return action._replace(verb=Verb.NONE, status=Status.SKIPPED, reason=reason, problem="name-clash", in_the_way="")
+
+
+def one_name_with(other: str) -> str:
+    """Why a key cannot be a file here, in words that follow it: its name is that of `other`, if that is known."""
+    return f"has the same name as {repr(other) if other else 'another'} on this file system: only one can be here"
 
 
 # ---- pull -------------------------------------------------------------------------------------------
@@ -76,6 +94,10 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
         return None
     if remote.refused:
         return _settled(one, Status.SKIPPED, remote.refused, problem="unsafe-name")
+    if one.clash:
+        return _settled(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
+    if one.spelled and not policy.admits(one.spelled):
+        return None
     if one.remote_below:
         reason = "is an object and also the folder of other objects: it cannot be both here"
         return _settled(one, Status.SKIPPED, reason, problem="name-clash")
@@ -88,8 +110,8 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
         return if_available(_work(one, Verb.DOWNLOAD, "missing locally"))
     verdict = at_a_glance(local, remote, one.recorded, policy.compare)
     if verdict.same:
-        return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
-    trash = _edited(local, one.recorded)
+        return _hit(one, verdict.evidence)
+    trash = _edited(one, local)
     reason = EDITED_HERE if trash else "content differs"
     action = _work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
     return action if action.check else if_available(action)
@@ -106,9 +128,13 @@ def if_available(action: Action) -> Action:
     )
 
 
-def _edited(local: LocalEntry, row: RecordedEntry | None) -> bool:
-    """Edited since the last sync with this REMOTE, or never synced with it."""
-    return row is None or not unmoved(local, row)
+def _edited(one: Joined, local: LocalEntry) -> bool:
+    """Edited since the last sync with this REMOTE, or never synced with it.
+
+    So is a file that was synced with another key: that object may be gone, and nothing else has its content.
+    """
+    row = one.recorded
+    return row is None or not unmoved(local, row) or row.path != one.path
 
 
 def _blocked(one: Joined, policy: Policy) -> Action | None:
@@ -158,19 +184,25 @@ def _in_the_way(one: Joined) -> tuple[str, str, bool]:
 def _push_absent(one: Joined, policy: Policy) -> Action | None:
     """LOCAL does not have it."""
     remote, above = one.remote, one.local_above
-    if remote is None or remote.refused or not policy.delete:
+    if remote is None or remote.refused:
         return None
+    if one.clash:
+        return _settled(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
+    if not policy.admits(one.namesake) if one.namesake else not policy.delete:
+        return None  # of a rename, the other half is what makes it safe
     if above is not None and (above.kind is not Kind.FILE or not policy.admits(above.path)):
         return None  # what is skipped, unreadable or excluded protects all below it
     if one.recorded is not None and not still(remote, one.recorded):
         return _conflict(one, "changed in REMOTE since the last sync: not deleted")
-    return _work(one, Verb.DELETE_REMOTE, "not in LOCAL")
+    return _work(one, Verb.DELETE_REMOTE, f"renamed to {one.namesake}" if one.namesake else "not in LOCAL")
 
 
 def _push(one: Joined, policy: Policy) -> Action | None:
     local, remote, row = one.local, one.remote, one.recorded
     assert local is not None  # narrowed by the caller
-    if not policy.admits(one.path) or (local.kind is Kind.UNREADABLE_FOLDER and not policy.reaches(one.path)):
+    if not policy.admits(one.path) or (one.spelled and not policy.admits(one.spelled)):
+        return None
+    if local.kind is Kind.UNREADABLE_FOLDER and not policy.reaches(one.path):
         return None
     refused = _refused_locally(one, policy.prefix_bytes)
     if refused is not None:
@@ -183,7 +215,7 @@ def _push(one: Joined, policy: Policy) -> Action | None:
         return None
     verdict = at_a_glance(local, remote, row, policy.compare)
     if verdict.same:
-        return _settled(one, Status.HIT, "up to date", evidence=verdict.evidence)
+        return _hit(one, verdict.evidence)
     guarded = row is not None and not still(remote, row) and not policy.overwrite_remote
     if guarded and verdict.same is False:
         return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)

@@ -8,11 +8,11 @@ of a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from nbsync.core.identity import still
-from nbsync.core.model import Joined, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.model import Joined, Kind, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import ListingError
 
 _E = TypeVar("_E", LocalEntry, RemoteEntry, RecordedEntry)
@@ -29,14 +29,24 @@ def join(
     Raises:
         ListingError: a stream is out of order or repeats a path: nothing that follows can be believed.
     """
-    held: list[Joined] = []
-    for one in _zip3(local, remote, recorded):
-        path = one.path
-        while held and not _may_hold(held[-1].path, path):
-            yield held.pop()
-        held.append(_mark(held, one) if held else one)
+    return nested(_zip3(local, remote, recorded))
+
+
+def nested(joined: Iterable[Joined], fold: Callable[[str], str] | None = None) -> Iterator[Joined]:
+    """The same, each told of the paths above and below it.
+
+    Args:
+        joined: in path order, or in that of what `fold` makes of the paths.
+        fold: gives the same text for paths that the file system takes for one.
+    """
+    held: list[tuple[str, Joined]] = []
+    for one in joined:
+        name = one.path if fold is None else fold(one.path)
+        while held and not _may_hold(held[-1][0], name):
+            yield held.pop()[1]
+        held.append((name, _mark(held, name, one) if held else one))
     while held:
-        yield held.pop()
+        yield held.pop()[1]
 
 
 def known_again(joined: Iterable[Joined], ours: Mapping[str, Iterable[RecordedEntry]]) -> Iterator[Joined]:
@@ -59,27 +69,41 @@ def _folder(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def _mark(held: list[Joined], one: Joined) -> Joined:
+def _mark(held: list[tuple[str, Joined]], name: str, one: Joined) -> Joined:
     """Tell the paths above `one` of it, and `one` of them."""
     local_above, remote_above = None, None
-    for i, above in enumerate(held):
-        if not one.path.startswith(_folder(above.path)):
+    for i, (above_name, above) in enumerate(held):
+        if not name.startswith(_folder(above_name)):
+            continue
+        if _clash(above, one):
+            if above.local is not None and above.local.kind is Kind.FILE:
+                one = one._replace(clash=above.path)
+            else:
+                held[i] = above_name, above._replace(clash=one.path)
             continue
         local_above = above.local or local_above
         remote_above = above.remote or remote_above
-        held[i] = above._replace(
+        below = above._replace(
             local_below=above.local_below or one.local is not None,
             remote_below=above.remote_below or (one.remote is not None and not one.remote.refused),
         )
+        held[i] = above_name, below
     if local_above is None and remote_above is None:
         return one
     return one._replace(local_above=local_above, remote_above=remote_above)
 
 
+def _clash(above: Joined, one: Joined) -> bool:
+    """Are these two objects that LOCAL cannot both have, for no other reason than how it folds names?"""
+    if above.remote is None or one.remote is None or above.remote.refused or one.remote.refused:
+        return False
+    return not one.path.startswith(_folder(above.path))
+
+
 def _zip3(
     local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry]
 ) -> Iterator[Joined]:
-    locals_, remotes, rows = _ordered(local, "LOCAL"), _ordered(remote, "the listing"), _ordered(recorded, "the state")
+    locals_, remotes, rows = ordered(local, "LOCAL"), ordered(remote, "the listing"), ordered(recorded, "the state")
     here, there, row = next(locals_, None), next(remotes, None), next(rows, None)
     while True:
         path = None
@@ -100,7 +124,12 @@ def _zip3(
             row = next(rows, None)
 
 
-def _ordered(entries: Iterable[_E], name: str) -> Iterator[_E]:
+def ordered(entries: Iterable[_E], name: str) -> Iterator[_E]:
+    """The entries of the stream called `name`, which must be in order.
+
+    Raises:
+        ListingError: they are not, or repeat a path.
+    """
     last = None
     for entry in entries:
         if last is not None and entry.path <= last:

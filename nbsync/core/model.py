@@ -146,6 +146,9 @@ class Joined(NamedTuple):
     remote_below: bool = False  # REMOTE has a key under `path/`
     local_above: LocalEntry | None = None  # LOCAL has a non-directory at a parent of `path`
     remote_above: RemoteEntry | None = None  # REMOTE has an object named as a parent of `path`
+    spelled: str = ""  # the local file's name, where LOCAL's file system takes it for `path` and spells it otherwise
+    clash: str = ""  # the key that has this name in LOCAL, so that this one cannot be there
+    namesake: str = ""  # missing in LOCAL: the key that may be the same file; or the name that the file has got
 
 
 class Action(NamedTuple):
@@ -169,6 +172,7 @@ class Action(NamedTuple):
     problem: str = ""  # kind of the Problem that this row is, if it is one
     record: RecordedEntry | None = None  # what to remember of a hit
     digest: str = ""  # the local content's name, when the check computed it
+    namesake: str = ""  # as in Joined: a download is not begun, and a rename's delete not refused, for it
 
     @property
     def bytes(self) -> int:

@@ -121,6 +121,11 @@ _REPOSITORY = re.compile(r"(?:\.git|\.hg|git~\d+|hg~\d+)[. ]*", re.IGNORECASE)
 _IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
+# Default_Ignorable_Code_Point, of which the tags and unassigned ones are left out.
+_IGNORED = re.compile("[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+                      "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]")  # fmt: skip
+
+
 def is_repository(path: str) -> bool:
     """True if a segment of `path` is `.git` or `.hg` on some file system: what lies there, git and Mercurial run."""
     if path.isascii() and "git" not in path.lower() and "hg" not in path.lower():
@@ -129,13 +134,20 @@ def is_repository(path: str) -> bool:
 
 
 def twin_key(path: str) -> str:
-    """The same text for paths that a case-insensitive or normalizing file system takes for one file.
+    """The same text for all paths that some file system may take for one file; only it knows which of them it does.
 
-    The Unicode Standard's canonical caseless match (section 3.13, D145), composed.
+    File systems fold by tables of their own: APFS and ext4 as Unicode's caseless match, without the characters that
+    it ignores; NTFS and exFAT by upper case, letter by letter. This is coarser than any of them.
     """
     if path.isascii():
         return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+    plain = _IGNORED.sub("", unicodedata.normalize("NFD", path))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain.upper()).casefold())
+
+
+def one_form(path: str) -> str:
+    """The same text for all paths that a file system which tells case apart may take for one file."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def is_folder_marker(key_path: str, size: int) -> bool:

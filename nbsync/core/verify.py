@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nbsync.core import names
+from nbsync.core.decide import one_name_with
 from nbsync.core.identity import ARCHIVED
 from nbsync.core.model import EXCLUDED, Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 
@@ -48,6 +49,8 @@ def look(
         return _skipped(one, *_odd(local))
     if refusal:
         return _skipped(one, refusal, "unsafe-name")
+    if one.clash:
+        return _skipped(one, one_name_with(one.clash), "name-clash")
     if remote is not None and one.remote_below:
         reason = "is an object and also the folder of other objects: it cannot be both here"
         return _skipped(one, reason, "name-clash")

@@ -5,6 +5,7 @@ Part of the engine; runs in the run's thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nbsync.core import guard
+from nbsync.core.decide import clashing
 from nbsync.core.model import Action, Direction, Outcome, Status, Verb
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Board, Tally
@@ -73,6 +75,17 @@ class Execution:
     # ---- streaming ----------------------------------------------------------------------------------
 
     def _stream(self, actions: Iterable[Action]) -> None:
+        """All but the deletes, which come last, and what is begun only when the rest is in its place."""
+        if self._ctx.dry_run:
+            actions = map(_as_foreseen, actions)
+        with contextlib.closing(Spool()) as later:
+            self._transfer(_now(actions, later))
+            if any(action.verb not in _DELETES for action in later):
+                self._transfer(action for action in later if action.verb not in _DELETES)
+            if any(action.verb in _DELETES for action in later):  # a second stream counts from the beginning
+                self._delete(action for action in later if action.verb in _DELETES)
+
+    def _transfer(self, actions: Iterable[Action]) -> None:
         self._prepare()
         runner = self._start(lambda worker, action: worker.perform(action))
         try:
@@ -128,9 +141,7 @@ class Execution:
                 raise refusal
             if self._ctx.cancelled():
                 return
-            self._stream(action for action in spool if action.verb not in _DELETES)
-            if need.deletes:  # a second stream counts from the beginning
-                self._delete(spool)
+            self._stream(spool)
         finally:
             spool.close()
 
@@ -164,9 +175,8 @@ class Execution:
             raise runner.failure
         return need
 
-    def _delete(self, spool: Spool) -> None:
+    def _delete(self, deletes: Iterable[Action]) -> None:
         """Last, and only if nothing went wrong on the way."""
-        deletes = (action for action in spool if action.verb in _DELETES)
         why = self._distrust or ("a transfer failed" if self._tally.failed else "")
         if why:
             for action in deletes:
@@ -176,7 +186,7 @@ class Execution:
             return
         if not self._ctx.cancelled():
             self._board.state = "deleting"
-            self._stream(deletes)
+            self._transfer(deletes)
 
     def _has_plenty(self, held: list[Action]) -> bool:
         if self._direction is Direction.PUSH:
@@ -185,6 +195,21 @@ class Execution:
         for action in held:
             need.add(action)
         return need.fits(1 if len(held) < _HELD else _PLENTY)
+
+
+def _now(actions: Iterable[Action], later: Spool) -> Iterator[Action]:
+    """Those that can be done now; the others are set aside."""
+    for action in actions:
+        if action.status is Status.PLANNED and (action.verb in _DELETES or action.namesake):
+            later.add(action)
+        else:
+            yield action
+
+
+def _as_foreseen(action: Action) -> Action:
+    """The Action, as a run that changes nothing can tell: two keys of one name are one file."""
+    foreseen = action.status is Status.PLANNED and action.verb is Verb.DOWNLOAD and action.namesake
+    return clashing(action) if foreseen else action
 
 
 def _resolve(worker: Worker, action: Action) -> Action:

@@ -40,6 +40,11 @@ class Recorder:
         """Write to `state` from now on, if there is one, what `clocks` have judged."""
         self._to = None if state is None or clocks is None else (state, clocks)
 
+    @property
+    def state(self) -> State | None:
+        """What is written to; None where nothing is, or not any more."""
+        return self._to[0] if self._to is not None else None
+
     def remember(self, record: RecordedEntry, *, installed: bool) -> None:
         """A path was found or made the same on both sides; `installed`: its file was put there by this run."""
         if self._to is None:

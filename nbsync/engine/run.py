@@ -6,6 +6,7 @@ Runs in a thread of its own, which owns the state database, the tally and the ru
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from nbsync.core import decide, guard, names
 from nbsync.core.location import Location
-from nbsync.core.merge import join, known_again
+from nbsync.core.merge import known_again
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.engine.base import STANDARD_INPUT, BaseRun
 from nbsync.engine.execution import Execution
+from nbsync.engine.names import Names
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
 from nbsync.engine.tally import Tally
@@ -31,7 +33,6 @@ from nbsync.storage.local import kept_below, scan, without_too_long
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
-from nbsync.storage.twins import without_twins
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.leftovers import clear_away
@@ -138,6 +139,7 @@ class Run(BaseRun):
             stopped=lambda: self._stopped, as_planned=self.as_planned,
         )  # fmt: skip
         tally = Tally(self.result, self.board)
+        found = Names(self.root, self.direction, whole=prefix == self.location.prefix)
 
         def prepare() -> None:
             tally.recorder.open(place.prepare(), place.clocks)
@@ -151,12 +153,13 @@ class Run(BaseRun):
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
         complete = False
         try:
-            self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
-            self._note_end(place)
+            self.execution.run(self._actions(found, remote, state, place, tally), self._source_guard)
+            self._conclude(found, place, tally)
             complete = True
             if self.direction is Direction.PUSH and self._settled_all():
                 ctx.journal.forget_unheard()
         finally:
+            found.close()
             if self._crew is not None:
                 self._crew.dismiss()
             self.result.notes += state.notes
@@ -202,7 +205,16 @@ class Run(BaseRun):
             except NbsyncError as error:
                 self.result.error = error
 
-    def _actions(self, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally) -> Iterator[Action]:
+    def _conclude(self, found: Names, place: Workplace, tally: Tally) -> None:
+        """Carry renames of case or form alone, record how LOCAL spells what was synced, and that the run has ended."""
+        tally.recorder.finish()
+        if found.folding and not self.cancel.is_set():
+            found.settle(tally.recorder, self._scan(), carry=self.direction is Direction.PULL)
+        self._note_end(place)
+
+    def _actions(
+        self, found: Names, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally
+    ) -> Iterator[Action]:
         """Every Action of the run, settled or to do, as the join brings them."""
         policy = decide.Policy(
             self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
@@ -211,14 +223,13 @@ class Run(BaseRun):
         )  # fmt: skip
         self._seen = 0
         remote = without_too_long(remote, self.root) if self.direction is Direction.PULL else remote
-        remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
-        joined, ours = join(self._scan(), remote, state.rows()), place.unheard()
+        joined, ours = found.join(self._scan(), remote, state.rows(), state.spelled), place.unheard()
         for one in known_again(joined, ours) if ours else joined:
             self._count_source(one)
             action = decide.decide(one, policy)
             if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and not place.is_new:
-                action = self._look_at_folder(one, action, policy)
+                action = self._look_there(one, action, policy)
             action = self._held(one, action)
             if action is not None:
                 yield action
@@ -241,11 +252,15 @@ class Run(BaseRun):
         """What is left to say of paths that neither side has."""
         return iter(())
 
-    def _look_at_folder(self, one: Joined, action: Action, policy: decide.Policy) -> Action | None:
-        """The Action, decided anew if a folder stands at its path that the scan did not show or must be kept."""
+    def _look_there(self, one: Joined, action: Action, policy: decide.Policy) -> Action | None:
+        """The Action, decided anew if something stands at its path that the scan did not show, or must be kept."""
         folder = os.path.join(self.root, one.path)
-        if not os.path.isdir(folder):
+        try:
+            at = os.lstat(folder)
+        except (OSError, ValueError):
             return action
+        if not stat.S_ISDIR(at.st_mode):
+            return decide.clashing(action)
         again = decide.decide(one._replace(local_below=True), policy)
         if again is None or again.in_the_way != one.path:
             return again

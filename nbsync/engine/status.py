@@ -17,6 +17,7 @@ from nbsync.core.changes import Change, changes
 from nbsync.core.filters import Filters
 from nbsync.core.location import Location
 from nbsync.core.model import Problem
+from nbsync.engine.names import Names
 from nbsync.engine.tally import printable
 from nbsync.errors import LocalError, UsageError
 from nbsync.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
@@ -108,10 +109,10 @@ def _count(root: str, records: list[Record], known: list[PastSync], found: Statu
     counts = {change.value: 0 for change in Change}
     follow = any(one.options.get("follow_symlinks") is True for one in known)
     rows = heapq.merge(*(record.rows() for record in records), key=lambda row: row.path)
+    names = Names(root, None)
+    joined = names.histories(scan(root, follow_symlinks=follow), rows)
     try:
-        for one in changes(
-            scan(root, follow_symlinks=follow), rows, admits=_scope(known), same=survey.content_reader(root)
-        ):
+        for one in changes(joined, admits=_scope(known), same=survey.content_reader(root)):
             counts[one.change.value] += 1
             if one.change in CHANGES and len(found.files) < MAX_PATHS:
                 found.files.append(one._replace(path=printable(one.path)))
@@ -119,6 +120,8 @@ def _count(root: str, records: list[Record], known: list[PastSync], found: Statu
         found.files.clear()
         found.problems.append(Problem(os.path.join(root, OWN_ROOM), "no-record", database.no_record(damage)))
         return None
+    finally:
+        names.close()
     return counts
 
 

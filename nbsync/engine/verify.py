@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nbsync.core import verify
-from nbsync.core.merge import join
 from nbsync.core.model import Action, Evidence, Joined, Outcome, RemoteEntry, Status
 from nbsync.engine.base import BaseRun
+from nbsync.engine.names import Names
 from nbsync.engine.tally import Tally
 from nbsync.errors import LocalError
 from nbsync.result import SyncResult, VerifyResult
 from nbsync.storage.local import scan
 from nbsync.storage.s3 import Bucket
-from nbsync.storage.twins import without_twins
 from nbsync.transfer.context import Context
 from nbsync.transfer.limiter import Limiter
 from nbsync.transfer.runner import Runner
@@ -55,9 +54,11 @@ class Verify(BaseRun):
             cancel=self.cancel,
             abort=bucket.client.abort,
         )
+        found = Names(self.root, None, whole=prefix == self.location.prefix)
         try:
-            self._feed(runner, self._pairs(remote), tally)
+            self._feed(runner, self._pairs(found, remote), tally)
         finally:
+            found.close()
             for outcome in runner.finish():
                 tally.take(outcome)
             self.result.bytes["moved"] = runner.bytes_moved()
@@ -65,9 +66,9 @@ class Verify(BaseRun):
         if runner.failure is not None:
             raise runner.failure
 
-    def _pairs(self, remote: Iterator[RemoteEntry]) -> Iterator[Action]:
+    def _pairs(self, found: Names, remote: Iterator[RemoteEntry]) -> Iterator[Action]:
         local = scan(self.root, follow_symlinks=self.options.follow_symlinks)
-        for one in join(local, without_twins(remote, self.root), ()):
+        for one in found.join(local, remote, ()):
             self._count(one)
             action = verify.look(one, self._admits, self._reaches)
             if action is not None:

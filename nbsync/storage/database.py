@@ -55,6 +55,14 @@ WAYPOINTS = """CREATE TABLE IF NOT EXISTS waypoints (
     PRIMARY KEY (remote, path)
 ) WITHOUT ROWID"""
 
+# How LOCAL spells the files whose keys it spells otherwise; that of the empty path says that all are known.
+SPELLINGS = """CREATE TABLE IF NOT EXISTS spellings (
+    remote INTEGER NOT NULL REFERENCES remotes (id),
+    path TEXT NOT NULL,
+    local TEXT NOT NULL,
+    PRIMARY KEY (remote, path)
+) WITHOUT ROWID"""
+
 # What SQLite reports as operational, and is in the file: not the tables, or the text, that this format has.
 _NOT_THIS_FORMAT = ("no such table", "no such column", "table ", "unsupported file format", "Could not decode")
 _ADVICE = (

@@ -37,7 +37,7 @@ _COPY_BYTES = 1 << 20
 
 
 class Twin(Exception):
-    """The path is another file's, whose name this file system takes for the same; that name is the argument."""
+    """This file system takes the path for another file\'s name, which is the argument, if it is known."""
 
 
 class Installed(NamedTuple):
@@ -337,8 +337,6 @@ def _refuse_twin(name: str, fd: int) -> None:
         Twin: it has another, which the file system takes for the same.
     """
     found = os.listdir(fd)
-    if name not in found:
+    if name not in found and lstat(name, fd) is not None:
         key = names.twin_key(name)
-        twin = next((other for other in found if names.twin_key(other) == key), None)
-        if twin is not None:
-            raise Twin(twin)
+        raise Twin(next((other for other in found if names.twin_key(other) == key), ""))

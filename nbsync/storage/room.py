@@ -1,7 +1,7 @@
 """nbsync's own room, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers stage and install.
 
-Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), and a
-`.gitignore` that hides all of it.
+Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), a
+`.gitignore` that hides all of it, and an empty file by which `folding` tells how the file system takes names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
 from nbsync.storage import database, journal, journal_file, permit, syncs, trash, trashed, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
+from nbsync.storage.folding import PROBE
 from nbsync.storage.forks import Flock
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
@@ -63,6 +64,7 @@ class Room:
                 self.is_new = lstat(_GITIGNORE, fd) is None
                 os.close(open_own(self.stage, fd))
                 write_gitignore(fd)
+                write_probe(fd)
                 self._lock = Flock(lambda: open_own_file(os.path.join(place, _LOCK), fd))
                 opened.callback(self._lock.close)
                 self._take_lock(wait, on_wait)
@@ -302,6 +304,12 @@ def write_gitignore(fd: int) -> None:
         made = os.open(_GITIGNORE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd)
         with open(made, "w") as file:
             file.write("*\n")
+
+
+def write_probe(fd: int) -> None:
+    """Make the file in an open room by which `folding` tells how this file system takes names."""
+    with contextlib.suppress(OSError, UnicodeEncodeError):
+        os.close(os.open(PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd))
 
 
 def _holds_files(folder: str) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from nbsync.core.clock import is_doubted
@@ -54,6 +55,7 @@ class State:
                 self._columns = database.columns(db)
                 mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
                 self.fresh = not mine.fetchall()
+                self.names_are_settled = self._spelled("") is not None
         except BaseException:
             db.close()
             raise
@@ -93,11 +95,46 @@ class State:
                 note = database.set_aside(self._path, damage) if writable else database.no_record(damage)
             raise LocalError(note, "Run it again") from None
 
+    def row(self, path: str) -> RecordedEntry | None:
+        """The row of one path."""
+        with self._telling_damage():
+            query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND path = ?"
+            found = self._db.execute(query, (self._remote, path)).fetchone()
+        return recorded_row(found) if found else None
+
+    def spelled(self, path: str) -> str | None:
+        """How LOCAL spelled the file of this path when it was recorded; None if that is not known."""
+        if not self.names_are_settled:
+            return None
+        with self._telling_damage():
+            return self._spelled(path) or path
+
+    def _spelled(self, path: str) -> str | None:
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'spellings'").fetchone() is None:
+            return None
+        query = "SELECT local FROM spellings WHERE remote = ? AND path = ?"
+        found = self._db.execute(query, (self._remote, path)).fetchone()
+        return str(found[0]) if found else None
+
+    def note_spelled(self, names: Iterable[tuple[str, str]]) -> None:
+        """Note how LOCAL spells files, by path; all that are not among these as their path, in one transaction."""
+        if not self._writable:
+            return
+        with self._telling_damage(), self._db:
+            self._db.execute(database.SPELLINGS)
+            self._db.execute("DELETE FROM spellings WHERE remote = ?", (self._remote,))
+            add = "INSERT OR REPLACE INTO spellings VALUES (?, ?, ?)"
+            self._db.executemany(add, ((self._remote, *pair) for pair in chain(names, [("", ".")])))
+        self.names_are_settled = True
+
     def record(self, entries: Iterable[RecordedEntry], forget: Iterable[str] = ()) -> None:
         """Write rows, and drop those of the paths in `forget`, in one transaction."""
         if not self._writable:
             return
         with self._telling_damage(), self._db:
+            if self.names_are_settled:  # until the run ends
+                self._db.execute("DELETE FROM spellings WHERE remote = ? AND path = ''", (self._remote,))
+                self.names_are_settled = False
             self._db.executemany(
                 "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ((self._remote, *_storable(entry)) for entry in entries),

@@ -89,7 +89,14 @@ class Lane:
         """Is this a small file whose way is plain?"""
         ctx = self._ctx
         bucket = ctx.bucket
-        if action.check or action.in_the_way or self._gave_up or bucket.client.address is None or bucket.customer_key:
+        if (
+            action.check
+            or action.in_the_way
+            or action.namesake
+            or self._gave_up
+            or bucket.client.address is None
+            or bucket.customer_key
+        ):
             return False
         if action.verb is Verb.DOWNLOAD:
             remote = action.remote

@@ -7,6 +7,7 @@ import os
 import stat
 
 from nbsync.core.clock import doubted
+from nbsync.core.decide import one_name_with
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.core.planned import CHANGED_IN_REMOTE, CHANGED_LOCALLY
 from nbsync.storage.digest import same_stat
@@ -89,7 +90,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     except IsADirectoryError:
         return _conflict(action, "a local folder is in the way")
     except Twin as twin:
-        return _conflict(action, f"is the same file as {str(twin)!r} on this file system")
+        reason = one_name_with(str(twin))
+        return Outcome(action.path, action.verb, Status.SKIPPED, reason, evidence, error=reason, problem="name-clash")
     if abs(at.st_mtime_ns - mtime_ns(ctx, remote, staged.headers)) > _COARSE_NS:
         note = TIMES_NOT_KEPT
     record = _record(action.path, remote, staged, at)

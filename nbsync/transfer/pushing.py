@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from nbsync.core import planned
 from nbsync.core.decide import CHANGED_IN_REMOTE
@@ -124,6 +125,14 @@ def _conflict(action: Action, message: str) -> Outcome:
     )
 
 
+def _is_file(path: str) -> bool:
+    """Does LOCAL have it after all? It came meanwhile, or its name is another one to whoever lists the folder."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def delete_remote(ctx: Context, action: Action) -> Outcome:
     """Delete the object if it is still the one that was decided on.
 
@@ -134,6 +143,10 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     """
     remote = action.remote
     assert remote is not None  # there is an object to delete
+    if not action.namesake and _is_file(ctx.local_path(action.path)):
+        return _conflict(action, "LOCAL has a file that it takes for this one: not deleted")
+    if action.namesake and find_object(ctx.bucket, ctx.prefix + action.namesake, ctx.prefix) is None:
+        return _conflict(action, f"{action.namesake} is not in REMOTE: not deleted")
     changed = planned.CHANGED_IN_REMOTE if ctx.as_planned else CHANGED_IN_REMOTE
     if not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
         return _conflict(action, changed)

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 
-from nbsync.core.decide import if_available
+from nbsync.core.decide import clashing, if_available
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
@@ -57,6 +57,8 @@ class Worker:
 
     def _perform(self, action: Action, earlier: Earlier) -> Outcome:
         action = self.resolve(action)
+        if action.verb is Verb.DOWNLOAD and action.namesake and os.path.lexists(self.ctx.local_path(action.path)):
+            action = clashing(action)
         if action.status is not Status.PLANNED or self.ctx.dry_run:
             return settled(action)
         outcome = self._carry_out(action, earlier)

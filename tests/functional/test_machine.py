@@ -26,13 +26,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from nbsync import SyncResult
 from nbsync.core.decide import NEVER_SYNCED
 from nbsync.engine.run import Run
-from nbsync.storage import twins
 from tests.functional.killing import kill_at_change, kill_at_request
 from tests.functional.plain_store import PlainStore, PlainWorld
 from tests.quirks.mounts import coarse
 
 TIMES = int(os.environ.get("NBSYNC_FUZZ", "1"))
-# `a` clashes with `a/b`, `a-b` sorts between them, and `Z` is `z` where case is folded.
+# `a` clashes with `a/b`, and `a-b` sorts between them. Names that fold: see quirks.test_names_machine.
 PATHS = ["a", "a-b", "a/b", "z", "Z"]
 CHANGES = ["edit here", "edit here", "edit there", "edit there", "same on both", "touch", "edit and put the time back",
            "remove here", "remove there", "rename here", "empty here", "empty there", "into the future"]  # fmt: skip
@@ -87,9 +86,8 @@ class Sides(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._folder.cleanup()
 
-    @initialize(folding=st.booleans())
-    def begin(self, folding: bool) -> None:
-        twins.folds_names = lambda _root: folding  # put back by the test
+    @initialize()
+    def begin(self) -> None:
         self.set_clock(0)
         for path in ("a-b", "a/b", "z"):
             self.worlds["p/"].put(path, self._new())
@@ -250,7 +248,6 @@ def _admits(filters: list[tuple[str, str]], path: str) -> bool:
 @pytest.fixture(autouse=True)
 def _put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a machine changes is as before after the test."""
-    monkeypatch.setattr(twins, "folds_names", twins.folds_names)
     monkeypatch.setattr(Run.__init__, "__kwdefaults__", dict(Run.__init__.__kwdefaults__ or {}))
 
 

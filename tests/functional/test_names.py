@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from nbsync.errors import LocalError
-from nbsync.storage import twins
 from tests.functional.world import World
 
 UNSAFE = ["../x", "/etc/x", "a//b", "a/./b", "./c", "d/../e", "C:\\x", "C:/x", "back\\slash", "s" * 300,
@@ -123,18 +122,6 @@ def test_room_that_is_a_link_is_not_written_through(world: World, part: str) -> 
 
     assert isinstance(world.refused("pull"), LocalError)
     assert os.listdir(elsewhere) == ["precious"]
-
-
-def test_twins_on_a_file_system_that_folds_case(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twins, "folds_names", lambda _root: True)
-    for path in ("A", "a", "b", "caf\xe9", "cafe\u0301", "Dir/x", "dir/y"):
-        world.put(path, path.encode())
-
-    result = world.pull()
-
-    refused = {problem.path for problem in result.problems}
-    assert refused == {"a", "caf\xe9"}
-    assert sorted(world.files()) == sorted({"A", "b", "cafe\u0301", "Dir/x", "dir/y"})
 
 
 @pytest.mark.parametrize("name", ["back\\slash", "n" * 200 + "\\"])

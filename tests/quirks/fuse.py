@@ -2,9 +2,10 @@
 
     python -m tests.quirks.fuse FOLDER MOUNT_POINT QUIRK...
 
-Quirks: `ci` (case-insensitive), `nfd` (stores decomposed names), `inode1` (every inode is 1), `eperm` (chmod and
-utime are refused), `nolink` (no hard links), `shortw` (writes take half), `sec1`, `sec2` (times of 1 s, 2 s), `fail`
-(see `mounts.Mount.fail`). It needs root. Source of the protocol: Linux, include/uapi/linux/fuse.h, version 7.31.
+Quirks: `ci` (case-insensitive), `upper` (so too, but by letters), `nfd` (stores decomposed names), `inode1` (every
+inode is 1), `eperm` (chmod and utime are refused), `nolink` (no hard links), `shortw` (writes take half), `sec1`,
+`sec2` (times of 1 s, 2 s), `fail` (see `mounts.Mount.fail`). It needs root. Source of the protocol: Linux,
+include/uapi/linux/fuse.h, version 7.31.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class FileSystem:
     def __init__(self, root: str, fd: int, quirks: set[str]) -> None:
         self._root, self._fd, self._quirks = root, fd, quirks
         self._nodes, self._ids = {1: _Node("")}, {"": 1}
+        self._fold = _fold if "ci" in self._quirks else _upper if "upper" in self._quirks else None
         self._folders: dict[int, list[str]] = {}
         self._last_folder = 0
         self._order = ""
@@ -96,15 +98,15 @@ class FileSystem:
 
     def _real(self, path: str) -> str:
         """Where `path` lies in the folder behind."""
-        if not self._quirks & {"ci", "nfd"}:
+        if not self._quirks & {"ci", "upper", "nfd"}:
             return self._root + path
         current = self._root
         for segment in path.split("/")[1:]:
             name = unicodedata.normalize("NFD", segment) if "nfd" in self._quirks else segment
             full = f"{current}/{name}"
-            if "ci" in self._quirks and not os.path.lexists(full):
+            if self._fold is not None and not os.path.lexists(full):
                 with contextlib.suppress(OSError):
-                    same = (other for other in os.listdir(current) if _fold(other) == _fold(name))
+                    same = (other for other in os.listdir(current) if self._fold(other) == self._fold(name))
                     full = f"{current}/{next(same, name)}"
             current = full
         return current
@@ -350,6 +352,11 @@ class FileSystem:
     def _releasedir(self, _node: int, _uid: int, body: bytes) -> bytes:
         self._folders.pop(struct.unpack_from("<Q", body)[0], None)
         return b""
+
+
+def _upper(name: str) -> str:
+    """As exFAT and NTFS: letter by letter, none becomes two, and accents stay as they are."""
+    return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in name)
 
 
 def _fold(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync.core.changes import Change, changes
+from nbsync.core.changes import Change, by_path, changes
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry
 
 
@@ -17,7 +17,7 @@ def row(path: str, *, size: int = 3, at: int = 5) -> RecordedEntry:
 
 
 def told(local: list[LocalEntry], rows: list[RecordedEntry], same: bool | None = None) -> dict[str, str]:
-    found = changes(local, rows, admits=lambda path: not path.endswith(".tmp"), same=lambda _e, _r: same)
+    found = changes(by_path(local, rows), admits=lambda path: not path.endswith(".tmp"), same=lambda _e, _r: same)
     return {one.path: one.change.value for one in found}
 
 
@@ -36,7 +36,7 @@ def test_a_file_of_another_size_is_never_read() -> None:
     def read(_entry: LocalEntry, _row: RecordedEntry) -> bool:
         raise AssertionError
 
-    found = changes([file("a", size=9)], [row("a")], admits=lambda _: True, same=read)
+    found = changes(by_path([file("a", size=9)], [row("a")]), admits=lambda _: True, same=read)
     assert [one.change for one in found] == [Change.MODIFIED]
 
 

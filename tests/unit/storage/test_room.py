@@ -14,6 +14,7 @@ import pytest
 from nbsync.errors import LocalError, LockedError
 from nbsync.storage import permit
 from nbsync.storage import room as module
+from nbsync.storage.folding import PROBE
 from nbsync.storage.room import Room, find_place
 
 
@@ -31,7 +32,7 @@ def opened(root: Path, run: str = "run") -> Room:
 
 def test_layout(root: Path) -> None:
     opened(root).close()
-    assert sorted(os.listdir(root / ".nbsync")) == [".gitignore", "lock", "stage"]
+    assert sorted(os.listdir(root / ".nbsync")) == [".gitignore", "lock", PROBE, "stage"]
     assert (root / ".nbsync/.gitignore").read_text() == "*\n"
 
 
