@@ -24,6 +24,7 @@ from nbsync.storage.rename import NO_LINKS
 
 TRASH = "trash"
 MOUNTS = "mounts"
+OWN_BESIDE = names.OWN.upper()  # nbsync's own too: the room beside one that is a mount of its own
 _ABSENT = "absent"
 _RUN = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z-\d{9}-\d+)(?:\+(\d{6}))?")
 _MOUNTS_BYTES = 1 << 20
@@ -182,8 +183,10 @@ def open_homes(root: str, room: int, own: str) -> list[Home]:
     local = Tree(root, make=False)
     for path in _mounts(room):
         prefix = f"{path}/" if path else ""
-        with contextlib.suppress(OSError, InTheWay):
-            homes.append(Home(prefix, os.dup(local.folder(f"{prefix}{names.OWN}/{own}"))))
+        for room_there in (names.OWN, OWN_BESIDE):
+            with contextlib.suppress(OSError, InTheWay):
+                homes.append(Home(prefix, os.dup(local.folder(f"{prefix}{room_there}/{own}"))))
+                break
     local.close()
     return homes
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +147,33 @@ def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr("os.access", lambda path, _mode: path != "/")
     assert os.path.dirname(statedir.state_dir()) == str(tmp_path)
+
+
+def test_own_room_that_is_a_mount_of_its_own() -> None:
+    """Nothing can be renamed from there: what is staged or trashed lies beside it."""
+    with mounts.tmpfs() as other, world() as here:
+        (here.local / ".nbsync").mkdir(parents=True)
+        with bound(other, here.local / ".nbsync"):
+            for name, size in SIZES.items():
+                here.put(f"d/{name}", name.encode()[:1] * size)
+            assert counts(pull(here)) == {"miss": 4}
+            assert {path: body for path, body in here.files().items() if path in here.remote()} == here.remote()
+            here.write("d/small", b"mine")
+            here.put("d/small", b"theirs!")
+            here.drop("d/whole")
+            assert counts(pull(here, delete=True)) == {"hit": 2, "miss": 1, "deleted": 1}
+            assert sorted(os.listdir(here.local)) == [".NBSYNC", ".nbsync", "d"]
+            assert counts(nbsync.undo(here.local)) == {"miss": 2}
+            assert here.files()["d/small"] == b"mine"
+            assert counts(push(here)) == {"hit": 2, "miss": 2}
+            assert sorted(here.remote()) == sorted(f"d/{name}" for name in SIZES)
+
+
+@contextmanager
+def bound(source: Path, target: Path) -> Iterator[None]:
+    """`source` is mounted at `target` too."""
+    subprocess.run(["mount", "--bind", source, target], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", target], check=True)
