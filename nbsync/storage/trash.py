@@ -15,10 +15,12 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from errno import EXDEV
 from typing import NamedTuple
 
 from nbsync.core import names
 from nbsync.storage import rename
+from nbsync.storage.folder_move import move_folder, moves_piecemeal
 from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_folder, open_own_file, remove_all
 from nbsync.storage.rename import NO_LINKS
 
@@ -142,7 +144,12 @@ def _move(name: str, fd: int, kept: str, slot: int, *, leave: bool) -> None:
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-    rename.into_nothing(name, fd, kept, slot)
+    try:
+        rename.into_nothing(name, fd, kept, slot)
+    except OSError as error:
+        if error.errno != EXDEV or not moves_piecemeal(name, fd, slot):
+            raise
+        move_folder(name, fd, kept, slot)
 
 
 # ---- all that is in the trash ------------------------------------------------------------------------
