@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
+from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EXDEV
 
 from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
@@ -342,7 +342,7 @@ def _open_on_mount(top: int, name: str) -> int:
         OSError: it cannot be made, or there is a link in the way.
     """
     try:
-        room = open_folder(OWN_ROOM, top)
+        room = _room_on_mount(top)
         try:
             write_gitignore(room)
             return open_folder(name, room)
@@ -352,6 +352,17 @@ def _open_on_mount(top: int, name: str) -> int:
         if error.errno not in NO_FOLDER:
             raise
         raise OSError(error.errno, f"{OWN_ROOM} on this mount, or what is in it, is no folder: remove it") from None
+
+
+def _room_on_mount(top: int) -> int:
+    """The room of nbsync on the file system of an open folder: where the usual one is a mount of its own, beside it."""
+    device = os.fstat(top).st_dev
+    for name in (OWN_ROOM, trashed.OWN_BESIDE):
+        room = open_folder(name, top)
+        if os.fstat(room).st_dev == device:
+            return room
+        os.close(room)
+    raise OSError(EXDEV, f"{OWN_ROOM} is a mount of its own, and {trashed.OWN_BESIDE} is the same: unmount it")
 
 
 def _trash_on_mounts(root: str) -> str:

@@ -13,10 +13,12 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable
+from errno import EXDEV
 from typing import NamedTuple
 
 from nbsync.core import runs
 from nbsync.storage import rename
+from nbsync.storage.folder_move import move_folder, moves_piecemeal
 from nbsync.storage.folders import InTheWay, Tree, lstat, open_folder, remove_all
 from nbsync.storage.rename import NO_LINKS
 from nbsync.storage.samefile import is_one_file
@@ -140,7 +142,12 @@ def _move(name: str, fd: int, kept: str, slot: int, *, leave: bool) -> bool:
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-    rename.into_nothing(name, fd, kept, slot)
+    try:
+        rename.into_nothing(name, fd, kept, slot)
+    except OSError as error:
+        if error.errno != EXDEV or not moves_piecemeal(name, fd, slot):
+            raise
+        move_folder(name, fd, kept, slot)
     return False
 
 

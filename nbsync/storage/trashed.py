@@ -18,6 +18,7 @@ from nbsync.storage.folders import FOLDER, InTheWay, Tree, lstat, open_own_file
 
 TRASH = "trash"
 MOUNTS = "mounts"
+OWN_BESIDE = names.OWN.upper()  # nbsync's own too: the room beside one that is a mount of its own
 ABSENT = "absent"
 _MOUNTS_BYTES = 1 << 20
 
@@ -93,13 +94,15 @@ def open_homes(root: str, room: int, own: str) -> Homes:
         homes.unread[os.path.join(names.OWN, MOUNTS)] = _why(error)
     local = Tree(root, make=False)
     for path in mounts:
-        place = os.path.join(path, names.OWN, own)
-        try:
-            homes.append(Home(f"{path}/" if path else "", os.dup(local.folder(place)), place))
-        except (FileNotFoundError, InTheWay):
-            pass
-        except OSError as error:
-            homes.unread[place] = _why(error)
+        for beside in (names.OWN, OWN_BESIDE):
+            place = os.path.join(path, beside, own)
+            try:
+                homes.append(Home(f"{path}/" if path else "", os.dup(local.folder(place)), place))
+                break
+            except (FileNotFoundError, InTheWay):
+                pass
+            except OSError as error:
+                homes.unread[place] = _why(error)
     local.close()
     return homes
 

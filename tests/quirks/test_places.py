@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +147,52 @@ def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr("os.access", lambda path, _mode: path != "/")
     assert os.path.dirname(statedir.state_dir()) == str(tmp_path)
+
+
+def test_own_room_that_is_a_mount_of_its_own() -> None:
+    """Nothing can be renamed from there: what is staged or trashed lies beside it."""
+    with mounts.tmpfs() as other, world() as here:
+        (here.local / ".nbsync").mkdir(parents=True)
+        with mounted("--bind", other, at=here.local / ".nbsync"):
+            for name, size in SIZES.items():
+                here.put(f"d/{name}", name.encode()[:1] * size)
+            assert counts(pull(here)) == {"miss": 4}
+            assert {path: body for path, body in here.files().items() if path in here.remote()} == here.remote()
+            here.write("d/small", b"mine")
+            here.put("d/small", b"theirs!")
+            here.drop("d/whole")
+            assert counts(pull(here, delete=True)) == {"hit": 2, "miss": 1, "deleted": 1}
+            assert sorted(os.listdir(here.local)) == [".NBSYNC", ".nbsync", "d"]
+            assert counts(nbsync.undo(here.local)) == {"miss": 2}
+            assert here.files()["d/small"] == b"mine"
+            assert counts(push(here)) == {"hit": 2, "miss": 2}
+            assert sorted(here.remote()) == sorted(f"d/{name}" for name in SIZES)
+
+
+def test_folder_of_a_containers_image_goes_to_the_trash() -> None:
+    """overlayfs renames no folder of a lower layer; what is in it goes one by one, and comes back."""
+    with mounts.tmpfs() as top, world() as here:
+        for name in ("lower/local/dir/sub", "upper", "work", "merged"):
+            (top / name).mkdir(parents=True)
+        (top / "lower/local/dir/sub/f").write_bytes(b"of the image")
+        (top / "lower/local/dir").chmod(0o750)
+        layers = f"lowerdir={top}/lower,upperdir={top}/upper,workdir={top}/work"
+        with mounted("-t", "overlay", "overlay", "-o", layers, at=top / "merged"):
+            here.local = top / "merged" / "local"
+            here.put("dir", b"a file by now")
+            assert counts(pull(here, delete=True)) == {"miss": 1}
+            assert here.files() == {"dir": b"a file by now"}
+            assert counts(nbsync.undo(here.local)) == {"miss": 1}
+            assert here.files() == {"dir/sub/f": b"of the image"}
+            assert (here.local / "dir").stat().st_mode & 0o777 == 0o750
+
+
+@contextmanager
+def mounted(*words: object, at: Path) -> Iterator[None]:
+    """A mount, if it can be had."""
+    if subprocess.run(["mount", *map(str, words), at], capture_output=True, check=False).returncode:
+        pytest.skip(f"cannot be mounted here: {words[0]} {words[1]}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", at], check=True)
