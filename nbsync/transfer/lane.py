@@ -27,7 +27,7 @@ from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
-from nbsync.wire.errors import ServiceError, service_error
+from nbsync.wire.errors import ServiceError, error_in_body, service_error
 from nbsync.wire.swarm import Done, Swarm
 
 Task = Callable[[Worker], Outcome]
@@ -250,14 +250,15 @@ class Lane:
             self.slot.end()
         self._give_slot()
         small: _Small = done.tag
-        if done.answer is None or done.answer.status != 200:
+        answer = done.answer
+        if answer is None or answer.status != 200 or (small.prepared is not None and error_in_body(answer.body)):
             self._wrong(small, done)
             return
         self._ctx.bucket.client.ever_answered = True
         if small.prepared is None:
-            outcome = self._received(small.action, done.answer)
+            outcome = self._received(small.action, answer)
         else:
-            outcome = self._sent(small, small.prepared, done.answer)
+            outcome = self._sent(small, small.prepared, answer)
         if outcome is not None:
             self._answers += 1
             self.slot.add(outcome.bytes)
@@ -279,7 +280,7 @@ class Lane:
         if answer.status == 412 and small.prepared is None:
             self._ctx.bucket.can.refused_a_get()
         # Of others (a clock that is wrong, conditions that are not known) a worker may make more.
-        counts = refused.retryable or answer.status in (404, 409, 412)
+        counts = refused.retryable or refused.status in (404, 409, 412)
         self._over(small.action, Earlier(refused) if counts else NO_TRY)
 
     def _over(self, action: Action, earlier: Earlier = NO_TRY) -> None:

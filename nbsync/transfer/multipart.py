@@ -27,13 +27,11 @@ from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import is_made_of
 from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
 from nbsync.transfer.team import Stopped, Team
-from nbsync.wire.errors import ServiceError, SourceChanged, WireError, error_in_body
+from nbsync.wire.errors import ServiceError, SourceChanged, WireError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
 PART_BYTES = 16 * MiB
-# An error in the body has no status of its own.
-_STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "PreconditionFailed": 412}
 
 
 def upload_parts(
@@ -280,9 +278,6 @@ def _complete(
 
     def attempt(headers: dict[str, str]) -> _Done:
         answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=headers, body=body)
-        failed = error_in_body(answer.body)
-        if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
-            raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
         ctx.bucket.can.completed = True
         return _Done(text_in(answer.body, "ETag").strip('"'), answer.headers)
 
