@@ -197,6 +197,7 @@ class Outcome(NamedTuple):
     forget: bool = False  # what was recorded of this path no longer holds
     planned: Action | None = None  # what a plan would have done
     worker: str = ""  # of an engine, which did it; empty on this machine
+    doubtful: bool = False  # what arrived is not as its ETag, if that is an MD5; still PLANNED: it is held back
 
 
 class Row(NamedTuple):

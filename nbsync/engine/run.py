@@ -130,8 +130,10 @@ class Run(BaseRun):
         ctx = Context(
             bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
             now_ns=self._now_ns, controller=self._controller, journal=place.open_journal(),
-            stopped=lambda: self._stopped, as_planned=self.as_planned,
+            stopped=lambda: self._stopped, as_planned=self.as_planned, holds_doubts=True,
         )  # fmt: skip
+        if state.knows_md5_etag():
+            bucket.can.saw_md5_etag()
         tally = Tally(self.result, self.board)
 
         def prepare() -> None:

@@ -95,6 +95,12 @@ class Tally:
         """What was recorded of `path` no longer holds."""
         self._forget.append(path)
 
+    def disown(self, path: str, message: str) -> None:
+        """What was kept at `path` turned out wrong: a problem, and nothing is remembered of it."""
+        self.failed = True
+        self._result.problems.append(Problem(printable(path), "failed", message))
+        self.forget(path)
+
     def flush(self) -> None:
         """Write what has been taken in to the state.
 

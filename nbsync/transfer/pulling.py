@@ -12,9 +12,10 @@ from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
-from nbsync.transfer.arrival import Staged
+from nbsync.transfer.arrival import Doubt, Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import fetch
+from nbsync.transfer.proof import Corrupted
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 
@@ -44,7 +45,25 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot, ear
         if again is None:
             return Outcome(action.path, action.verb, Status.SKIPPED, "vanished from REMOTE meanwhile", Evidence.NONE)
         remote = again
-    return install(ctx, action, remote, staged, installer)
+    if not staged.doubtful or (action.digest and action.digest == staged.content):
+        return install(ctx, action, remote, staged, installer)
+    doubt = Doubt(action, remote, staged)
+    if ctx.hold(doubt):
+        return Outcome(action.path, action.verb, action.status, action.reason, action.evidence, doubtful=True)
+    return settle(ctx, doubt, installer)
+
+
+def settle(ctx: Context, doubt: Doubt, installer: Installer) -> Outcome:
+    """Install a doubtful download, unless ETags here have been seen to be MD5s: then it is the content that is wrong.
+
+    Raises:
+        Corrupted: it is. OSError: as install.
+    """
+    if not ctx.bucket.can.saw_other_etag():
+        with contextlib.suppress(OSError):
+            os.unlink(doubt.staged.path)
+        raise Corrupted("what arrived, three times alike, does not have the object's MD5, as others here have")
+    return install(ctx, doubt.action, doubt.remote, doubt.staged, installer)
 
 
 def install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
@@ -84,7 +103,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     except Twin as twin:
         return _conflict(action, f"is the same file as {str(twin)!r} on this file system")
     record = _record(action.path, remote, staged, at)
-    return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record)
+    return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record,
+                   doubtful=staged.doubtful)  # fmt: skip
 
 
 def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:

@@ -16,6 +16,7 @@ from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
 from nbsync.storage.s3_errors import words
 from nbsync.transfer import pulling, pushing, verifying
+from nbsync.transfer.arrival import Doubt
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring
@@ -45,6 +46,10 @@ class Worker:
         `earlier` tells of a try that was not plain sailing.
         """
         return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
+
+    def settle(self, doubt: Doubt) -> Outcome:
+        """Install or refuse a download that was held back, now that no more come."""
+        return self._ending_in_a_row(doubt.action, lambda _: pulling.settle(self.ctx, doubt, self.installer))
 
     def verify(self, action: Action) -> Outcome:
         """Only look whether both sides hold the same."""
