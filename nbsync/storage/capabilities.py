@@ -31,6 +31,7 @@ class Capabilities:
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
         encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
+        lists_without_etags: an object was listed without an ETag.
         starts_listings_after: False once it was seen to ignore `start-after` of a listing.
         ignores_customer_key: it stored an object without a word of the customer's key that it was sent.
         versioning_untold: whether the bucket keeps versions may not be asked.
@@ -48,6 +49,7 @@ class Capabilities:
         self.completed = False
         self.downloaded = False
         self.encrypts_opaquely = False
+        self.lists_without_etags = False
         self.starts_listings_after = True
         self.ignores_customer_key = False
         self.versioning_untold = False
@@ -137,6 +139,11 @@ class Capabilities:
     def notes(self) -> list[str]:
         """What the user should know of the things that this run relied on."""
         notes = []
+        if self.lists_without_etags:
+            notes.append(
+                "this server lists no ETags: objects are known by size and time, and looked at just before they are "
+                "replaced or deleted (best effort)"
+            )
         if self.ignores_customer_key:
             notes.append("this server did not confirm your key (SSE-C): what was uploaded may lie there unencrypted")
         if self.versioning_untold:

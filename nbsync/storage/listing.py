@@ -7,6 +7,7 @@ the bucket held then: storage.versions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 from nbsync.core import names
 from nbsync.core.location import Location
@@ -20,6 +21,7 @@ from nbsync.storage.versions import object_as_of, objects_as_of
 __all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
 
 _ROOT = "ListBucketResult"
+_ETAG = attrgetter("etag")
 
 
 def list_objects(
@@ -84,7 +86,10 @@ def fetch_page(
         query.append(("start-after", after))
     headers = {"x-amz-optional-object-attributes": "RestoreStatus"}
     answer = bucket.request("GET", query=query, headers=headers, kind="list")
-    return parse_page(answer.body, prefix, len(prefix) if cut is None else cut)
+    page = parse_page(answer.body, prefix, len(prefix) if cut is None else cut)
+    if not all(map(_ETAG, page.entries)):
+        bucket.can.lists_without_etags = True
+    return page
 
 
 def parse_page(body: bytes, prefix: str, cut: int) -> Page:

@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from nbsync.core.model import RemoteEntry
+from nbsync.core.parts import bare_etag
 from nbsync.errors import ListingError, one_line
 from nbsync.storage.xml import Unreadable, read_xml, what_came
 
@@ -81,7 +82,7 @@ def read_object(document: Document, fields: Fields, cut: int) -> RemoteEntry:
         modified = parse_time_ns(fields["LastModified"].text or "")
     except (KeyError, ValueError, IndexError):
         raise _nonsense() from None
-    etag = field(fields, "ETag").strip().removeprefix("W/").strip('"')
+    etag = bare_etag(field(fields, "ETag"))
     restore = fields.get("RestoreStatus")
     restored = restore is not None and any(child.tag.endswith("RestoreExpiryDate") and child.text for child in restore)
     return RemoteEntry(key[cut:], key, size, etag, modified, field(fields, "StorageClass"), "", restored)

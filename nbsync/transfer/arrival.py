@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nbsync.core.identity import Digest
 from nbsync.core.model import Action, RemoteEntry
-from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
 from nbsync.transfer import compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
@@ -55,6 +55,8 @@ class Judge:
         """
         self._ctx.bucket.can.downloaded = True
         self._ctx.bucket.can.observe(headers)
+        if not self._remote.etag:  # of what was listed; the answer may tell it all the same
+            self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
         values = {digest: value}
         verified = prove(self._ctx, self._remote, headers, values, fd)
         if verified is None and not self._came_often(headers, value):
@@ -73,7 +75,7 @@ class Judge:
             ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
         """
         etag, can = self._remote.etag, self._ctx.bucket.can
-        came = headers.get("etag", "").strip().removeprefix("W/").strip('"')
+        came = bare_etag(headers.get("etag", ""))
         if etag and came and came != etag:
             raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
         like_md5 = looks_like_md5(etag)

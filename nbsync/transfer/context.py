@@ -94,7 +94,8 @@ class Context:
         """Will the ETag of an upload be opaque, as far as is known by now? Then its MD5 goes into its metadata."""
         can = self.bucket.can
         by_encryption = self.options.sse.startswith("aws:kms") or self.bucket.customer_key is not None
-        return by_encryption or can.encrypts_opaquely or can.etag_is_md5 is False
+        by_server = can.lists_without_etags or can.encrypts_opaquely or can.etag_is_md5 is False
+        return by_encryption or by_server
 
     def hold(self, doubt: Doubt) -> bool:
         """Hold a download back until it is known what ETags here are; False if it is, or many are held already."""

@@ -23,7 +23,7 @@ from nbsync.transfer import pulling, pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
 from nbsync.transfer.proof import Corrupted
-from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
+from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored, Unnamed
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
@@ -94,7 +94,8 @@ class Lane:
             return remote is not None and remote.size <= SMALL_BYTES and looks_like_md5(remote.etag)
         local = action.local
         plain = action.verb is Verb.UPLOAD and local is not None and local.size <= SMALL_BYTES
-        return plain and not ctx.bucket.can.refuses_conditions
+        named = not ctx.bucket.can.lists_without_etags  # else each is looked at, before or after
+        return plain and named and not ctx.bucket.can.refuses_conditions
 
     def put(self, action: Action) -> None:
         """Queue one that it takes."""
@@ -316,11 +317,10 @@ class Lane:
         try:
             stored = accept(ctx, ctx.prefix + action.path, prepared.md5, answer, asks=False)
             self._stayed(local, stored)
-        except (NotStored, Overtaken) as error:
+        except (NotStored, Overtaken, Unnamed) as error:
             if ctx.cancelled():
                 self._not_heard([small])
-            # Without its ETag, the worker's condition could not name it.
-            self._over(action, Earlier(stored=error.stored) if error.stored.etag else Earlier(lost=True))
+            self._over(action, Earlier(stored=error.stored))
             return None
         return pushing.outcome_of(action, local, stored)
 

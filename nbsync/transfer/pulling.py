@@ -143,7 +143,7 @@ def _conflict(action: Action, message: str) -> Outcome:
 def _record(path: str, remote: RemoteEntry, staged: Staged, at: os.stat_result) -> RecordedEntry:
     version = staged.headers.get("x-amz-version-id", "")
     return RecordedEntry(
-        path, remote.etag, version, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, staged.content
+        path, remote.mark, version, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, staged.content
     )
 
 
