@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,9 @@ from nbsync.engine.base import BaseRun
 from nbsync.engine.execution import Execution
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
-from nbsync.engine.tally import Tally
+from nbsync.engine.tally import Tally, printable
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, note_trash
-from nbsync.errors import LocalError, NbsyncError
+from nbsync.errors import LocalError, NbsyncError, OutOfOrder
 from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
 from nbsync.saved import FILES, repeated_options
@@ -147,7 +148,13 @@ class Run(BaseRun):
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
         complete = False
         try:
-            self.execution.run(self._actions(remote, state, place, tally), self._source_guard)
+            try:
+                self._execute(self._actions(remote, state, place, tally), bucket)
+            except OutOfOrder:  # a key that comes late was taken for absent: decide all anew, but what was done
+                self._begin_again()
+                remote, settled = self._remote_again(bucket), tally.begin_again(changed=True)
+                again = self._actions(remote, state, place, tally)
+                self._execute((action for action in again if printable(action.path) not in settled), bucket)
             self._note_end(place)
             complete = True
             if self.direction is Direction.PUSH and self._settled_all():
@@ -160,6 +167,24 @@ class Run(BaseRun):
             if self._changing and (complete or self._stopped):
                 self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
+
+    def _execute(self, actions: Iterator[Action], bucket: Bucket) -> None:
+        """Do them; an upload for want of an object only when it is known that there is none. Raises: OutOfOrder."""
+        assert self.execution is not None  # _sync made it
+        with closing(Spool()) as early:
+            self.execution.run(self._in_turn(actions, bucket, early), self._source_guard)
+
+    def _in_turn(self, actions: Iterator[Action], bucket: Bucket, early: Spool) -> Iterator[Action]:
+        for action in actions:
+            unsure = action.verb is Verb.UPLOAD and action.remote is None
+            if unsure and not (bucket.can.lists_in_order or self._waypoints.whole):
+                early.add(action)
+            else:
+                yield action
+        yield from early
+
+    def _begin_again(self) -> None:
+        """Nothing is decided yet, after all."""
 
     def _began(self, bucket: Bucket) -> None:
         """REMOTE has answered; nothing is decided yet."""
@@ -210,7 +235,7 @@ class Run(BaseRun):
             self.options.existing, self.options.ignore_existing, self._admits,
             len(self.location.prefix.encode()),
         )  # fmt: skip
-        self._seen = 0
+        self._seen, gone = 0, list[str]()  # on both sides
         remote = without_twins(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
         joined, ours = join(self._scan(), remote, state.rows()), place.unheard()
@@ -223,7 +248,9 @@ class Run(BaseRun):
             if action is not None:
                 yield action
             elif one.local is None and one.remote is None and self._admits(one.path) and not self.as_planned:
-                tally.forget(one.path)
+                gone.append(one.path)
+        for path in gone:
+            tally.forget(path)
         yield from self._rest()
         self.board.listing_done = True
 

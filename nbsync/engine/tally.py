@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nbsync.core.model import Outcome, Problem, RecordedEntry, Row, Status
 from nbsync.errors import LocalError
-from nbsync.result import MAX_HIT_ROWS, SyncResult
+from nbsync.result import MAX_HIT_ROWS, SyncResult, VerifyResult
 from nbsync.storage.state import State
 
 _FLUSH_ROWS = 2_000
@@ -94,6 +94,24 @@ class Tally:
     def forget(self, path: str) -> None:
         """What was recorded of `path` no longer holds."""
         self._forget.append(path)
+
+    def begin_again(self, *, changed: bool) -> frozenset[str]:
+        """REMOTE is listed anew, so that all will be met again. Returns the paths (printable) that are done for good.
+
+        Args:
+            changed: the run changes something, and decides nothing by what is absent: all but hits is done for good.
+        """
+        self.flush()
+        result, board = self._result, self._board
+        result.files = [row for row in result.files if changed and row.status != Status.HIT.value]
+        result.problems = result.problems if changed else []
+        result.bytes["saved"] = result.hits_omitted = 0
+        for status in result.counts:
+            result.counts[status] = board.counts[status] = sum(row.status == status for row in result.files)
+        if isinstance(result, VerifyResult):
+            result.assurance = dict.fromkeys(result.assurance, 0)
+        board.files_done, board.problems = len(result.files), tuple(result.problems[-_MAX_PROBLEMS_SHOWN:])
+        return frozenset(row.path for row in result.files)
 
     def disown(self, path: str, message: str) -> None:
         """What was kept at `path` turned out wrong: a problem, and nothing is remembered of it."""
