@@ -369,11 +369,7 @@ class Spans:
 
 
 def _check(span: Span, ask: Ask, entries: list[RemoteEntry], token: str) -> None:
-    """See to it that the listing gets on: keys ascend from page to page, and no page leads back.
-
-    Raises:
-        OutOfOrder: they do not. ListingError: it might never end.
-    """
+    """See to it that the listing gets on. Raises: OutOfOrder: keys do not ascend. ListingError: it might never end."""
     last = span.last if span.last or span.started else None
     for entry in entries:
         if last is not None and entry.path <= last:

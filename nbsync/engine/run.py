@@ -127,10 +127,9 @@ class Run(BaseRun):
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
         state = place.open_record(name)
         self._waypoints.known = state.waypoints()
-        limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
-            bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
-            now_ns=self._now_ns, controller=self._controller, journal=place.open_journal(),
+            bucket, self.root, self.options, prefix, place.room, Limiter(self.options.bandwidth, self.wait),
+            self.cancel, self.dry_run, now_ns=self._now_ns, controller=self._controller, journal=place.open_journal(),
             stopped=lambda: self._stopped, as_planned=self.as_planned, holds_doubts=True,
         )  # fmt: skip
         if state.knows_md5_etag():
@@ -148,13 +147,7 @@ class Run(BaseRun):
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
         complete = False
         try:
-            try:
-                self._execute(self._actions(remote, state, place, tally), bucket)
-            except OutOfOrder:  # a key that comes late was taken for absent: decide all anew, but what was done
-                self._begin_again()
-                remote, settled = self._remote_again(bucket), tally.begin_again(changed=True)
-                again = self._actions(remote, state, place, tally)
-                self._execute((action for action in again if printable(action.path) not in settled), bucket)
+            self._execute(remote, state, place, tally, bucket)
             self._note_end(place)
             complete = True
             if self.direction is Direction.PUSH and self._settled_all():
@@ -168,13 +161,25 @@ class Run(BaseRun):
                 self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
 
-    def _execute(self, actions: Iterator[Action], bucket: Bucket) -> None:
-        """Do them; an upload for want of an object only when it is known that there is none. Raises: OutOfOrder."""
+    def _execute(
+        self, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally, bucket: Bucket
+    ) -> None:
+        """Do all there is to do; twice, if the listing proves not to be in order: all but what is done by then."""
         assert self.execution is not None  # _sync made it
-        with closing(Spool()) as early:
-            self.execution.run(self._in_turn(actions, bucket, early), self._source_guard)
+        actions = self._actions(remote, state, place, tally)
+        while True:
+            with closing(Spool()) as early:
+                try:
+                    self.execution.run(self._in_turn(actions, bucket, early), self._source_guard)
+                    return
+                except OutOfOrder:  # a key that is listed late was taken for absent; from now on, listings are sorted
+                    self._begin_again()
+                    settled = tally.begin_again(changed=True)
+                    actions = self._actions(self._remote_again(bucket), state, place, tally)
+                    actions = _without(actions, settled)
 
     def _in_turn(self, actions: Iterator[Action], bucket: Bucket, early: Spool) -> Iterator[Action]:
+        """The same; uploads for want of an object come last, unless all is listed or will be in key order."""
         for action in actions:
             unsure = action.verb is Verb.UPLOAD and action.remote is None
             if unsure and not (bucket.can.lists_in_order or self._waypoints.whole):
@@ -319,6 +324,10 @@ class Run(BaseRun):
         hits = self.result.counts[Status.HIT.value]
         if bucket.customer_key is not None and self.direction is Direction.PUSH and hits:
             notes.append(f"up to date, so not sent under your key (SSE-C), whatever they are encrypted with: {hits:,}")
+
+
+def _without(actions: Iterator[Action], settled: frozenset[str]) -> Iterator[Action]:
+    return (action for action in actions if printable(action.path) not in settled)
 
 
 def _outside_repositories(entry: RemoteEntry) -> RemoteEntry:
