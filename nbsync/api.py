@@ -17,7 +17,7 @@ from nbsync.core.planfile import SavedPlan
 from nbsync.diagnosis import Diagnosis
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
-from nbsync.errors import NbsyncError, UsageError
+from nbsync.errors import NbsyncError, OutOfOrder, UsageError
 from nbsync.folder_status import Status
 from nbsync.job import SyncJob
 from nbsync.links import Link, make
@@ -317,7 +317,11 @@ def listing(call: Call) -> Listing:
     location = parse_location(call.remote)
     bucket = Bucket(location, call.options, wait=threading.Event().wait)
     try:
-        entries = list(_listed(bucket, location, Filters(call.options.filters)))
+        filters = Filters(call.options.filters)
+        try:
+            entries = list(_listed(bucket, location, filters))
+        except OutOfOrder:  # it is sorted now
+            entries = list(_listed(bucket, location, filters))
     except (NbsyncError, WireError, OSError) as error:
         raise translate(error, location.uri) from None
     finally:

@@ -74,6 +74,10 @@ class ListingError(RemoteError):
     """A listing came back out of order, cut short or contradictory: not to be acted on."""
 
 
+class OutOfOrder(ListingError):
+    """The keys of a listing do not ascend, or come twice: what was listed so far does not tell what is absent."""
+
+
 class LocalError(NbsyncError):
     """LOCAL does not exist, is not a directory, or cannot be read or written."""
 

@@ -29,7 +29,7 @@ def done_before(ctx: Context, action: Action) -> Outcome | None:
     if not verdict.same:
         return None
     record = RecordedEntry(
-        action.path, remote.etag, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
+        action.path, remote.mark, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
     )
     return Outcome(action.path, action.verb, Status.MISS, action.reason, action.evidence, action.bytes, record=record)
 
@@ -47,6 +47,6 @@ def _uploaded(ctx: Context, action: Action) -> tuple[LocalEntry, RemoteEntry] | 
     if action.verb is not Verb.UPLOAD or action.local is None or look_again(ctx, action.path) != action.local:
         return None
     remote = find_object(ctx.bucket, ctx.prefix + action.path, ctx.prefix)
-    if remote is None or (action.remote is not None and remote.etag == action.remote.etag):
+    if remote is None or (action.remote is not None and remote.mark == action.remote.mark):
         return None
     return action.local, remote

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.core import names
-from nbsync.core.identity import ARCHIVED, at_a_glance, still, unmoved
+from nbsync.core.identity import ARCHIVED, at_a_glance, still, unmoved, untold
 from nbsync.core.model import (
     EXCLUDED,
     Action,
@@ -217,11 +217,14 @@ def _push(one: Joined, policy: Policy) -> Action | None:
     if verdict.same:
         return _hit(one, verdict.evidence)
     guarded = row is not None and not still(remote, row) and not policy.overwrite_remote
-    if guarded and verdict.same is False:
+    asks = guarded and untold(remote, row)
+    if guarded and verdict.same is False and not asks:
         return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
     reason = "content differs" if row is not None else NEVER_SYNCED
     action = _work(one, Verb.UPLOAD, reason, verdict.evidence)
-    return action._replace(check=verdict.same is None, conflict_if_different=CHANGED_IN_REMOTE if guarded else "")
+    return action._replace(
+        check=verdict.same is None or asks, conflict_if_different=CHANGED_IN_REMOTE if guarded else ""
+    )
 
 
 EDITED_HERE = "content differs; what is here goes to the trash"

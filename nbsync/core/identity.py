@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nbsync.core.clock import is_doubted
-from nbsync.core.model import Evidence, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.model import BY_TIME, Evidence, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.parts import MAX_PARTS, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 
 _MOST_DIGITS = 15  # of a size in bytes
@@ -54,11 +54,18 @@ def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
 
 
 def still(remote: RemoteEntry, row: RecordedEntry) -> bool:
-    """Is the object the one that was recorded? ETag and version say so; LastModified never does."""
+    """Is the object the one that was recorded? ETag and version say so; LastModified only where there was no ETag."""
     if not row.etag or remote.etag != row.etag:
-        return False
+        by_time = row.etag == f"{BY_TIME}{remote.last_modified_ns}" and row.size == remote.size
+        if not by_time:
+            return False
     # Listings without versions give none; then the ETag alone has to do.
     return not row.version_id or not remote.version_id or row.version_id == remote.version_id
+
+
+def untold(remote: RemoteEntry, row: RecordedEntry | None) -> bool:
+    """Does the listing not tell whether the object is the one that was recorded by its ETag? A HEAD may."""
+    return row is not None and not remote.etag and bool(row.etag) and not row.etag.startswith(BY_TIME)
 
 
 def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:

@@ -96,6 +96,9 @@ class LocalEntry(NamedTuple):
     message: str = ""  # for UNREADABLE: why
 
 
+BY_TIME = "modified:"  # begins a mark that is no ETag
+
+
 class RemoteEntry(NamedTuple):
     """One object as ListObjectsV2 shows it. `etag` without its quotes; time in ns since the epoch."""
 
@@ -110,6 +113,11 @@ class RemoteEntry(NamedTuple):
     refused: str = ""  # why this cannot be a file here, or EXCLUDED
 
     @property
+    def mark(self) -> str:
+        """What tells this object from others of its key: its ETag or, with its size, its time, which is no ETag."""
+        return self.etag or f"{BY_TIME}{self.last_modified_ns}"
+
+    @property
     def query(self) -> tuple[tuple[str, str], ...]:
         """What a GET or HEAD of exactly this object asks for: its version, where the listing told one."""
         return (("versionId", self.version_id),) if self.version_id else ()
@@ -122,7 +130,7 @@ class RecordedEntry(NamedTuple):
     """What the last sync with this REMOTE recorded of a path: both sides, when they were the same.
 
     `content` names the content by a digest that was computed from the local bytes
-    (`md5:HEX`, `etag:HEX-N:PART_SIZE`, or empty when nothing was computed).
+    (`md5:HEX`, `etag:HEX-N:PART_SIZE`, or empty when nothing was computed). `etag` is the object's mark.
     """
 
     path: str
@@ -202,6 +210,7 @@ class Outcome(NamedTuple):
     planned: Action | None = None  # what a plan would have done
     worker: str = ""  # of an engine, which did it; empty on this machine
     note: str = ""  # what the user should know of the place or the server that it met; said once in a run
+    doubtful: bool = False  # what arrived is not as its ETag, if that is an MD5; still PLANNED: it is held back
 
 
 class Row(NamedTuple):

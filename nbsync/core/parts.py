@@ -90,6 +90,11 @@ def parse_multipart_etag(etag: str) -> tuple[str, int] | None:
     return (found[1].lower(), int(found[2])) if found else None
 
 
+def bare_etag(text: str) -> str:
+    """An ETag as a header or a document has it, without quotes, and without the mark of a weak one."""
+    return text.strip().removeprefix("W/").strip('"')
+
+
 def looks_like_md5(etag: str) -> bool:
     """True for 32 hex digits: the MD5 of a single-part object, unless it is encrypted with SSE-KMS or SSE-C."""
     return _MD5_ETAG.fullmatch(etag) is not None

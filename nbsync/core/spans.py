@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from nbsync.core.keyspace import Sight, key_ahead, pages_between
 from nbsync.core.model import RemoteEntry
-from nbsync.errors import ListingError
+from nbsync.errors import ListingError, OutOfOrder
 
 PAGE = 1000  # keys in a page of ListObjectsV2
 ALONE = 10_000  # keys that are listed page after page before anything is split
@@ -344,6 +344,11 @@ class Spans:
         """Was everything taken?"""
         return not self._spans
 
+    @property
+    def whole(self) -> bool:
+        """Has everything come, in order, taken or not?"""
+        return all(span.done and span.error is None for span in self._spans)
+
     def take(self) -> list[RemoteEntry] | None:
         """The next page in order; None if it is not there yet, or `finished`.
 
@@ -364,15 +369,11 @@ class Spans:
 
 
 def _check(span: Span, ask: Ask, entries: list[RemoteEntry], token: str) -> None:
-    """See to it that the listing gets on: keys ascend from page to page, and no page leads back.
-
-    Raises:
-        ListingError: it might never end.
-    """
+    """See to it that the listing gets on. Raises: OutOfOrder: keys do not ascend. ListingError: it might never end."""
     last = span.last if span.last or span.started else None
     for entry in entries:
         if last is not None and entry.path <= last:
-            raise ListingError(f"the listing is out of order: {entry.path!r} came after {last!r}", _NOTHING)
+            raise OutOfOrder(f"the listing is out of order: {entry.path!r} came after {last!r}", _NOTHING)
         last = entry.path
     span.empty = 0 if entries else span.empty + 1
     if token and (token == ask.token or span.empty > _EMPTY_IN_A_ROW):

@@ -67,6 +67,10 @@ class Apply(Run):
             self._expected.close()
             self._expected = None
 
+    def _begin_again(self) -> None:
+        assert self._expected is not None  # _run made it
+        self._expected.begin()
+
     def _began(self, bucket: Bucket) -> None:
         assert self._expected is not None  # _run made it
         self._expected.begin()

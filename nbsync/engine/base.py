@@ -209,6 +209,12 @@ class BaseRun(ABC):
         listed = self._listed is None or any(path.startswith(f"{folder}/") for path in self._listed)
         return listed and self._filters.may_admit_below(folder)
 
+    def _remote_again(self, bucket: Bucket) -> Iterator[RemoteEntry]:
+        """The listing of a REMOTE that was found not to be listed in key order: it is sorted now."""
+        self._waypoints = Waypoints()
+        self._listing = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
+        return self._listing
+
     def _note_filters(self) -> None:
         """Say what of the options has not done what it may have been meant to do."""
         notes = self.result.notes

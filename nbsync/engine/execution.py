@@ -46,6 +46,7 @@ class Execution:
         self._prepare, self._limits, self._crew = prepare, limits, crew
         self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
         self._distrust = ""
+        self._doubtful: list[str] = []  # paths of files that were kept although they are not as their ETags
         self.runner: AnyRunner[Outcome] | AnyRunner[Action] | None = None
 
     def run(self, actions: Iterator[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
@@ -92,9 +93,33 @@ class Execution:
             self._feed(runner, actions)
         finally:
             for outcome in runner.finish():
-                self._tally.take(outcome)
+                self._take(outcome)
+            self._settle_doubts()
         if runner.failure is not None:
             raise runner.failure
+
+    def _take(self, outcome: Outcome) -> None:
+        """One has ended, or is held back."""
+        if outcome.doubtful:
+            if outcome.status is Status.PLANNED:
+                return
+            self._doubtful.append(outcome.path)
+        self._tally.take(outcome)
+
+    def _settle_doubts(self) -> None:
+        """No more will end that could show what ETags are here: decide on what is in doubt."""
+        if self._ctx.doubts:
+            worker = Worker(self._ctx)
+            try:
+                for doubt in self._ctx.doubts:
+                    self._tally.take(worker.settle(doubt))
+            finally:
+                worker.close()
+            self._ctx.doubts.clear()
+        if self._ctx.bucket.can.etag_is_md5:
+            for path in self._doubtful:
+                self._tally.disown(path, "does not have its object's MD5, which others turned out to have: run again")
+            self._doubtful.clear()
 
     def _runs(self) -> dict[str, Any]:
         ctx = self._ctx
@@ -126,7 +151,7 @@ class Execution:
                 continue
             runner.submit(action)
             for outcome in runner.drain():
-                self._tally.take(outcome)
+                self._take(outcome)
 
     # ---- comparing first, changing afterwards -------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Names:
         Raises:
             ListingError. LocalError: there is no room for the names.
         """
+        self._moved, self._kept = [], {}  # it may be joined once more: a listing may prove to be unsorted
         if self._fold is None:
             return join(local, remote, recorded)
         return nested(self._paired(local, remote, recorded, spelled), self._fold)

@@ -10,6 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,9 @@ from nbsync.engine.execution import Execution
 from nbsync.engine.names import Names
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.spool import Spool
-from nbsync.engine.tally import Tally
+from nbsync.engine.tally import Tally, printable
 from nbsync.engine.workplace import NO_RECORD, RoomTaken, Workplace, note_trash
-from nbsync.errors import LocalError, NbsyncError, UsageError
+from nbsync.errors import LocalError, NbsyncError, OutOfOrder, UsageError
 from nbsync.options import Call
 from nbsync.result import Place, SyncPlan, SyncResult
 from nbsync.saved import FILES, repeated_options
@@ -132,12 +133,14 @@ class Run(BaseRun):
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
         state = place.open_record(name)
         self._waypoints.known = state.waypoints()
-        limiter = Limiter(self.options.bandwidth, self.wait)
         ctx = Context(
-            bucket, self.root, self.options, prefix, place.room, limiter, self.cancel, self.dry_run,
-            now_ns=place.file_time_ns, controller=self._controller, journal=place.open_journal(),
-            stopped=lambda: self._stopped, as_planned=self.as_planned,
+            bucket, self.root, self.options, prefix, place.room, Limiter(self.options.bandwidth, self.wait),
+            self.cancel, self.dry_run, now_ns=place.file_time_ns, controller=self._controller,
+            journal=place.open_journal(), stopped=lambda: self._stopped, as_planned=self.as_planned,
+            holds_doubts=True,
         )  # fmt: skip
+        if state.knows_md5_etag():
+            bucket.can.saw_md5_etag()
         tally = Tally(self.result, self.board)
         found = Names(self.root, self.direction, whole=prefix == self.location.prefix)
 
@@ -153,7 +156,7 @@ class Run(BaseRun):
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
         complete = False
         try:
-            self.execution.run(self._actions(found, remote, state, place, tally), self._source_guard)
+            self._execute(found, remote, state, place, tally, bucket)
             self._conclude(found, place, tally)
             complete = True
             if self.direction is Direction.PUSH and self._settled_all():
@@ -168,6 +171,36 @@ class Run(BaseRun):
             if self._changing and (complete or self._stopped):
                 self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
+
+    def _execute(
+        self, found: Names, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally, bucket: Bucket
+    ) -> None:
+        """Do all there is to do; twice, if the listing proves not to be in order: all but what is done by then."""
+        assert self.execution is not None  # _sync made it
+        actions = self._actions(found, remote, state, place, tally)
+        while True:
+            with closing(Spool()) as early:
+                try:
+                    self.execution.run(self._in_turn(actions, bucket, early), self._source_guard)
+                    return
+                except OutOfOrder:  # a key that is listed late was taken for absent; from now on, listings are sorted
+                    self._begin_again()
+                    settled = tally.begin_again(changed=True)
+                    actions = self._actions(found, self._remote_again(bucket), state, place, tally)
+                    actions = _without(actions, settled)
+
+    def _in_turn(self, actions: Iterator[Action], bucket: Bucket, early: Spool) -> Iterator[Action]:
+        """The same; uploads for want of an object come last, unless all is listed or will be in key order."""
+        for action in actions:
+            unsure = action.verb is Verb.UPLOAD and action.remote is None
+            if unsure and not (bucket.can.lists_in_order or self._waypoints.whole):
+                early.add(action)
+            else:
+                yield action
+        yield from early
+
+    def _begin_again(self) -> None:
+        """Nothing is decided yet, after all."""
 
     def _began(self, bucket: Bucket) -> None:
         """REMOTE has answered; nothing is decided yet."""
@@ -221,7 +254,7 @@ class Run(BaseRun):
             self.options.existing, self.options.ignore_existing, self._admits, self._reaches,
             len(self.location.prefix.encode()),
         )  # fmt: skip
-        self._seen = 0
+        self._seen, gone = 0, list[str]()  # on both sides
         remote = without_too_long(remote, self.root) if self.direction is Direction.PULL else remote
         remote = remote if self.call.limits.repositories else map(_outside_repositories, remote)
         joined, ours = found.join(self._scan(), remote, state.rows(), state.spelled), place.unheard()
@@ -234,7 +267,9 @@ class Run(BaseRun):
             if action is not None:
                 yield action
             elif one.local is None and one.remote is None and self._admits(one.path) and not self.as_planned:
-                tally.recorder.forget(one.path)
+                gone.append(one.path)
+        for path in gone:
+            tally.recorder.forget(path)
         yield from self._rest()
         self.board.listing_done = True
 
@@ -320,6 +355,10 @@ def _check_keys(location: Location) -> None:
     if refusal:
         hint = "Push to another prefix"
         raise UsageError(f"{location.uri} {refusal}: no pull of the bucket would take what is stored there", hint)
+
+
+def _without(actions: Iterator[Action], settled: frozenset[str]) -> Iterator[Action]:
+    return (action for action in actions if printable(action.path) not in settled)
 
 
 def _outside_repositories(entry: RemoteEntry) -> RemoteEntry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbsync.core.model import Outcome, Problem, Row, Status, Verb
 from nbsync.engine.recorder import Recorder
-from nbsync.result import MAX_HIT_ROWS, SyncResult
+from nbsync.result import MAX_HIT_ROWS, SyncResult, VerifyResult
 
 _MAX_PROBLEMS_SHOWN = 5
 
@@ -74,6 +74,30 @@ class Tally:
         if outcome.problem:
             self._result.problems.append(Problem(path, outcome.problem, outcome.error or outcome.reason))
             self._board.problems = tuple(self._result.problems[-_MAX_PROBLEMS_SHOWN:])
+
+    def begin_again(self, *, changed: bool) -> frozenset[str]:
+        """REMOTE is listed anew, so that all will be met again. Returns the paths (printable) that are done for good.
+
+        Args:
+            changed: the run changes something, and decides nothing by what is absent: all but hits is done for good.
+        """
+        self.recorder.finish()
+        result, board = self._result, self._board
+        result.files = [row for row in result.files if changed and row.status != Status.HIT.value]
+        result.problems = result.problems if changed else []
+        result.bytes["saved"] = result.hits_omitted = 0
+        for status in result.counts:
+            result.counts[status] = board.counts[status] = sum(row.status == status for row in result.files)
+        if isinstance(result, VerifyResult):
+            result.assurance = dict.fromkeys(result.assurance, 0)
+        board.files_done, board.problems = len(result.files), tuple(result.problems[-_MAX_PROBLEMS_SHOWN:])
+        return frozenset(row.path for row in result.files)
+
+    def disown(self, path: str, message: str) -> None:
+        """What was kept at `path` turned out wrong: a problem, and nothing is remembered of it."""
+        self.failed = True
+        self._result.problems.append(Problem(printable(path), "failed", message))
+        self.recorder.forget(path)
 
     def finish(self) -> None:
         """Write the last of the record, and say if it could not be written."""

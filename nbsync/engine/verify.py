@@ -10,7 +10,7 @@ from nbsync.core.model import Action, Evidence, Joined, Outcome, RemoteEntry, St
 from nbsync.engine.base import BaseRun
 from nbsync.engine.names import Names
 from nbsync.engine.tally import Tally
-from nbsync.errors import LocalError
+from nbsync.errors import LocalError, OutOfOrder
 from nbsync.result import SyncResult, VerifyResult
 from nbsync.storage.local import scan
 from nbsync.storage.s3 import Bucket
@@ -47,6 +47,18 @@ class Verify(BaseRun):
             controller=self._controller,
         )  # fmt: skip
         tally = Tally(self.result, self.board)
+        try:
+            self._look(ctx, remote, tally)
+        except OutOfOrder:
+            self._seen = self.board.files_total = self.board.bytes_total = 0
+            tally.begin_again(changed=False)
+            self._look(ctx, self._remote_again(bucket), tally)
+        finally:
+            self._note(bucket)
+
+    def _look(self, ctx: Context, remote: Iterator[RemoteEntry], tally: Tally) -> None:
+        """Look at all pairs. Raises: OutOfOrder: begin again."""
+        bucket = ctx.bucket
         runner = self._working = Runner(
             lambda: Worker(ctx),
             Worker.verify,
@@ -54,15 +66,14 @@ class Verify(BaseRun):
             cancel=self.cancel,
             abort=bucket.client.abort,
         )
-        found = Names(self.root, None, whole=prefix == self.location.prefix)
+        found = Names(self.root, None, whole=ctx.prefix == self.location.prefix)
         try:
             self._feed(runner, self._pairs(found, remote), tally)
         finally:
             found.close()
             for outcome in runner.finish():
                 tally.take(outcome)
-            self.result.bytes["moved"] = runner.bytes_moved()
-            self._note(bucket)
+            self.result.bytes["moved"] += runner.bytes_moved()
         if runner.failure is not None:
             raise runner.failure
 

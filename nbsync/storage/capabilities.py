@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _CUSTOMER_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
+_SORTING = ("MinIO", "Werkzeug")  # servers known to list in key order, beside AWS and RGW
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 
 
@@ -31,6 +32,8 @@ class Capabilities:
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
         encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
+        lists_without_etags: an object was listed without an ETag.
+        lists_out_of_order: keys were seen not to ascend, or to come twice, in a listing.
         starts_listings_after: False once it was seen to ignore `start-after` of a listing.
         ignores_customer_key: it stored an object without a word of the customer's key that it was sent.
         versioning_untold: whether the bucket keeps versions may not be asked.
@@ -48,6 +51,9 @@ class Capabilities:
         self.completed = False
         self.downloaded = False
         self.encrypts_opaquely = False
+        self.lists_without_etags = False
+        self.lists_out_of_order = False
+        self._sorts = self._aws
         self.starts_listings_after = True
         self.ignores_customer_key = False
         self.versioning_untold = False
@@ -57,6 +63,9 @@ class Capabilities:
         """Learn from the headers of an answer."""
         if not self.encrypts_opaquely and etag_is_opaque(headers):
             self.encrypts_opaquely = True
+        if not self._sorts:
+            known = headers.get("server", "").startswith(_SORTING)
+            self._sorts = known or bool(_RGW_REQUEST.match(headers.get("x-amz-request-id", "")))
         if self._conditional_put:
             return
         is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", ""))
@@ -104,6 +113,15 @@ class Capabilities:
         return self._aws or self._etag_is_md5 is True
 
     @property
+    def lists_in_order(self) -> bool:
+        """Is it known to list keys in the order of their bytes, each once?
+
+        AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. s3rver and some gateways walk
+        folders, or fold case. Others are listed page by page, and an absence counts when all of it has come.
+        """
+        return self._sorts and not self.lists_out_of_order
+
+    @property
     def conditional_put(self) -> bool:
         """Is PUT with If-Match and If-None-Match known to be honoured?"""
         return self._conditional_put and not self.refuses_conditions
@@ -137,6 +155,15 @@ class Capabilities:
     def notes(self) -> list[str]:
         """What the user should know of the things that this run relied on."""
         notes = []
+        if self.lists_out_of_order:
+            notes.append(
+                "this server does not list in key order, or lists a key twice: all of it was collected and sorted"
+            )
+        if self.lists_without_etags:
+            notes.append(
+                "this server lists no ETags: objects are known by size and time, and looked at just before they are "
+                "replaced or deleted (best effort)"
+            )
         if self.ignores_customer_key:
             notes.append("this server did not confirm your key (SSE-C): what was uploaded may lie there unencrypted")
         if self.versioning_untold:

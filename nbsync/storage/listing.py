@@ -7,11 +7,13 @@ the bucket held then: storage.versions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 from nbsync.core import names
 from nbsync.core.location import Location
 from nbsync.core.model import EXCLUDED, RemoteEntry
-from nbsync.errors import ListingError
+from nbsync.errors import ListingError, OutOfOrder
+from nbsync.storage.collected import collected, every_page
 from nbsync.storage.listing_xml import Document, read_document, read_object, read_plain
 from nbsync.storage.ranges import Page, Waypoints, pages
 from nbsync.storage.s3 import Bucket
@@ -20,6 +22,7 @@ from nbsync.storage.versions import object_as_of, objects_as_of
 __all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
 
 _ROOT = "ListBucketResult"
+_ETAG = attrgetter("etag")
 
 
 def list_objects(
@@ -37,11 +40,12 @@ def list_objects(
 
     Raises:
         ServiceError, TransientError: see wire.errors. ListingError: the answer contradicts itself.
+        OutOfOrder: it is not in key order, and some entries were given out: list again, it will be sorted then.
         UsageError: --as-of, and the bucket keeps no versions.
     """
     batches: Iterable[Iterable[RemoteEntry]]
     if bucket.as_of_ns is None:
-        batches = pages(bucket, lambda token, after: _next_page(bucket, prefix, token, after), waypoints or Waypoints())
+        batches = _in_order(bucket, prefix, waypoints or Waypoints())
     else:
         batches = [objects_as_of(bucket, prefix, bucket.as_of_ns)]
     for entries in batches:
@@ -49,6 +53,26 @@ def list_objects(
             path = entry.path
             if not (names.is_folder_marker(path, entry.size) or names.is_own(path)):
                 yield _judged(entry, admits)
+
+
+def _in_order(bucket: Bucket, prefix: str, waypoints: Waypoints) -> Iterator[list[RemoteEntry]]:
+    """Every page of what lies below `prefix`, in key order. Raises: as list_objects."""
+    if not bucket.can.lists_out_of_order:
+        given = False
+        try:
+            for entries in pages(bucket, lambda token, after: _next_page(bucket, prefix, token, after), waypoints):
+                given = given or bool(entries)
+                yield entries
+        except OutOfOrder:
+            bucket.can.lists_out_of_order = True
+            if given:
+                raise
+        else:
+            return
+    for entries in collected(lambda token: _next_page(bucket, prefix, token, "")):
+        waypoints.whole = True
+        yield entries
+    waypoints.whole = True
 
 
 def _judged(entry: RemoteEntry, admits: Callable[[str], bool] | None) -> RemoteEntry:
@@ -59,10 +83,18 @@ def _judged(entry: RemoteEntry, admits: Callable[[str], bool] | None) -> RemoteE
     return entry._replace(refused=refusal) if refusal else entry
 
 
-def find_object(bucket: Bucket, key: str, prefix: str) -> RemoteEntry | None:
-    """The object named `key` as LIST gives it now, or None; one request for one key."""
+def find_object(bucket: Bucket, key: str, prefix: str, *, certain: bool = False) -> RemoteEntry | None:
+    """The object named `key` as LIST gives it now, or None; one request for one key.
+
+    Args:
+        certain: it is there; on a server that does not list it as the first that begins so, all those are gone through.
+    """
     page = fetch_page(bucket, key, "", max_keys=1, cut=len(prefix))
-    return next((entry for entry in page.entries if entry.key == key), None)
+    found = next((entry for entry in page.entries if entry.key == key), None)
+    if found is not None or not page.token or not (certain or bucket.can.lists_out_of_order):
+        return found
+    listed = every_page(lambda token: fetch_page(bucket, key, token, cut=len(prefix)))
+    return next((entry for entries in listed for entry in entries if entry.key == key), None)
 
 
 def _next_page(bucket: Bucket, prefix: str, token: str, after: str) -> Page:
@@ -84,7 +116,10 @@ def fetch_page(
         query.append(("start-after", after))
     headers = {"x-amz-optional-object-attributes": "RestoreStatus"}
     answer = bucket.request("GET", query=query, headers=headers, kind="list")
-    return parse_page(answer.body, prefix, len(prefix) if cut is None else cut)
+    page = parse_page(answer.body, prefix, len(prefix) if cut is None else cut)
+    if not all(map(_ETAG, page.entries)):
+        bucket.can.lists_without_etags = True
+    return page
 
 
 def parse_page(body: bytes, prefix: str, cut: int) -> Page:
@@ -126,7 +161,7 @@ def single_object(
     if bucket.as_of_ns is not None:
         entry = object_as_of(bucket, key, folder, bucket.as_of_ns)
     else:
-        entry = find_object(bucket, key, folder) if bucket.exists(key) else None
+        entry = find_object(bucket, key, folder, certain=True) if bucket.exists(key) else None
     if entry is None or names.is_folder_marker(entry.path, entry.size):
         return None
     return _judged(entry, admits)

@@ -10,15 +10,19 @@ import calendar
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import parsedate_tz
 from sys import intern
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from nbsync.core.model import RemoteEntry
-from nbsync.errors import ListingError
+from nbsync.core.parts import bare_etag
+from nbsync.errors import ListingError, one_line
+from nbsync.storage.xml import Unreadable, read_xml, what_came
 
 Fields = Mapping[str, ElementTree.Element]
+_NO_S3 = "Is the endpoint an S3 server, and no proxy or console in its place?"
 
 
 class Document(NamedTuple):
@@ -55,12 +59,13 @@ def read_document(body: bytes, name: str) -> Document:
         ListingError: it is no XML, or that of something else.
     """
     try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as error:
-        raise ListingError(f"the server's listing is not readable XML ({error})") from None
+        root = read_xml(body)
+    except Unreadable as error:
+        raise ListingError(f"the server answered a listing with {error}", _NO_S3) from None
     space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
     if root.tag != f"{space}{name}":
-        raise ListingError("the server answered a listing with something else", "Is the endpoint an S3 server?")
+        came = what_came(body) or f"something else ({one_line(root.tag)[:60]})"
+        raise ListingError(f"the server answered a listing with {came}", _NO_S3)
     encoded = root.findtext(f"{space}EncodingType", "").lower() == "url"
     return Document(root, space, encoded)
 
@@ -77,7 +82,7 @@ def read_object(document: Document, fields: Fields, cut: int) -> RemoteEntry:
         modified = parse_time_ns(fields["LastModified"].text or "")
     except (KeyError, ValueError, IndexError):
         raise _nonsense() from None
-    etag = field(fields, "ETag").strip().removeprefix("W/").strip('"')
+    etag = bare_etag(field(fields, "ETag"))
     restore = fields.get("RestoreStatus")
     restored = restore is not None and any(child.tag.endswith("RestoreExpiryDate") and child.text for child in restore)
     return RemoteEntry(key[cut:], key, size, etag, modified, field(fields, "StorageClass"), "", restored)
@@ -151,10 +156,16 @@ def field(fields: Fields, name: str) -> str:
 
 
 _seconds_cache: dict[str, int] = {}
+_REST = re.compile(r"(?:[.,]([0-9]{1,9})[0-9]*)? ?(?:[zZ]|UTC|GMT|([+-])([0-9]{2}):?([0-9]{2}))?")
+_HTTP_TIME = re.compile(
+    r"(?:[A-Za-z]{3,9}, ?)?[0-9]{1,2}[ -][A-Za-z]{3}[ -][0-9]{4} [0-9:]{8}(?: [A-Z+-][A-Z0-9]{0,4})?"
+)
 
 
 def parse_time_ns(text: str) -> int:
-    """`2026-11-23T06:33:42.123Z` -> ns since the epoch, in the full precision given. UTC, as S3 sends it.
+    """`2026-11-23T06:33:42.123Z` -> ns since the epoch, in the full precision given; UTC where no zone is told.
+
+    Some servers name the zone in another way, or write times as HTTP does (RFC 1123).
 
     Raises:
         ValueError: another form.
@@ -162,13 +173,33 @@ def parse_time_ns(text: str) -> int:
     second = text[:19]
     whole = _seconds_cache.get(second)
     if whole is None:
+        if _HTTP_TIME.fullmatch(text.strip()):
+            return _http_time_ns(text)
         # strptime would take 20 times as long, and timegm alone takes a 99th of January.
         date, time = (int(text[0:4]), int(text[5:7]), int(text[8:10])), (int(text[11:13]), int(text[14:16]))
         whole = calendar.timegm(datetime(*date, *time, int(text[17:19])).timetuple())
         if len(_seconds_cache) > 10_000:
             _seconds_cache.clear()
         _seconds_cache[second] = whole
-    rest = text[19:].removesuffix("Z").removesuffix("+00:00")
+    rest = text[19:].removesuffix("Z")
     if rest and (rest[0] != "." or not rest[1:].isdigit()):
-        raise ValueError(f"not a UTC time: {text!r}")
+        return whole * 10**9 + _rest_ns(text)
     return whole * 10**9 + int(rest[1:10].ljust(9, "0") if rest else 0)
+
+
+def _rest_ns(text: str) -> int:
+    """The nanoseconds of a time that its fraction and its zone add to its seconds."""
+    found = _REST.fullmatch(text.rstrip(), 19)
+    if found is None:
+        raise ValueError(f"not a time: {text!r}")
+    fraction, sign, hours, minutes = found.groups()
+    east = (int(hours) * 3600 + int(minutes) * 60) * (1 if sign == "+" else -1) if sign else 0
+    return int((fraction or "0").ljust(9, "0")) - east * 10**9
+
+
+def _http_time_ns(text: str) -> int:
+    """`Mon, 23 Nov 2026 06:33:42 GMT` -> ns since the epoch."""
+    found = parsedate_tz(text.strip())
+    if found is None:
+        raise ValueError(f"not a time: {text!r}")
+    return (calendar.timegm(datetime(*found[:6]).timetuple()) - (found[9] or 0)) * 10**9

@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from nbsync.storage.listing_xml import parse_time_ns
+from nbsync.storage.xml import Unreadable, read_xml
 from nbsync.wire.errors import ServiceError, TransientError
 from nbsync.wire.reader import Response
 
@@ -125,9 +126,9 @@ def _ahead_ns(date: str) -> int:
 def _root(body: bytes, name: str = "") -> ElementTree.Element:
     """The answer's XML; its first element's name begins with `name` (moto ends it otherwise than AWS)."""
     try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError:
-        raise TransientError("the server's answer is not readable XML") from None
+        root = read_xml(body)
+    except Unreadable as error:
+        raise TransientError(f"the server answered with {error}") from None
     if not _tag(root).startswith(name):
         raise ServiceError(501, "NotImplemented", f"the server answered with something else than to {name}")
     return root

@@ -38,6 +38,7 @@ class Waypoints:
         ends: what this one notes: each 1,000th path that another follows.
         listed: keys so far.
         complete: the listing came to its end.
+        whole: all of it has come, in order, although not all may have been given out.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class Waypoints:
         self.ends: list[str] = []
         self.listed = 0
         self.complete = False
+        self.whole = False
         self._at_end = ""
 
     @property
@@ -77,7 +79,7 @@ def pages(bucket: Bucket, fetch: Fetch, waypoints: Waypoints) -> Iterator[list[R
         waypoints: of an earlier listing, and of this one.
 
     Raises:
-        ListingError: the answers contradict themselves. Exception: what `fetch` raises.
+        OutOfOrder: keys do not ascend. ListingError: the answers contradict themselves. Exception: what `fetch` raises.
     """
     crew = _Crew(bucket, fetch, waypoints)
     crew.hire()
@@ -160,6 +162,7 @@ class _Crew:
     def _settle(self) -> None:
         """After an answer: pace, threads, and whoever waits for it. The lock is held."""
         self._calm += 1
+        self._waypoints.whole = self._spans.whole
         if self._bucket.slow_downs != self._slow_downs:
             self._slow_downs, self._calm = self._bucket.slow_downs, 0
             self._at_once = max(1, self._at_once // 2)
@@ -167,6 +170,8 @@ class _Crew:
             self._at_once, self._calm = min(AT_ONCE, self._at_once + 1), 0
         if not self._spans.obeyed:
             self._bucket.can.starts_listings_after = False
+        elif not self._bucket.can.lists_in_order:  # a range would end too early, and miss what comes late
+            self._spans.obeyed = False
         if self._spans.wide and self._threads == 1 and not self._stopped:
             self._spans.recorded = self._waypoints.known
             with contextlib.suppress(RuntimeError):  # the system starts no more: those that there are do it

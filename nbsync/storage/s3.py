@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nbsync.core.location import Location
+from nbsync.core.parts import bare_etag
 from nbsync.errors import RemoteError
 from nbsync.options import Options
 from nbsync.storage.account import Account
@@ -180,7 +181,7 @@ class Bucket:
     def etag_now(self, key: str) -> str:
         """The object's ETag, by a HEAD; empty if there is no such object."""
         try:
-            return self.request("HEAD", key).headers.get("etag", "").strip('"')
+            return bare_etag(self.request("HEAD", key).headers.get("etag", ""))
         except ServiceError as error:
             if error.status == 404:
                 return ""

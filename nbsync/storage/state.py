@@ -142,6 +142,14 @@ class State:
             drop = "DELETE FROM synced WHERE remote = ? AND path = ?"
             self._db.executemany(drop, ((self._remote, path) for path in forget))
 
+    def knows_md5_etag(self) -> bool:
+        """Was a recorded ETag of this endpoint seen to be the MD5 of its content? Looks at some rows."""
+        there = "remote IN (SELECT id FROM remotes WHERE endpoint = (SELECT endpoint FROM remotes WHERE id = ?))"
+        some = f"SELECT etag, content FROM synced WHERE {there} LIMIT {PAGE_ROWS}"
+        query = f"SELECT 1 FROM ({some}) WHERE content = 'md5:' || lower(etag) LIMIT 1"
+        with self._telling_damage():
+            return self._db.execute(query, (self._remote,)).fetchone() is not None
+
     def waypoints(self) -> list[str]:
         """Where the pages of the last listing of this REMOTE ended, in order; empty if that was not noted."""
         with self._telling_damage():

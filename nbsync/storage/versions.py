@@ -10,13 +10,13 @@ import itertools
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 from nbsync.core.history import Version, as_of
 from nbsync.core.model import RemoteEntry
 from nbsync.errors import ListingError, UsageError
 from nbsync.storage.listing_xml import Document, Fields, field, parse_time_ns, read_document, read_object
 from nbsync.storage.s3 import Bucket
+from nbsync.storage.xml import Unreadable, read_xml
 from nbsync.wire.errors import ServiceError
 
 _NOTHING = "Nothing was deleted"
@@ -90,9 +90,9 @@ def versioning_of(bucket: Bucket) -> str:
 def _versioning_status(body: bytes) -> str:
     """`enabled`, `suspended`, or empty for a bucket that was never versioned."""
     try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as error:
-        raise ListingError(f"the server's answer about versioning is not readable XML ({error})") from None
+        root = read_xml(body)
+    except Unreadable as error:
+        raise ListingError(f"the server told of the bucket's versioning by {error}") from None
     return next((node.text or "" for node in root.iter() if node.tag.rpartition("}")[2] == "Status"), "").lower()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nbsync.core.identity import Digest
-from nbsync.core.model import RemoteEntry
-from nbsync.core.parts import looks_like_md5, parse_multipart_etag
+from nbsync.core.model import Action, RemoteEntry
+from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
 from nbsync.transfer import compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
@@ -21,6 +21,15 @@ class Staged(NamedTuple):
     headers: dict[str, str]
     content: str  # its digest's name, for the state
     verified: bool
+    doubtful: bool = False  # it is not what its ETag says if that is an MD5, which nothing else tells
+
+
+class Doubt(NamedTuple):
+    """A download that is held back until it is known whether ETags here are MD5s."""
+
+    action: Action
+    remote: RemoteEntry
+    staged: Staged
 
 
 class Judge:
@@ -30,6 +39,7 @@ class Judge:
         self._ctx, self._remote = ctx, remote
         self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
         self._times = 0
+        self._doubtful = False
 
     def judge(self, headers: dict[str, str], digest: Digest, value: str, fd: int) -> Staged | None:
         """The file, without its path; None if it must come once more. That is no failure, and costs no retry.
@@ -45,28 +55,32 @@ class Judge:
         """
         self._ctx.bucket.can.downloaded = True
         self._ctx.bucket.can.observe(headers)
+        if not self._remote.etag:  # of what was listed; the answer may tell it all the same
+            self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
         values = {digest: value}
         verified = prove(self._ctx, self._remote, headers, values, fd)
         if verified is None and not self._came_often(headers, value):
             return None
         content = next(digest.name(value) for digest, value in values.items())
-        return Staged("", headers, content, bool(verified))
+        return Staged("", headers, content, bool(verified), not verified and self._doubtful)
 
     def _came_often(self, headers: dict[str, str], value: str) -> bool:
         """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
 
-        Twice is enough for parts that nobody told of; three times proves that ETags here are no MD5s.
+        Twice is enough for parts that nobody told of; after three times, an ETag that looks like an MD5 may be none:
+        the other objects of the endpoint tell, some of which may still be on their way.
 
         Raises:
             Corrupted: other bytes came than the time before, or the same although ETags here are MD5s.
             ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
         """
         etag, can = self._remote.etag, self._ctx.bucket.can
-        came = headers.get("etag", "").strip().removeprefix("W/").strip('"')
+        came = bare_etag(headers.get("etag", ""))
         if etag and came and came != etag:
             raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
         like_md5 = looks_like_md5(etag)
         no_digest = compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
+        self._doubtful = like_md5 and not compare.opaque(headers)
         if no_digest and not recorded_md5(headers):
             return True
         seen, self._seen = self._seen, value
@@ -78,6 +92,6 @@ class Judge:
             return self._times == 2
         if self._times < (3 if like_md5 else 2):
             return False
-        if like_md5 and not can.saw_other_etag():
+        if like_md5 and can.etag_is_md5:
             raise Corrupted(f"what arrived does not have the object's MD5{coded(headers)}")
         return True

@@ -11,7 +11,7 @@ from functools import partial
 
 from nbsync.core.identity import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
-from nbsync.core.parts import candidate_part_sizes, looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 from nbsync.storage.capabilities import etag_is_opaque
 from nbsync.storage.digest import FileChanged, digest_file, same_stat
 from nbsync.transfer import checksums
@@ -54,6 +54,10 @@ def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Dige
     """By one HEAD, which tells what the ETag is and what else is known; then, for an ETag of parts, by its parts."""
     asked = {"x-amz-checksum-mode": "ENABLED"}
     headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=asked).headers
+    if not remote.etag:  # of what was listed; a HEAD may tell it all the same
+        remote = remote._replace(etag=bare_etag(headers.get("etag", "")))
+        if judge(values, remote, None).same and not opaque(headers):
+            return judge(values, remote, None)
     differs = Verdict(False, Evidence.ETAG_MD5)
     like_md5 = looks_like_md5(remote.etag) and not opaque(headers) and ctx.bucket.can.etag_is_md5 is not False
     if like_md5 and ctx.bucket.can.etags_are_trusted:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nbsync.core.clock import COARSEST_NS, is_coarse
 from nbsync.core.model import LocalEntry, Verb
@@ -22,7 +23,11 @@ from nbsync.transfer.limiter import Limiter
 from nbsync.transfer.outage import Outage
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
 
+if TYPE_CHECKING:
+    from nbsync.transfer.arrival import Doubt
+
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
+_MAX_DOUBTS = 16
 
 
 @dataclass
@@ -50,6 +55,8 @@ class Context:
     journal: Journal = field(default_factory=no_journal)
     stopped: Callable[[], bool] | None = None  # by the user; by default, whenever it was cancelled
     whole_only: bool = False  # the server answers no ranges: large objects come in one stream
+    holds_doubts: bool = False  # whoever runs the workers settles `doubts` when no more downloads come
+    doubts: list[Doubt] = field(default_factory=list)
     staged_as: str = field(default_factory=lambda: str(os.getpid()))  # how names in staging begin
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -88,7 +95,16 @@ class Context:
         """Will the ETag of an upload be opaque, as far as is known by now? Then its MD5 goes into its metadata."""
         can = self.bucket.can
         by_encryption = self.options.sse.startswith("aws:kms") or self.bucket.customer_key is not None
-        return by_encryption or can.encrypts_opaquely or can.etag_is_md5 is False
+        by_server = can.lists_without_etags or can.encrypts_opaquely or can.etag_is_md5 is False
+        return by_encryption or by_server
+
+    def hold(self, doubt: Doubt) -> bool:
+        """Hold a download back until it is known what ETags here are; False if it is, or many are held already."""
+        unknown = self.bucket.can.etag_is_md5 is None
+        if not (self.holds_doubts and unknown) or len(self.doubts) >= _MAX_DOUBTS:
+            return False
+        self.doubts.append(doubt)
+        return True
 
     def settle(self, entry: LocalEntry) -> None:
         """Before a file is read: wait until its time stamps are older than the file system's clock is coarse.

@@ -146,7 +146,9 @@ class _Fetching:
         return answer
 
     def _pieces(self, headers: dict[str, str]) -> Response:
-        if self._done >= self._remote.size:  # all of it came, and then the connection broke: nothing is left to ask for
+        # All of it came, and then the connection broke: nothing is left to ask for. Or nothing makes sure that the rest
+        # would be of the same object.
+        if self._done >= self._remote.size or not self._remote.etag:
             self._again()
         offset = self._done
         if offset:

@@ -23,12 +23,12 @@ from nbsync.transfer import pulling, pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
 from nbsync.transfer.proof import Corrupted
-from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored
+from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored, Unnamed
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
 from nbsync.wire.dial import other_addresses
-from nbsync.wire.errors import ServiceError, Unsendable, service_error
+from nbsync.wire.errors import ServiceError, Unsendable, error_in_body, service_error
 from nbsync.wire.swarm import Done, Swarm
 
 Task = Callable[[Worker], Outcome]
@@ -103,7 +103,8 @@ class Lane:
             return remote is not None and remote.size <= SMALL_BYTES and looks_like_md5(remote.etag)
         local = action.local
         plain = action.verb is Verb.UPLOAD and local is not None and local.size <= SMALL_BYTES
-        return plain and not ctx.bucket.can.refuses_conditions
+        named = not ctx.bucket.can.lists_without_etags  # else each is looked at, before or after
+        return plain and named and not ctx.bucket.can.refuses_conditions
 
     def put(self, action: Action) -> None:
         """Queue one that it takes."""
@@ -264,14 +265,15 @@ class Lane:
             self.slot.end()
         self._give_slot()
         small: _Small = done.tag
-        if done.answer is None or done.answer.status != 200:
+        answer = done.answer
+        if answer is None or answer.status != 200 or (small.prepared is not None and error_in_body(answer.body)):
             self._wrong(small, done)
             return
         self._ctx.bucket.client.ever_answered = True
         if small.prepared is None:
-            outcome = self._received(small.action, done.answer)
+            outcome = self._received(small.action, answer)
         else:
-            outcome = self._sent(small, small.prepared, done.answer)
+            outcome = self._sent(small, small.prepared, answer)
         if outcome is not None:
             self._answers += 1
             self.slot.add(outcome.bytes)
@@ -294,7 +296,7 @@ class Lane:
         if answer.status == 412 and small.prepared is None:
             self._ctx.bucket.can.refused_a_get()
         # Of others (a clock that is wrong, conditions that are not known) a worker may make more.
-        counts = refused.retryable or answer.status in (404, 409, 412)
+        counts = refused.retryable or refused.status in (404, 409, 412)
         self._over(small.action, Earlier(refused) if counts else NO_TRY)
 
     def _over(self, action: Action, earlier: Earlier = NO_TRY) -> None:
@@ -329,11 +331,10 @@ class Lane:
         try:
             stored = accept(ctx, ctx.prefix + action.path, prepared.md5, answer, asks=False)
             self._stayed(local, stored)
-        except (NotStored, Overtaken) as error:
+        except (NotStored, Overtaken, Unnamed) as error:
             if ctx.cancelled():
                 self._not_heard([small])
-            # Without its ETag, the worker's condition could not name it.
-            self._over(action, Earlier(stored=error.stored) if error.stored.etag else Earlier(lost=True))
+            self._over(action, Earlier(stored=error.stored))
             return None
         return pushing.outcome_of(action, local, stored)
 

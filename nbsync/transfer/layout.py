@@ -10,7 +10,7 @@ import os
 
 from nbsync.core.identity import Digest
 from nbsync.core.model import RemoteEntry
-from nbsync.core.parts import combine_etag, parse_multipart_etag
+from nbsync.core.parts import bare_etag, combine_etag, parse_multipart_etag
 from nbsync.storage.digest import PIECE_BYTES, md5
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError
@@ -61,7 +61,7 @@ class ToldLayout:
             parts, size = int(told.get("x-amz-mp-parts-count", "0")), int(told.get("content-length", "0"))
         except (ServiceError, ValueError):
             return None
-        etag = told.get("etag", "").strip('"')  # the object's; some servers give the part's own
+        etag = bare_etag(told.get("etag", ""))  # the object's; some servers give the part's own
         other = parse_multipart_etag(etag) is not None and etag != self._remote.etag
         return size if not other and parts == self._count and size > 0 else None
 

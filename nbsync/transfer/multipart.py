@@ -18,7 +18,16 @@ from xml.sax.saxutils import escape
 
 from nbsync.core.identity import MD5, Digest
 from nbsync.core.model import LocalEntry
-from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
+from nbsync.core.parts import (
+    MiB,
+    Part,
+    bare_etag,
+    combine_etag,
+    layout,
+    looks_like_md5,
+    parse_multipart_etag,
+    part_size_for,
+)
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Upload
 from nbsync.storage.multipart import abort_upload, list_parts, text_in
@@ -27,18 +36,17 @@ from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import is_made_of
 from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
 from nbsync.transfer.team import Stopped, Team
-from nbsync.wire.errors import ServiceError, SourceChanged, WireError, error_in_body
+from nbsync.wire.errors import ServiceError, SourceChanged, WireError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
 PART_BYTES = 16 * MiB
-# An error in the body has no status of its own.
-_STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "PreconditionFailed": 412}
 
 
 def upload_parts(
-    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
-) -> Stored:
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot,
+    look: Callable[[], None] | None = None,
+) -> Stored:  # fmt: skip
     """The object made from the open file; what an earlier run has sent of it is taken up.
 
     Raises: as upload.store. An upload that fails is aborted, if the service can still be reached; one that
@@ -50,7 +58,8 @@ def upload_parts(
         if not same_stat(os.fstat(fd), local):  # parts of two versions must not become an object
             raise FileChanged
         combined = combine_etag([digest for _, digest in sent])
-        done = _complete(ctx, key, sending.upload.upload_id, [etag for etag, _ in sent], condition, combined)
+        etags = [etag for etag, _ in sent]
+        done = _complete(ctx, key, sending.upload.upload_id, etags, condition, combined, look)
     except BaseException as error:
         sending.give_up(error)
         raise
@@ -200,7 +209,7 @@ class _Done(NamedTuple):
     @classmethod
     def by(cls, head: Response) -> _Done:
         """As the answer to a HEAD shows it."""
-        return cls(head.headers.get("etag", "").strip('"'), head.headers)
+        return cls(bare_etag(head.headers.get("etag", "")), head.headers)
 
 
 class _Md5OfAll:
@@ -280,8 +289,9 @@ def _md5_of(fd: int, offset: int, length: int, cancelled: Callable[[], bool]) ->
 
 
 def _complete(
-    ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str], combined: str
-) -> _Done:
+    ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str], combined: str,
+    look: Callable[[], None] | None,
+) -> _Done:  # fmt: skip
     """Make the object of the parts, or find that an earlier try, whose answer was lost, has made it."""
     listed = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag></Part>"
@@ -291,12 +301,11 @@ def _complete(
     body = f'<CompleteMultipartUpload xmlns="{space}">{listed}</CompleteMultipartUpload>'.encode()
 
     def attempt(headers: dict[str, str]) -> _Done:
+        if look is not None:
+            look()
         answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=headers, body=body)
-        failed = error_in_body(answer.body)
-        if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
-            raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
         ctx.bucket.can.completed = True
-        return _Done(text_in(answer.body, "ETag").strip('"'), answer.headers)
+        return _Done(bare_etag(text_in(answer.body, "ETag")), answer.headers)
 
     try:
         return conditionally(ctx, key, condition, attempt, look=not ctx.bucket.can.conditional_complete)

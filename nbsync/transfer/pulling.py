@@ -14,9 +14,10 @@ from nbsync.storage.digest import same_stat
 from nbsync.storage.folders import InTheWay
 from nbsync.storage.install import Installer, Twin
 from nbsync.storage.listing import find_object
-from nbsync.transfer.arrival import Staged
+from nbsync.transfer.arrival import Doubt, Staged
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import fetch, is_as_staged, mtime_ns
+from nbsync.transfer.proof import Corrupted
 from nbsync.transfer.stored import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
 
@@ -52,7 +53,25 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot, ear
         if again is None:
             return Outcome(action.path, action.verb, Status.SKIPPED, VANISHED, Evidence.NONE)
         remote = again
-    return install(ctx, action, remote, staged, installer)
+    if not staged.doubtful or (action.digest and action.digest == staged.content):
+        return install(ctx, action, remote, staged, installer)
+    doubt = Doubt(action, remote, staged)
+    if ctx.hold(doubt):
+        return Outcome(action.path, action.verb, action.status, action.reason, action.evidence, doubtful=True)
+    return settle(ctx, doubt, installer)
+
+
+def settle(ctx: Context, doubt: Doubt, installer: Installer) -> Outcome:
+    """Install a doubtful download, unless ETags here have been seen to be MD5s: then it is the content that is wrong.
+
+    Raises:
+        Corrupted: it is. OSError: as install.
+    """
+    if not ctx.bucket.can.saw_other_etag():
+        with contextlib.suppress(OSError):
+            os.unlink(doubt.staged.path)
+        raise Corrupted("what arrived, three times alike, does not have the object's MD5, as others here have")
+    return install(ctx, doubt.action, doubt.remote, doubt.staged, installer)
 
 
 def install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
@@ -97,9 +116,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     record = _record(action.path, remote, staged, at)
     if not is_as_staged(ctx, remote, staged, at):  # an editor was quicker than our look at what we had put there
         record = doubted(record)
-    return Outcome(
-        action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record, note=note
-    )
+    return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record,
+                   note=note, doubtful=staged.doubtful)  # fmt: skip
 
 
 def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:
@@ -138,7 +156,7 @@ def _conflict(action: Action, message: str) -> Outcome:
 def _record(path: str, remote: RemoteEntry, staged: Staged, at: os.stat_result) -> RecordedEntry:
     version = staged.headers.get("x-amz-version-id", "")
     return RecordedEntry(
-        path, remote.etag, version, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, staged.content
+        path, remote.mark, version, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, staged.content
     )
 
 

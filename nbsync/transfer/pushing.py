@@ -12,9 +12,11 @@ from nbsync.storage.digest import FileChanged
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring, NotStored, Overtaken, Stored
+from nbsync.transfer.unnamed import check_unmoved, named
 from nbsync.transfer.upload import store
 from nbsync.wire.errors import ServiceError
 
+_REPLACED = "changed in REMOTE during this push: run again to decide"
 _TRIES = 3  # how often a file or object that changes under us is taken up again
 
 
@@ -28,7 +30,7 @@ def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier = NO_TRY) 
     """
     uploading = _Uploading(ctx, action, slot, earlier)
     try:
-        return uploading.run()
+        return uploading.take_over() or uploading.run()
     except Exception as error:
         if uploading.ours is None:
             raise
@@ -45,8 +47,23 @@ class _Uploading:
         self._key = ctx.prefix + action.path
         self.ours: RecordedEntry | None = None
         self._earlier = earlier
-        if earlier.stored is not None:
-            self._left(earlier.stored)
+
+    def take_over(self) -> Outcome | None:
+        """The Outcome of an earlier try whose object has only to be named; None if there is more to do."""
+        stored = self._earlier.stored
+        if stored is None:
+            return None
+        if not stored.etag:
+            try:
+                stored = named(self._ctx, self._key, self._local, stored)
+            except ServiceError as error:
+                if error.status != 412:
+                    raise
+                return self._conflict(_REPLACED)
+            if _now(self._ctx, self._local) == self._local:
+                return outcome_of(self._action, self._local, stored)
+        self._left(stored)
+        return None
 
     def run(self) -> Outcome:
         """Try until it is done, or the tries are used up."""
@@ -57,7 +74,8 @@ class _Uploading:
             try:
                 known = self._action.digest if self._local is self._action.local else ""
                 wanted = condition(self._remote)
-                stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, earlier=earlier)
+                stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, earlier=earlier,
+                               look=self._look)  # fmt: skip
                 return outcome_of(self._action, self._local, stored)
             except (FileChanged, NotStored) as error:
                 if isinstance(error, Overtaken | NotStored):
@@ -79,8 +97,13 @@ class _Uploading:
                     return self._conflict(planned.CHANGED_IN_REMOTE)
                 self._remote = find_object(ctx.bucket, self._key, ctx.prefix)
                 if not ctx.options.overwrite_remote or last:
-                    return self._conflict("changed in REMOTE during this push: run again to decide")
+                    return self._conflict(_REPLACED)
         raise FileChanged
+
+    def _look(self) -> None:
+        """Where no condition can name the object that is replaced: is it still that?"""
+        if self._remote is not None and not self._remote.etag:
+            check_unmoved(self._ctx, self._remote)
 
     def _conflict(self, message: str) -> Outcome:
         return _conflict(self._action, message)._replace(record=self.ours)
@@ -88,7 +111,7 @@ class _Uploading:
     def _left(self, stored: Stored) -> None:
         """The object to replace now is the one that we have just made."""
         size = self._local.size
-        self._remote = RemoteEntry(self._action.path, self._key, size, stored.etag, 0)
+        self._remote = RemoteEntry(self._action.path, self._key, size, stored.etag, stored.modified_ns)
         self.ours = stored.unfinished(self._action.path, size)
 
 
@@ -113,7 +136,7 @@ def _now(ctx: Context, local: LocalEntry) -> LocalEntry | None:
 def outcome_of(action: Action, local: LocalEntry, stored: Stored) -> Outcome:
     """The Outcome of an upload that was stored."""
     record = RecordedEntry(
-        action.path, stored.etag, stored.version_id,
+        action.path, stored.mark, stored.version_id,
         local.size, local.mtime_ns, local.ctime_ns, local.inode, stored.content,
     )  # fmt: skip
     return Outcome(action.path, action.verb, Status.MISS, action.reason, action.evidence, local.size, record=record)
@@ -148,7 +171,15 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     if action.namesake and find_object(ctx.bucket, ctx.prefix + action.namesake, ctx.prefix) is None:
         return _conflict(action, f"{action.namesake} is not in REMOTE: not deleted")
     changed = planned.CHANGED_IN_REMOTE if ctx.as_planned else CHANGED_IN_REMOTE
-    if not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
+    if not remote.etag:
+        try:
+            check_unmoved(ctx, remote)
+        except ServiceError as error:
+            if error.status not in (404, 412):
+                raise
+            if error.status == 412:
+                return _conflict(action, changed)
+    elif not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
         return _conflict(action, changed)
     headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
     try:

@@ -22,6 +22,7 @@ from nbsync.transfer.arrival import Judge, Staged
 from nbsync.transfer.context import Context, Slot, is_passing
 from nbsync.transfer.proof import Corrupted
 from nbsync.transfer.team import Stopped, Team
+from nbsync.transfer.unnamed import check_unmoved
 from nbsync.wire.errors import Aborted, ServiceError, WireError
 from nbsync.wire.reader import Response, Sink
 
@@ -100,7 +101,7 @@ class _Ranges:
     def _restart(self) -> None:
         self._front = _Front(self._fd, self._parts, self._digest, self._there, self._check)
         self._headers: dict[str, str] = {}
-        self._etags: set[str] = set()
+        self._versions: set[str] = set()  # ETags or, where there are none, times
 
     def fetch(self) -> Staged:
         """All of it, proven.
@@ -148,8 +149,10 @@ class _Ranges:
         self._front.finish()
 
     def _proven(self) -> Staged | None:
-        if len(self._etags) > 1:
+        if len(self._versions) > 1:
             raise Corrupted("the object was replaced while it was fetched")
+        if not self._remote.etag or (self._headers and not self._headers.get("etag")):
+            check_unmoved(self._ctx, self._remote)
         value = self._front.value()
         headers = self._headers
         if not headers or value != self._remote.etag.lower():
@@ -194,7 +197,7 @@ class _Ranges:
             del self._going[part.number]
         headers = {name: value for name, value in answer.headers.items() if not name.startswith("x-amz-checksum")}
         self._headers = headers
-        self._etags.add(headers.get("etag", ""))
+        self._versions.add(headers.get("etag", "") or headers.get("last-modified", ""))
         self._there.add(part.number)
         self._note({part.number: part.length})
         self._ctx.outage.passed()

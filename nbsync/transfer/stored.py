@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from nbsync.core.identity import Digest
-from nbsync.core.model import RecordedEntry
+from nbsync.core.model import BY_TIME, RecordedEntry
 from nbsync.storage.digest import FileChanged, Hasher
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError, TransientError
@@ -20,13 +20,19 @@ class Stored(NamedTuple):
     etag: str
     version_id: str
     content: str
+    modified_ns: int = 0  # as LIST gives it; only where there is no ETag
+
+    @property
+    def mark(self) -> str:
+        """What later listings know it by; empty if that is not known."""
+        return self.etag or (f"{BY_TIME}{self.modified_ns}" if self.modified_ns else "")
 
     def unfinished(self, path: str, size: int) -> RecordedEntry:
         """What to remember of an object that is ours although no local file is as it was sent.
 
         It is known again by its ETag; no file has this stat, so that its content is always looked at.
         """
-        return RecordedEntry(path, self.etag, self.version_id, size, -1, -1, 0, self.content)
+        return RecordedEntry(path, self.mark, self.version_id, size, -1, -1, 0, self.content)
 
 
 class Earlier(NamedTuple):
@@ -68,6 +74,17 @@ class NotStored(TransientError):
 
     def __reduce__(self) -> tuple[type[NotStored], tuple[Stored]]:
         return NotStored, (self.stored,)
+
+
+class Unnamed(TransientError):
+    """The server stored what was sent, and its answer does not name it."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__("the server's answer to an upload has no ETag")
+        self.stored = stored
+
+    def __reduce__(self) -> tuple[type[Unnamed], tuple[Stored]]:
+        return Unnamed, (self.stored,)
 
 
 class Overtaken(FileChanged):

@@ -7,11 +7,12 @@ trailing checksums are refused by some); the answer's ETag is held against it as
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.core.identity import MD5
 from nbsync.core.model import LocalEntry
-from nbsync.core.parts import MiB, looks_like_md5
+from nbsync.core.parts import MiB, bare_etag, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Sent
 from nbsync.transfer import checksums, compare
@@ -25,7 +26,17 @@ from nbsync.transfer.headers import (
     recorded_md5,
 )
 from nbsync.transfer.multipart import upload_parts
-from nbsync.transfer.stored import NO_TRY, Earlier, NotStored, Overtaken, Stored, conditionally, is_what_was_sent
+from nbsync.transfer.stored import (
+    NO_TRY,
+    Earlier,
+    NotStored,
+    Overtaken,
+    Stored,
+    Unnamed,
+    conditionally,
+    is_what_was_sent,
+)
+from nbsync.transfer.unnamed import named
 from nbsync.wire.errors import Aborted, ServiceError
 from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
@@ -44,13 +55,14 @@ class Prepared(NamedTuple):
 
 def store(
     ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot,
-    *, known: str = "", earlier: Earlier = NO_TRY,
+    *, known: str = "", earlier: Earlier = NO_TRY, look: Callable[[], None] | None = None,
 ) -> Stored:  # fmt: skip
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
 
     Args:
         known: the content's name, if a comparison has found it out: a large object carries its MD5 then.
         earlier: what a try in one request has come to.
+        look: called just before the object is made; what it raises is raised.
 
     Raises:
         FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
@@ -64,9 +76,11 @@ def store(
             headers = _headers(ctx, local)
             if known.startswith("md5:"):
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
-            stored = upload_parts(ctx, fd, local, key, headers, condition, slot)
+            stored = upload_parts(ctx, fd, local, key, headers, condition, slot, look)
         else:
-            stored = _put(ctx, fd, local, key, condition, slot, earlier)
+            stored = _put(ctx, fd, local, key, condition, slot, earlier, look)
+        if not stored.etag or ctx.bucket.can.lists_without_etags:
+            stored = named(ctx, key, local, stored)
         if not same_stat(os.fstat(fd), local):
             raise Overtaken(stored)
     finally:
@@ -112,14 +126,17 @@ def _open(ctx: Context, local: LocalEntry) -> int:
 
 
 def _put(
-    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, earlier: Earlier
-) -> Stored:
+    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, earlier: Earlier,
+    look: Callable[[], None] | None,
+) -> Stored:  # fmt: skip
     prepared = _prepared(ctx, fd, local)
     tries = 0
 
     def attempt(guard: dict[str, str]) -> Response:
         nonlocal tries
         tries += 1
+        if look is not None:
+            look()
         before = slot.done
         answer = ctx.bucket.client.request(
             "PUT", key, headers={**prepared.headers, **guard}, body=prepared.body, on_sent=ctx.on_sent(slot)
@@ -150,20 +167,21 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
         asks: the server, where its answer does not tell.
 
     Raises:
-        NotStored: it is something else, or, where nothing is asked, it may be. ServiceError, TransientError.
+        NotStored: it is something else, or, where nothing is asked, it may be. Unnamed: where nothing is asked, and
+            the answer has no ETag; else the object may have none. ServiceError, TransientError.
     """
     can = ctx.bucket.can
     can.observe(answer.headers)
     if ctx.bucket.customer_key is not None:
         can.stored_under_key(answer.headers)
-    etag = answer.headers.get("etag", "").strip('"')
+    etag = bare_etag(answer.headers.get("etag", ""))
     if not etag and asks:
         etag = ctx.bucket.etag_now(key)
     stored = Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(sent))
     if etag.lower() == sent:
         can.saw_md5_etag()
     elif not etag and not asks:
-        raise NotStored(stored._replace(content=""))
+        raise Unnamed(stored)
     elif looks_like_md5(etag) and not compare.opaque(answer.headers):
         unknown = can.etag_is_md5 is None and not asks
         if unknown or not is_what_was_sent(ctx, key, etag, MD5, sent):

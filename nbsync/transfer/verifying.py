@@ -6,6 +6,7 @@ import os
 
 from nbsync.core.identity import ARCHIVED, Verdict
 from nbsync.core.model import Action, Evidence, LocalEntry, Outcome, RemoteEntry, Status, Verb
+from nbsync.core.parts import bare_etag
 from nbsync.core.verify import DIFFERS, unknown
 from nbsync.storage.digest import FileChanged, same_stat
 from nbsync.transfer.compare import compare
@@ -84,7 +85,7 @@ def _stream(ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> bool:
             answer = ctx.bucket.client.request("GET", remote.key, query=remote.query, headers=headers, sink=take)
         except _Differs:
             return False
-        came = answer.headers.get("etag", "").strip().removeprefix("W/").strip('"')
+        came = bare_etag(answer.headers.get("etag", ""))
         if remote.etag and came and came != remote.etag:  # a server that ignores If-Match
             raise ServiceError(412, "PreconditionFailed", "the object was replaced", answer.headers)
         return done == remote.size

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 
 from nbsync.core.decide import clashing, if_available
+from nbsync.core.identity import untold
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
 from nbsync.storage.s3_errors import words
 from nbsync.transfer import pulling, pushing, verifying
+from nbsync.transfer.arrival import Doubt
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring
@@ -45,6 +47,10 @@ class Worker:
         `earlier` tells of a try that was not plain sailing.
         """
         return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
+
+    def settle(self, doubt: Doubt) -> Outcome:
+        """Install or refuse a download that was held back, now that no more come."""
+        return self._ending_in_a_row(doubt.action, lambda _: pulling.settle(self.ctx, doubt, self.installer))
 
     def verify(self, action: Action) -> Outcome:
         """Only look whether both sides hold the same."""
@@ -129,12 +135,19 @@ class Worker:
                 action = action._replace(local=again, trash=True)
         if verdict.same:
             return _hit(action, verdict.evidence, content)
-        if action.conflict_if_different:
+        if action.conflict_if_different and not self._as_recorded(action):
             return action._replace(
                 verb=Verb.NONE, status=Status.CONFLICT, reason=action.conflict_if_different, evidence=verdict.evidence,
                 check=False, problem="conflict",
             )  # fmt: skip
         return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
+
+    def _as_recorded(self, action: Action) -> bool:
+        """Is the object the one that was recorded by an ETag that the listing does not tell?"""
+        remote, row = action.remote, action.recorded
+        if remote is None or row is None or not untold(remote, row):
+            return False
+        return self.ctx.bucket.etag_now(remote.key) == row.etag
 
     def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)
@@ -168,7 +181,7 @@ def _hit(action: Action, evidence: Evidence, content: str) -> Action:
     assert local is not None  # it was compared
     assert remote is not None
     record = RecordedEntry(
-        action.path, remote.etag, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
+        action.path, remote.mark, remote.version_id, local.size, local.mtime_ns, local.ctime_ns, local.inode, content
     )
     return action._replace(
         verb=Verb.NONE, status=Status.HIT, reason="up to date", evidence=evidence, check=False, record=record

@@ -75,6 +75,12 @@ class _Request(NamedTuple):
     payload_hash: str
 
 
+def _is_error(request: _Request, answer: Response) -> bool:
+    """Does a body say that a request failed although the status says that it did not? No object's content is asked."""
+    of_object = request.method == "GET" and bool(request.key)
+    return not of_object and error_in_body(answer.body) is not None
+
+
 class Client:
     """Requests to one target; any thread.
 
@@ -221,7 +227,7 @@ class Client:
         while True:
             offset, began = self._clock_offset, time.perf_counter()
             answer = self._exchange(request, self._head(request, offset))
-            if 200 <= answer.status < 300 or answer.status in ok:
+            if (200 <= answer.status < 300 and not _is_error(request, answer)) or answer.status in ok:
                 return answer
             if request.meter:
                 request.meter.undo()

@@ -93,6 +93,13 @@ _CODE_OF_STATUS = {
     504: "GatewayTimeout",
 }
 PROXY_REFUSED = "ProxyRefused"  # our code: it is not the service that answered
+# The other way, for an error under a status of 200: the body alone says what it is.
+_STATUS_OF_CODE = {
+    "AccessDenied": 403, "ConditionalRequestConflict": 409, "ExpiredToken": 400, "InvalidAccessKeyId": 403,
+    "InvalidToken": 400, "MethodNotAllowed": 405, "NoSuchBucket": 404, "NoSuchKey": 404, "NoSuchUpload": 404,
+    "NoSuchVersion": 404, "NotImplemented": 501, "OperationAborted": 409, "PreconditionFailed": 412,
+    "RequestTimeTooSkewed": 403, "ServiceUnavailable": 503, "SignatureDoesNotMatch": 403, "SlowDown": 503,
+}  # fmt: skip
 _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _RETRYABLE_CODE = frozenset({
     "BadDigest", "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
@@ -176,8 +183,14 @@ _MESSAGE = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
 
 
 def service_error(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-    """The error that an answer stands for: its words from the body if it has them, else from the status."""
-    code = _text(_CODE, body) or _CODE_OF_STATUS.get(status, f"Http{status}")
+    """The error that an answer stands for: its words from the body if it has them, else from the status.
+
+    Under a status of 200 (see error_in_body), the status too is that of the code; 500 for an unknown one.
+    """
+    code = _text(_CODE, body)
+    if 200 <= status < 300:
+        status = _STATUS_OF_CODE.get(code, 500)
+    code = code or _CODE_OF_STATUS.get(status, f"Http{status}")
     message = _text(_MESSAGE, body) or (WANTS_TLS if status == 400 and wants_tls(body) else "")
     return ServiceError(status, code, message, headers, body)
 
@@ -186,7 +199,8 @@ def error_in_body(body: bytes) -> tuple[str, str] | None:
     """(code, message) if `body` is an `<Error>` document, which S3 may send under a status of 200.
 
     CompleteMultipartUpload, CopyObject and UploadPartCopy begin to answer before they know how it
-    ends (their API pages say so), with white space in front. The code is empty if the document has none.
+    ends (their API pages say so), with white space in front; gateways do so in listings and deletes too. The code
+    is empty if the document has none.
     """
     if not _ERROR_ROOT.match(body):
         return None

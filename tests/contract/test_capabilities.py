@@ -53,7 +53,7 @@ def _try(function: Probe, server: Server, bucket: str) -> tuple[bool, str]:
 
 
 def test_every_server_lists_in_byte_order_and_decodes(server: Server, bucket: str) -> None:
-    # No capability: without this no server is of use, and nbsync relies on it.
+    # No capability: all of these do, and those that do not are sorted (tests/quirks).
     keys = ["B", "a b", "a+b", "a-b", "a/b", "a0", "per%25cent", "z", "é", "\uffee", "🌦"]
     for key in reversed(keys):
         server.s3.put_object(Bucket=bucket, Key=key, Body=b"")

@@ -73,9 +73,6 @@ def faults() -> dict[str, tuple[Fault, int, int]]:
         "page-2-cut": (Close(At.ANSWER_BODY, 500), 1, -1),
         "page-2-silent": (Stall(At.ANSWER_BODY, 500), 1, -1),
         "no-token": (Changed(without_token), 1, 1),
-        "out-of-order": (Changed(out_of_order), 1, 1),
-        "one-twice": (Changed(one_twice), 0, 1),
-        "page-repeated": (Changed(Repeated(token_only=False)), 0, 2),
         "circle": (Changed(Repeated(token_only=True)), 0, 2),
         "no-size": (Changed(without_size), 1, 1),
         "other-prefix": (Changed(elsewhere), 1, 1),
@@ -83,7 +80,18 @@ def faults() -> dict[str, tuple[Fault, int, int]]:
         "empty": (Changed(always(b"")), 1, 1),
         "html": (Told(200, b"<html><body>Welcome</body></html>"), 1, 1),
         "binary": (Told(200, bytes(range(256))), 0, 1),
+        "error-under-200": (Told(200, b"<Error><Code>InternalError</Code></Error>"), 1, -1),
+    }
+
+
+def passing_faults() -> dict[str, tuple[Fault, int, int]]:
+    """The same, of those that a run gets over: by another try, or by sorting what is listed."""
+    return {
+        "page-3-cut": (Close(At.ANSWER_BODY, 500), 2, 1),
         "error-under-200": (Told(200, b"<Error><Code>InternalError</Code></Error>"), 1, 1),
+        "out-of-order": (Changed(out_of_order), 1, 1),
+        "one-twice": (Changed(one_twice), 0, 1),
+        "page-repeated": (Changed(Repeated(token_only=False)), 0, 2),
     }
 
 
@@ -123,7 +131,7 @@ def test_deletes_need_a_whole_listing(in_step: FaultyWorld, name: str) -> None:
         world.proxy.clear()
 
 
-@pytest.mark.parametrize("name", ["page-3-fails", "out-of-order", "half-the-xml"])
+@pytest.mark.parametrize("name", ["page-3-fails", "half-the-xml"])
 def test_what_streamed_before_is_kept_and_whole(in_step: FaultyWorld, name: str) -> None:
     world = in_step
     fault, skip, times = faults()[name]
@@ -140,11 +148,13 @@ def test_what_streamed_before_is_kept_and_whole(in_step: FaultyWorld, name: str)
     assert len([path for path in world.files() if path.endswith("7")]) == 3
 
 
+@pytest.mark.parametrize("name", passing_faults())
 @pytest.mark.parametrize("direction", ["pull", "push"])
-def test_a_listing_that_recovers_is_a_whole_one(in_step: FaultyWorld, direction: str) -> None:
+def test_a_listing_that_recovers_is_a_whole_one(in_step: FaultyWorld, direction: str, name: str) -> None:
     world = in_step
-    world.proxy.on(Close(At.ANSWER_BODY, 500), "ListObjectsV2", skip=2)
+    fault, skip, times = passing_faults()[name]
+    world.proxy.on(fault, "ListObjectsV2", skip=skip, times=times)
     plan = world.run(direction, dry_run=True, delete=True)
     assert plan.error is None
     assert sum(plan.counts.values()) == OBJECTS + 2
-    assert plan.requests["list"] == PAGES + 1
+    assert PAGES < plan.requests["list"] <= 2 * PAGES + 1

@@ -22,7 +22,9 @@ class World:
     """A bucket of KEYS that counts how many ask at once."""
 
     def __init__(self) -> None:
-        self.bucket: Any = SimpleNamespace(slow_downs=0, can=SimpleNamespace(starts_listings_after=True))
+        self.bucket: Any = SimpleNamespace(
+            slow_downs=0, can=SimpleNamespace(starts_listings_after=True, lists_in_order=True)
+        )
         self.server = Server(KEYS)
         self.lock = threading.Lock()
         self.asked = self.at_once = self.most = 0

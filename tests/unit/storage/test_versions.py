@@ -212,7 +212,7 @@ GOOD = f"<Version><Key>p/a</Key><Size>1</Size><LastModified>{BASE}00.000Z</LastM
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("", "not readable XML"),
+        ("", "an empty body"),
         ("<ListBucketResult/>", "something else"),
         (f"{HEAD}<IsTruncated>true</IsTruncated>{GOOD}</ListVersionsResult>", "cut short"),
         (f"{HEAD}{GOOD.replace('p/a', 'q/a')}</ListVersionsResult>", "not below"),
