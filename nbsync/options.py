@@ -88,6 +88,9 @@ class Options:
     overwrite_remote: bool = _how(
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
+    no_conditions: bool = _how(
+        False, "for services that refuse conditional writes: a look just before decides",
+        commands=("push", "plan", "apply"))  # fmt: skip
     sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE",
                                metavar="FILE", commands=RUNS)  # fmt: skip
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")

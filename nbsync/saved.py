@@ -17,7 +17,7 @@ SAVED = tuple(
     and name not in ("dry_run", "files_from")
 )  # fmt: skip
 ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
-_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
+_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl", "no_conditions")  # dangers that are meant once
 REPEATED = frozenset(SAVED) - set(_ONE_TIME) | {"files_from"}
 FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
 

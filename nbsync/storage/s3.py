@@ -12,7 +12,7 @@ from typing import TypeVar
 from nbsync.core.location import Location
 from nbsync.options import Options
 from nbsync.storage.account import Account
-from nbsync.storage.capabilities import Capabilities
+from nbsync.storage.capabilities import AS_ASKED, Capabilities
 from nbsync.storage.customer_key import KeyedClient, KeylessClient, check_channel, read_customer_key
 from nbsync.wire import retry
 from nbsync.wire.client import Client, RequestCounts
@@ -63,6 +63,8 @@ class Bucket:
         self._lock = threading.Lock()
         self.client = self._connect("")
         self.can = Capabilities(self.client.target.host)
+        if options.no_conditions:
+            self.can.unconditional = AS_ASKED
 
     def _connect(self, region: str) -> Client:
         target = self._account.target(self.location, region)

@@ -94,7 +94,7 @@ class Lane:
             return remote is not None and remote.size <= SMALL_BYTES and looks_like_md5(remote.etag)
         local = action.local
         plain = action.verb is Verb.UPLOAD and local is not None and local.size <= SMALL_BYTES
-        return plain and not ctx.bucket.can.refuses_conditions
+        return plain and not ctx.bucket.can.unconditional
 
     def put(self, action: Action) -> None:
         """Queue one that it takes."""

@@ -21,6 +21,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Upload
+from nbsync.storage.look import etag_in, look_at
 from nbsync.storage.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
@@ -58,7 +59,7 @@ def upload_parts(
     with _Md5OfAll(ctx, fd, local.size) as md5_of_all:
         if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
             md5_of_all.begin()
-            done = _Done.by(ctx.bucket.request("HEAD", key))
+            done = _seen(ctx, key, done)
             if is_made_of(done.headers, local.size, local.mtime_ns) is False:
                 raise _replaced()
         try:
@@ -185,10 +186,18 @@ class _Done(NamedTuple):
     etag: str
     headers: Mapping[str, str]
 
-    @classmethod
-    def by(cls, head: Response) -> _Done:
-        """As the answer to a HEAD shows it."""
-        return cls(head.headers.get("etag", "").strip('"'), head.headers)
+
+def _seen(ctx: Context, key: str, done: _Done) -> _Done:
+    """The object as a look shows it; as its completion told of it where none is allowed."""
+    try:
+        there = look_at(ctx.bucket, key)
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+        return done
+    if there is None:
+        raise ServiceError(404, "NoSuchKey", "the object was deleted as soon as it was made")
+    return _Done(etag_in(there), there)
 
 
 class _Md5OfAll:
@@ -291,7 +300,7 @@ def _complete(
     except ServiceError as error:
         if error.status in (404, 409, 412):
             with contextlib.suppress(ServiceError):
-                there = _Done.by(ctx.bucket.request("HEAD", key))
+                there = _seen(ctx, key, _Done("", {}))
                 if there.etag.lower() == combined:
                     return there
         raise
