@@ -63,8 +63,13 @@ class SentWithCondition(ServiceError):
 
 def is_denied(error: ServiceError) -> bool:
     """Is this request not allowed, although the service knows who makes it?"""
-    kind = _TABLE.get(error.code, (AccessDenied,))[0]
-    return error.status in (401, 403) and kind is AccessDenied
+    return error.status in (401, 403) and (error.code in ("AccessDenied", "Forbidden") or error.code not in _TABLE)
+
+
+def may_not_list(error: ServiceError, place: str) -> NbsyncError:
+    """What to say of a folder that may not be listed."""
+    hint = "It needs s3:ListBucket. One object that may be read can be had without it: name that one exactly"
+    return AccessDenied(f"{place}: access denied: it may not be listed ({error.code})", hint)
 
 
 def translate(error: Exception, place: str) -> NbsyncError:
