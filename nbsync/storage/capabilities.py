@@ -9,8 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from nbsync.core.parts import MAX_PARTS
+
 _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _CUSTOMER_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
+# Scaleway takes 1,000 parts: https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/.
+_FEW_PARTS_HOST = re.compile(r"\.scw\.cloud$")
+_FEW_PARTS = 1000
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 
 # Why a run writes without conditions; each begins a note.
@@ -38,6 +43,8 @@ class Capabilities:
         unconditional: why PUT, CompleteMultipartUpload and DELETE are sent without conditions, one of the reasons
             above; empty where they are sent with them.
         wrote_unconditionally: such a request was made in this run.
+        max_parts: as many parts of an object as it takes, as far as is known.
+        min_part_size: bytes of its smallest part but the last, if it has refused a part of S3's smallest.
         may_not_look: neither a HEAD nor a listing of an object is allowed.
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
@@ -56,6 +63,8 @@ class Capabilities:
         self._conditional_put = self._conditional_get = self._aws
         self._etag_is_md5: bool | None = None
         self._is_rgw = False
+        self.max_parts = _FEW_PARTS if _FEW_PARTS_HOST.search(host) else MAX_PARTS
+        self.min_part_size = 0
         self.unconditional = ""
         self.wrote_unconditionally = False
         self.may_not_look = False

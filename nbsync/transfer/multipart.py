@@ -18,7 +18,16 @@ from xml.sax.saxutils import escape
 
 from nbsync.core.identity import MD5, Digest
 from nbsync.core.model import LocalEntry
-from nbsync.core.parts import MiB, Part, combine_etag, layout, looks_like_md5, parse_multipart_etag, part_size_for
+from nbsync.core.parts import (
+    MiB,
+    Part,
+    combine_etag,
+    layout,
+    looks_like_md5,
+    parse_multipart_etag,
+    part_size_for,
+    parts_taken,
+)
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Upload
 from nbsync.storage.look import etag_in, look_at
@@ -35,6 +44,8 @@ from nbsync.wire.reader import Response
 PART_BYTES = 16 * MiB
 # An error in the body has no status of its own.
 _STATUS_OF = {"NoSuchUpload": 404, "ConditionalRequestConflict": 409, "PreconditionFailed": 412}
+_REFUSED_AS = (400, 413, 422)
+_OF_REQUEST = ("EntityTooSmall", "InvalidArgument", "InvalidPart", "InvalidRequest", "TooManyParts")  # 400
 
 
 def upload_parts(
@@ -42,9 +53,43 @@ def upload_parts(
 ) -> Stored:
     """The object made from the open file; what an earlier run has sent of it is taken up.
 
+    A service that takes fewer or larger parts than S3 gets larger ones; the run remembers that.
+
     Raises: as upload.store. An upload that fails is aborted, if the service can still be reached; one that
     fails for want of a connection is kept for the next run, if there is a journal to tell it.
     """
+    while True:
+        done, kept, part_size = slot.done, slot.kept, part_size_of(ctx, local)
+        try:
+            return _upload(ctx, fd, local, key, headers, condition, slot)
+        except ServiceError as error:
+            if not _learn_parts(ctx, local, part_size, error):
+                raise
+        slot.keep(kept - slot.kept)
+        slot.add(done - slot.done)
+
+
+def part_size_of(ctx: Context, local: LocalEntry) -> int:
+    """Bytes of each part of this file but the last: whole MiB, and no more than asked for unless they must be."""
+    can = ctx.bucket.can
+    asked = ctx.options.part_size // MiB * MiB or PART_BYTES
+    return part_size_for(local.size, max(asked, can.min_part_size), can.max_parts)
+
+
+def _learn_parts(ctx: Context, local: LocalEntry, part_size: int, error: ServiceError) -> bool:
+    """Was an upload refused for the number or the size of its parts, so that larger ones may do?"""
+    can, count = ctx.bucket.can, -(-local.size // part_size)
+    if error.code == "EntityTooSmall":
+        can.min_part_size = max(can.min_part_size, 2 * part_size)
+    elif error.status in _REFUSED_AS and (taken := parts_taken(error.code, error.message, count)):
+        can.max_parts = min(can.max_parts, taken)
+    return count > 1 and part_size_of(ctx, local) > part_size
+
+
+def _upload(
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot
+) -> Stored:
+    """In parts of one size. Raises: as upload_parts."""
     sending = _Sending(ctx, fd, local, key, headers, slot)
     try:
         sent = sending.send()
@@ -80,7 +125,7 @@ class _Sending:
 
     def __init__(self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> None:
         self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, slot
-        self.part_size = part_size_for(local.size, PART_BYTES)
+        self.part_size = part_size_of(ctx, local)
         self._there: dict[int, tuple[str, bytes]] = {}
         self._sent: dict[int, tuple[str, bytes]] = {}
         self.upload = self._taken_up(headers) or self._begin(headers)
@@ -88,7 +133,8 @@ class _Sending:
     def send(self) -> list[tuple[str, bytes]]:
         """The ETag and MD5 of every part in order, when the service has all of them."""
         parts = list(layout(self._local.size, self.part_size))
-        self._team = Team(self._ctx.controller, self._put, parts)
+        # The last one first: where there are more than the service takes, nearly nothing was sent when it says so.
+        self._team = Team(self._ctx.controller, self._put, [parts[-1], *parts[:-1]])
         self._team.run()
         return [self._sent[part.number] for part in parts]
 
@@ -291,7 +337,8 @@ def _complete(
         answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=headers, body=body)
         failed = error_in_body(answer.body)
         if failed is not None:  # S3 answers 200 before it knows: the error stands in the body
-            raise ServiceError(_STATUS_OF.get(failed[0], 500), failed[0], failed[1], answer.headers)
+            status = 400 if failed[0] in _OF_REQUEST else _STATUS_OF.get(failed[0], 500)
+            raise ServiceError(status, failed[0], failed[1], answer.headers)
         ctx.bucket.can.completed = True
         return _Done(text_in(answer.body, "ETag").strip('"'), answer.headers)
 

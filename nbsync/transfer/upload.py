@@ -61,7 +61,7 @@ def store(
     ctx.settle(local)
     fd = _open(ctx, local)
     try:
-        if local.size > MULTIPART_BYTES:
+        if local.size > (ctx.options.part_size or MULTIPART_BYTES):
             headers = _headers(ctx, local)
             if known.startswith("md5:"):
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))

@@ -44,7 +44,9 @@ class Ran:
         self.problems: list[dict[str, str]] = self.json.get("problems", [])
         self.files: list[dict[str, Any]] = self.json.get("files", [])
         self.requests: dict[str, int] = self.json.get("requests", {})
-        said = [one["message"] for one in self.problems] + [f"{row.get('error')} {row.get('reason')}" for row in self.files]
+        said = [one["message"] for one in self.problems] + [
+            f"{row.get('error')} {row.get('reason')}" for row in self.files
+        ]
         self.words = " ".join([self.error, *self.notes, *said])
 
     @property
