@@ -57,14 +57,14 @@ WORDS = [
 def test_fewer_parts_are_found_once_before_much_is_sent(here: World, code: str, message: str) -> None:
     limit = here.store.hook = Limit(4, code, message)
     for path in ("one", "two"):
-        sparse(here, path, 100 * MiB)
+        sparse(here, path, 26 * MiB)
 
-    ran = here.push("--jobs", "1")
+    ran = here.push("--jobs", "1", "--part-size", "5MiB")
 
     assert (ran.code, ran.counts) == (0, {"miss": 2}), ran
-    assert {len(body) for body in here.remote().values()} == {100 * MiB}
+    assert {len(body) for body in here.remote().values()} == {26 * MiB}
     assert here.store.uploads == {}
-    assert limit.sent < 204 * MiB + 16 * MiB
+    assert limit.sent < 2 * 26 * MiB + 5 * MiB
     assert limit.begun <= 2 + 2, "the second file asked again"
     assert here.push().requests == {"list": 1, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
     assert here.run("verify", here.local, "b/p").counts == {"hit": 2}
@@ -72,26 +72,26 @@ def test_fewer_parts_are_found_once_before_much_is_sent(here: World, code: str, 
 
 def test_a_refusal_at_the_completion(here: World) -> None:
     here.store.hook = Limit(3, "TooManyParts", "At most 3 parts", at_completion=True)
-    sparse(here, "f", 60 * MiB)
-    ran = here.push()
-    assert (ran.code, len(here.remote()["f"]), here.store.uploads) == (0, 60 * MiB, {}), ran
+    sparse(here, "f", 21 * MiB)
+    ran = here.push("--part-size", "5MiB")
+    assert (ran.code, len(here.remote()["f"]), here.store.uploads) == (0, 21 * MiB, {}), ran
 
 
 def test_parts_that_are_too_small(here: World) -> None:
     def refuse(request: Request) -> bool:
-        small = "partNumber" in request.query and len(request.data) == 16 * MiB
+        small = "partNumber" in request.query and len(request.data) == 5 * MiB
         return small and request.error(400, "EntityTooSmall", "Your proposed upload is too small")
 
     here.store.hook = refuse
-    sparse(here, "f", 60 * MiB)
-    ran = here.push()
-    assert (ran.code, len(here.remote()["f"]), here.store.uploads) == (0, 60 * MiB, {}), ran
+    sparse(here, "f", 21 * MiB)
+    ran = here.push("--part-size", "5MiB")
+    assert (ran.code, len(here.remote()["f"]), here.store.uploads) == (0, 21 * MiB, {}), ran
 
 
 def test_a_refusal_about_something_else_ends_the_upload(here: World) -> None:
     limit = here.store.hook = Limit(0, "InvalidArgument", "Invalid storage class")
-    sparse(here, "f", 60 * MiB)
-    ran = here.push()
+    sparse(here, "f", 21 * MiB)
+    ran = here.push("--part-size", "5MiB")
     assert (ran.code, limit.begun, here.store.uploads) == (1, 1, {})
     assert "Invalid storage class" in ran.words
 
@@ -101,9 +101,9 @@ def numbers(here: World) -> list[int]:
     return sorted(int(asked.query["partNumber"]) for asked in here.store.log if "partNumber" in asked.query)
 
 
-@pytest.mark.parametrize(("size", "count"), [("5MiB", 8), ("12.5MB", 4), ("64MiB", 0), ("40MiB", 0), ("20971520", 2)])
+@pytest.mark.parametrize(("size", "count"), [("5MiB", 3), ("6.5MB", 3), ("64MiB", 0), ("15MiB", 0), ("8388608", 2)])
 def test_parts_of_the_size_that_is_asked_for(here: World, size: str, count: int) -> None:
-    sparse(here, "f", 40 * MiB)
+    sparse(here, "f", 15 * MiB)
     ran = here.push("--part-size", size)
     assert (ran.code, numbers(here)) == (0, list(range(1, count + 1))), ran
     assert here.push().counts == {"hit": 1}
