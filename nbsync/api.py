@@ -26,8 +26,8 @@ from nbsync.options import Call, Options, build_options
 from nbsync.result import SyncPlan, SyncResult, VerifyResult
 from nbsync.storage.listing import list_objects, single_object
 from nbsync.storage.s3 import Bucket
-from nbsync.storage.s3_errors import translate
-from nbsync.wire.errors import WireError
+from nbsync.storage.s3_errors import is_denied, may_not_list, translate
+from nbsync.wire.errors import ServiceError, WireError
 
 PathLike = str | os.PathLike[str]
 _LAST = "that of the last sync"  # told by its identity
@@ -332,12 +332,19 @@ def listing(call: Call) -> Listing:
 def _listed(bucket: Bucket, location: Location, filters: Filters) -> Iterator[ListedObject]:
     """What lies under REMOTE, made while the next pages are on their way; else the one object that REMOTE names."""
     admits = filters.admits if filters else None
-    empty = True
-    for one in list_objects(bucket, location.prefix):
-        empty = False
-        if admits is None or admits(one.path):
-            yield ListedObject.of(one)
-    one_object = single_object(bucket, location) if empty else None
+    empty, denied = True, None
+    try:
+        for one in list_objects(bucket, location.prefix):
+            empty = False
+            if admits is None or admits(one.path):
+                yield ListedObject.of(one)
+    except ServiceError as error:
+        if not empty or not is_denied(error):
+            raise
+        denied = error
+    one_object = single_object(bucket, location, denied=denied) if empty else None
+    if one_object is None and denied is not None:
+        raise may_not_list(denied, location.uri)
     if one_object is not None and filters.admits(one_object.path):
         yield ListedObject.of(one_object)
 

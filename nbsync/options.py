@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync.core.guard import NO_LIMITS, Limits
 from nbsync.core.moments import parse_moment
+from nbsync.core.parts import MAX_PART_SIZE, MIN_PART_SIZE
 from nbsync.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Options:
     overwrite_remote: bool = _how(
         False, "replace objects that others changed since the last sync", commands=("push", "plan")
     )
+    part_size: int = _how(0, "send files above SIZE in parts of it, e.g. 64MiB (at least 5MiB; larger where needed)",
+                          metavar="SIZE", parse="part size", commands=("push", "plan", "apply"))  # fmt: skip
+    no_conditions: bool = _how(
+        False, "for services that refuse conditional writes: a look just before decides",
+        commands=("push", "plan", "apply"))  # fmt: skip
     sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE",
                                metavar="FILE", commands=RUNS)  # fmt: skip
     allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
@@ -296,6 +302,17 @@ def _rate(value: Any) -> int:
     return rate
 
 
+def _part_size(value: Any) -> int:
+    """`64MiB`, `100MB`, `16777216` -> bytes."""
+    if value is None or value == "":
+        return 0
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([KMG]I?)?B?", str(value).strip().upper())
+    size = 0 if isinstance(value, bool) or not found else int(float(found[1]) * _UNITS[found[2] or ""])
+    if not MIN_PART_SIZE <= size <= MAX_PART_SIZE:
+        raise ValueError(f"takes a size from 5MiB to 5GiB, like 64MiB, not {value!r}")
+    return size
+
+
 _PAIR = re.compile(r"((?:\\[\\=]|[^=])+?)=(.*)", re.DOTALL)
 
 
@@ -335,7 +352,7 @@ def _moment(value: Any) -> int | None:
 
 
 _PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters,
-            "moment": _moment, "days": _days}  # fmt: skip
+            "moment": _moment, "days": _days, "part size": _part_size}  # fmt: skip
 
 
 class Repeat(NamedTuple):

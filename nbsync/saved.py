@@ -17,7 +17,7 @@ SAVED = tuple(
     and name not in ("dry_run", "files_from")
 )  # fmt: skip
 ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
-_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl")  # dangers that are meant once
+_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl", "no_conditions")  # dangers that are meant once
 REPEATED = frozenset(SAVED) - set(_ONE_TIME) | {"files_from"}
 # What a plan may bring that somebody else made: it says which files, how fast, and what is told of an object. All else
 # leads elsewhere, reads or writes files beside LOCAL, weakens a check, costs, or lets others read what is sent.

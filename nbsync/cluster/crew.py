@@ -78,7 +78,7 @@ class Crew:
         permit = ctx.room.guests = permits.issue(stage)
         self._ticket = Ticket(
             __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
-            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options),
+            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), ctx.bucket.can.unconditional,
         )  # fmt: skip
         self._check(self._ticket, ctx.cancelled)
         return self._ticket

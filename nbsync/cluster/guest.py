@@ -43,7 +43,7 @@ class Ticket(NamedTuple):
     """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
 
     `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker whose are others is
-    not fit.
+    not fit. `unconditional` is what the coordinator has learnt of the bucket: see storage.capabilities.
     """
 
     version: str
@@ -55,6 +55,7 @@ class Ticket(NamedTuple):
     prefix: str
     endpoint: str
     options: Options
+    unconditional: str = ""
 
 
 class Reply(NamedTuple):
@@ -164,6 +165,7 @@ class Session:
         cancel, options = threading.Event(), ticket.options
         controller = Controller(options.jobs, files=files_left())
         bucket = Bucket(ticket.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
+        bucket.can.unconditional = ticket.unconditional
         remote = RemoteName(ticket.endpoint, ticket.location.bucket, ticket.prefix)
         self.ctx = GuestContext(
             bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),

@@ -58,8 +58,8 @@ class Part(NamedTuple):
     length: int
 
 
-def part_size_for(size: int, preferred: int = DEFAULT_PART_SIZE) -> int:
-    """Bytes a part: `preferred`, or as much more as keeps `size` bytes within 10,000 parts.
+def part_size_for(size: int, preferred: int = DEFAULT_PART_SIZE, max_parts: int = MAX_PARTS) -> int:
+    """Bytes a part: `preferred`, or as much more as keeps `size` bytes within `max_parts` parts of at most 5 GiB.
 
     A multiple of 1 MiB, so that others can guess it from the ETag.
 
@@ -68,8 +68,27 @@ def part_size_for(size: int, preferred: int = DEFAULT_PART_SIZE) -> int:
     """
     if size > MAX_OBJECT_SIZE:
         raise NbsyncError(f"{size} bytes are more than an S3 object can have ({MAX_OBJECT_SIZE})")
-    needed = max(preferred, MIN_PART_SIZE, _ceil(size, MAX_PARTS))
+    needed = max(preferred, MIN_PART_SIZE, _ceil(size, max_parts))
     return min(_ceil(needed, MiB) * MiB, MAX_PART_SIZE)
+
+
+# What services say of a part beyond the most that they take; AWS: "Part number must be an integer between 1 and 10000".
+_OF_PARTS = re.compile(
+    r"part[ -]?number|number of (multi)?parts|(too many|fewer|max\w*|more than|limit of) [\w ,]*parts?\b|parts? limit",
+    re.IGNORECASE,
+)
+_TOO_MANY = frozenset({"TooManyParts", "InvalidPartNumber", "PartNumberTooLarge", "MaxPartsExceeded"})
+_NUMBER = re.compile(r"(?<![\w.-])\d{1,3}(?:,\d{3})+|\d+(?![\w-])")
+
+
+def parts_taken(code: str, message: str, sent: int) -> int:
+    """How many parts a service takes, by the error with which it has refused the last of `sent` parts; half of them
+    where it does not say. 0 if the error is about something else.
+    """
+    if code not in _TOO_MANY and not _OF_PARTS.search(message):
+        return 0
+    told = [int(found.replace(",", "")) for found in _NUMBER.findall(message)]
+    return max((number for number in told if 1 < number < sent), default=sent // 2)
 
 
 def layout(size: int, part_size: int) -> Iterator[Part]:

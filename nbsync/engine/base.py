@@ -25,10 +25,10 @@ from nbsync.result import SyncResult
 from nbsync.storage.listing import Waypoints, list_objects, single_object
 from nbsync.storage.local import absolute_root
 from nbsync.storage.s3 import Bucket
-from nbsync.storage.s3_errors import translate
+from nbsync.storage.s3_errors import is_denied, may_not_list, translate
 from nbsync.transfer.control import Controller, files_left
 from nbsync.transfer.runner import AnyRunner
-from nbsync.wire.errors import Aborted, WireError
+from nbsync.wire.errors import Aborted, ServiceError, WireError
 
 STANDARD_INPUT = "-"  # in the place of a file's name
 
@@ -175,6 +175,7 @@ class BaseRun(ABC):
 
         Raises:
             GuardRefusal: nothing is there, and the call's limits say that something must be.
+        AccessDenied: it may not be listed, and is no object that may be read.
         """
         self._waypoints = Waypoints()
         if self.location.has_empty_segment:
@@ -183,17 +184,19 @@ class BaseRun(ABC):
             )
         entries = list_objects(bucket, self.location.prefix, admits=self._admits, waypoints=self._waypoints)
         self._listing = entries
-        first = next(entries, None)
+        first, denied = _begin(entries)
         if first is not None:
             return self.location.prefix, chain([first], entries)
+        one = single_object(bucket, self.location, admits=self._admits, denied=denied) if single else None
+        if one is not None:
+            self._waypoints = Waypoints()  # those were of another prefix
+            self.result.remote = self.location.uri.rstrip("/")
+            only = one.path  # what else LOCAL holds, or held, is not this run's business
+            self._admits = lambda path: path == only
+            return self.location.parent().prefix, iter([one])
+        if denied is not None:
+            raise may_not_list(denied, self.location.uri)
         if single:
-            one = single_object(bucket, self.location, admits=self._admits)
-            if one is not None:
-                self._waypoints = Waypoints()  # those were of another prefix
-                self.result.remote = self.location.uri.rstrip("/")
-                only = one.path  # what else LOCAL holds, or held, is not this run's business
-                self._admits = lambda path: path == only
-                return self.location.parent().prefix, iter([one])
             self._found_nothing = True
             pattern = "; REMOTE is no pattern: use --include" if "*" in self.location.prefix else ""
             then = " at that time" if self.options.as_of is not None else ""
@@ -240,6 +243,16 @@ class BaseRun(ABC):
             self.result.notes.append(f"nothing can match {', '.join(absolute)}: {why}")
         if other:
             self.result.notes.append(f"nothing matched {', '.join(other)}")
+
+
+def _begin(entries: Iterator[RemoteEntry]) -> tuple[RemoteEntry | None, ServiceError | None]:
+    """The first entry of a listing, or how it is denied."""
+    try:
+        return next(entries, None), None
+    except ServiceError as error:
+        if not is_denied(error):
+            raise
+        return None, error
 
 
 def _interrupted() -> Interrupted:

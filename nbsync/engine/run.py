@@ -34,6 +34,7 @@ from nbsync.storage.local import kept_below, scan, without_too_long
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
+from nbsync.storage.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.leftovers import clear_away
@@ -145,6 +146,8 @@ class Run(BaseRun):
         found = Names(self.root, self.direction, whole=prefix == self.location.prefix)
 
         def prepare() -> None:
+            if self.direction is Direction.PUSH:
+                learn_conditions(bucket)
             tally.recorder.open(place.prepare(), place.clocks)
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
@@ -327,9 +330,10 @@ class Run(BaseRun):
         if self._waited_for:
             notes.append(f"another nbsync run ({self._waited_for}) was at work here: this one waited for it")
         verbs = {row.action for row in rows if row.status != Status.CANCELLED.value}
-        if Verb.UPLOAD.value in verbs and not bucket.can.conditional_put:
+        can = bucket.can
+        if Verb.UPLOAD.value in verbs and not can.conditional_put and not can.wrote_unconditionally:
             notes.append("conditional PUT is unproven on this server: best effort")
-        if Verb.DELETE_REMOTE.value in verbs and not bucket.can.conditional_delete:
+        if Verb.DELETE_REMOTE.value in verbs and not can.conditional_delete and not can.wrote_unconditionally:
             notes.append("conditional DELETE is unproven on this server: best effort")
         notes += bucket.can.notes()
         if self._crew is not None:

@@ -9,10 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from nbsync.core.parts import MAX_PARTS
+
 _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _CUSTOMER_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
 _SORTING = ("MinIO", "Werkzeug")  # servers known to list in key order, beside AWS and RGW
+# Scaleway takes 1,000 parts: https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/.
+_FEW_PARTS_HOST = re.compile(r"\.scw\.cloud$")
+_FEW_PARTS = 1000
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
+
+# Why a run writes without conditions; each begins a note.
+AS_ASKED = "conditions were left out (--no-conditions)"
+REFUSED = "this server refuses conditional writes"
+ANSWERED_WRONGLY = "this server answers conditional writes wrongly"
+# RGW 16 answers If-Match with 412 whatever it says, and overwrites in spite of If-None-Match: *; in a bucket whose
+# versioning is suspended, it refuses both for objects of the time before (tests/contract/test_store_versions.py).
+BY_VERSIONS = "Ceph RGW is known to break conditional writes in a bucket that keeps, or has kept, versions"
 
 
 def etag_is_opaque(headers: Mapping[str, str]) -> bool:
@@ -28,7 +41,12 @@ class Capabilities:
     """What one endpoint can do.
 
     Attributes:
-        refuses_conditions: it answers a conditional PUT with 501 Not Implemented.
+        unconditional: why PUT, CompleteMultipartUpload and DELETE are sent without conditions, one of the reasons
+            above; empty where they are sent with them.
+        wrote_unconditionally: such a request was made in this run.
+        max_parts: as many parts of an object as it takes, as far as is known.
+        min_part_size: bytes of its smallest part but the last, if it has refused a part of S3's smallest.
+        may_not_look: neither a HEAD nor a listing of an object is allowed.
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
         encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
@@ -47,7 +65,12 @@ class Capabilities:
         self._aws = bool(_AWS_HOST.search(host))
         self._conditional_put = self._conditional_get = self._aws
         self._etag_is_md5: bool | None = None
-        self.refuses_conditions = False
+        self._is_rgw = False
+        self.max_parts = _FEW_PARTS if _FEW_PARTS_HOST.search(host) else MAX_PARTS
+        self.min_part_size = 0
+        self.unconditional = ""
+        self.wrote_unconditionally = False
+        self.may_not_look = False
         self.completed = False
         self.downloaded = False
         self.encrypts_opaquely = False
@@ -68,9 +91,19 @@ class Capabilities:
             self._sorts = known or bool(_RGW_REQUEST.match(headers.get("x-amz-request-id", "")))
         if self._conditional_put:
             return
-        is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", ""))
-        if is_rgw or headers.get("server", "").startswith("Werkzeug"):
+        self._is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", "")) is not None
+        if self._is_rgw or headers.get("server", "").startswith("Werkzeug"):
             self._conditional_put = self._conditional_get = True
+
+    @property
+    def versions_break_conditions(self) -> bool:
+        """Is it known to honour conditions only in a bucket that never kept versions? (RGW.)"""
+        return self._is_rgw and not self.unconditional
+
+    def told_versioning(self, status: str | None) -> None:
+        """Learn from the bucket's versioning: empty if it never kept versions, None if that may not be asked."""
+        if self.versions_break_conditions and status != "":
+            self.unconditional = BY_VERSIONS
 
     def stored_under_key(self, headers: Mapping[str, str]) -> None:
         """An upload under a customer's key was answered so: S3 confirms the key's algorithm in every such answer."""
@@ -124,7 +157,7 @@ class Capabilities:
     @property
     def conditional_put(self) -> bool:
         """Is PUT with If-Match and If-None-Match known to be honoured?"""
-        return self._conditional_put and not self.refuses_conditions
+        return self._conditional_put and not self.unconditional
 
     @property
     def conditional_get(self) -> bool:
@@ -137,7 +170,7 @@ class Capabilities:
 
         AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
         """
-        return self._aws
+        return self._aws and not self.unconditional
 
     @property
     def conditional_delete(self) -> bool:
@@ -145,7 +178,7 @@ class Capabilities:
 
         AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html.
         """
-        return self._aws
+        return self._aws and not self.unconditional
 
     @property
     def complete_tells_etag(self) -> bool:
@@ -170,7 +203,10 @@ class Capabilities:
             notes.append("whether this bucket keeps versions may not be asked: what it held earlier may be incomplete")
         if self.versioning_suspended:
             notes.append("versioning of this bucket is suspended: what was replaced or deleted since then is missing")
-        if self.completed and not self.conditional_complete:
+        if self.wrote_unconditionally:
+            how = "the listing alone decided" if self.may_not_look else "each object was looked at just before"
+            notes.append(f"{self.unconditional}: {how} (best effort)")
+        if self.completed and not self.conditional_complete and not self.wrote_unconditionally:
             notes.append("conditional completion of large uploads is unproven on this server: best effort")
         if self.downloaded and not self.conditional_get:
             notes.append("conditional GET is unproven on this server: what arrives is checked against its ETag")

@@ -13,11 +13,14 @@ from nbsync.core import names
 from nbsync.core.location import Location
 from nbsync.core.model import EXCLUDED, RemoteEntry
 from nbsync.errors import ListingError, OutOfOrder
+from nbsync.storage import named
 from nbsync.storage.collected import collected, every_page
 from nbsync.storage.listing_xml import Document, read_document, read_object, read_plain
 from nbsync.storage.ranges import Page, Waypoints, pages
 from nbsync.storage.s3 import Bucket
+from nbsync.storage.s3_errors import is_denied
 from nbsync.storage.versions import object_as_of, objects_as_of
+from nbsync.wire.errors import ServiceError
 
 __all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
 
@@ -146,22 +149,49 @@ def _read_objects(body: bytes, cut: int) -> tuple[Document, list[RemoteEntry]]:
 
 
 def single_object(
-    bucket: Bucket, location: Location, *, admits: Callable[[str], bool] | None = None
+    bucket: Bucket,
+    location: Location,
+    *,
+    admits: Callable[[str], bool] | None = None,
+    denied: ServiceError | None = None,
 ) -> RemoteEntry | None:
     """The one object that REMOTE names when nothing lies below it: one HEAD, and its LIST entry if it exists.
 
-    With --as-of its versions are listed instead.
+    Where it may not be listed, the HEAD tells all, and where no HEAD is allowed, a GET does. With --as-of its
+    versions are listed instead. Judged as those of `list_objects`; a folder marker is none.
 
-    Judged as those of `list_objects`; a folder marker is none.
+    Args:
+        denied: how the listing of REMOTE is. Then an object that may not be read is none.
+
+    Raises:
+        ServiceError, TransientError: see wire.errors. ListingError.
     """
     key = location.single_key
     if not key:
         return None
     folder = location.parent().prefix
-    if bucket.as_of_ns is not None:
-        entry = object_as_of(bucket, key, folder, bucket.as_of_ns)
-    else:
-        entry = find_object(bucket, key, folder, certain=True) if bucket.exists(key) else None
+    try:
+        if bucket.as_of_ns is not None:
+            entry = object_as_of(bucket, key, folder, bucket.as_of_ns)
+        else:
+            entry = _named(bucket, key, folder)
+    except ServiceError as error:
+        if denied is None or not is_denied(error):
+            raise
+        return None
     if entry is None or names.is_folder_marker(entry.path, entry.size):
         return None
     return _judged(entry, admits)
+
+
+def _named(bucket: Bucket, key: str, folder: str) -> RemoteEntry | None:
+    """The object named `key`: as LIST gives it or, where that is not allowed, as its headers tell of it."""
+    headers = named.headers_of(bucket, key)
+    if headers is None:
+        return None
+    try:
+        return find_object(bucket, key, folder, certain=True)
+    except ServiceError as error:
+        if not is_denied(error):
+            raise
+    return named.entry_of(key, len(folder), headers)

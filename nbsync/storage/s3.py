@@ -13,7 +13,7 @@ from nbsync.core.parts import bare_etag
 from nbsync.errors import RemoteError
 from nbsync.options import Options
 from nbsync.storage.account import Account
-from nbsync.storage.capabilities import Capabilities
+from nbsync.storage.capabilities import AS_ASKED, Capabilities
 from nbsync.storage.customer_key import KeyedClient, KeylessClient, check_channel, read_customer_key
 from nbsync.storage.s3_errors import is_about_region, region_told
 from nbsync.wire import retry
@@ -66,6 +66,8 @@ class Bucket:
         self._lock = threading.Lock()
         self.client = self._connect("")
         self.can = Capabilities(self.client.target.host)
+        if options.no_conditions:
+            self.can.unconditional = AS_ASKED
 
     def _connect(self, region: str) -> Client:
         target = self._account.target(self.location, region)

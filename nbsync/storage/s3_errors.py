@@ -76,6 +76,37 @@ def _elsewhere(error: ServiceError) -> NbsyncError | None:
     return None
 
 
+# 400 is the answer to many things; these say which, and it is no condition.
+_NO_CONDITION = frozenset({
+    "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken", "IncompleteBody", "InvalidDigest",
+    "InvalidEncryptionAlgorithmError", "InvalidPart", "InvalidPartOrder", "InvalidStorageClass", "InvalidTag",
+    "InvalidToken", "KeyTooLongError", "MalformedXML", "MetadataTooLarge", "TokenRefreshRequired",
+})  # fmt: skip
+
+
+class SentWithCondition(ServiceError):
+    """A refusal of a request that had a condition, which may be what was refused."""
+
+    @classmethod
+    def of(cls, error: ServiceError) -> ServiceError:
+        """The error, as one of these if its answer leaves room for that."""
+        vague = error.status == 400 and error.code not in _NO_CONDITION
+        if not vague and not (error.status == 403 and is_denied(error)):
+            return error
+        return cls(error.status, error.code, error.message, error.headers, error.body)
+
+
+def is_denied(error: ServiceError) -> bool:
+    """Is this request not allowed, although the service knows who makes it?"""
+    return error.status in (401, 403) and (error.code in ("AccessDenied", "Forbidden") or error.code not in _TABLE)
+
+
+def may_not_list(error: ServiceError, place: str) -> NbsyncError:
+    """What to say of a folder that may not be listed."""
+    hint = "It needs s3:ListBucket. One object that may be read can be had without it: name that one exactly"
+    return AccessDenied(f"{place}: access denied: it may not be listed ({error.code})", hint)
+
+
 def translate(error: Exception, place: str) -> NbsyncError:
     """The error that a user should read, for what went wrong at `place` (a bucket's or an object's URI)."""
     if isinstance(error, NbsyncError):
@@ -114,7 +145,9 @@ def words(error: Exception) -> str:
         known = _TABLE.get(error.code)
         if error.code in (NEEDED, PERHAPS_NEEDED, REFUSED):  # our own codes say nothing more
             return known[1] if known else error.code
-        return f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
+        said = f"{known[1]} ({error.code})" if known else f"{error.status} {error.code} {error.message}".strip()
+        perhaps = "; if only its condition is refused here: --no-conditions"
+        return said + perhaps if isinstance(error, SentWithCondition) else said
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -76,15 +76,35 @@ def check_versioned(bucket: Bucket) -> None:
 def versioning_of(bucket: Bucket) -> str:
     """`enabled`, `suspended`, or empty for a bucket that was never versioned, or whose versioning may not be asked.
 
+    Raises: as ask_versioning.
+    """
+    status = ask_versioning(bucket)
+    bucket.can.versioning_untold = status is None
+    return status or ""
+
+
+def ask_versioning(bucket: Bucket) -> str | None:
+    """`enabled`, `suspended`, or empty for a bucket that was never versioned; None if that may not be asked.
+
     Raises: ServiceError, TransientError: see wire.errors. ListingError: the answer makes no sense.
     """
     try:
-        return _versioning_status(bucket.request("GET", query=[("versioning", "")], kind="other").body)
+        status: str | None = _versioning_status(bucket.request("GET", query=[("versioning", "")], kind="other").body)
     except ServiceError as error:
         if error.status not in (403, 405, 501) or error.refuses_credentials:
             raise
-        bucket.can.versioning_untold = True
-        return ""
+        status = None
+    bucket.can.told_versioning(status)
+    return status
+
+
+def learn_conditions(bucket: Bucket) -> None:
+    """Before the first write of a run: find out whether conditions hold in this bucket, by one request if it matters.
+
+    Raises: as ask_versioning.
+    """
+    if bucket.can.versions_break_conditions:
+        ask_versioning(bucket)
 
 
 def _versioning_status(body: bytes) -> str:

@@ -14,10 +14,12 @@ from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
 from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 from nbsync.storage.capabilities import etag_is_opaque
 from nbsync.storage.digest import FileChanged, digest_file, same_stat
+from nbsync.storage.s3_errors import is_denied
 from nbsync.transfer import checksums
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.layout import ToldLayout, etag_of_parts
+from nbsync.wire.errors import ServiceError
 
 opaque = etag_is_opaque
 _FEW = 4  # candidates for a part size that are tried before the service is asked
@@ -53,7 +55,13 @@ def _digests(ctx: Context, local: LocalEntry, remote: RemoteEntry, action: Actio
 def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str]) -> Verdict:
     """By one HEAD, which tells what the ETag is and what else is known; then, for an ETag of parts, by its parts."""
     asked = {"x-amz-checksum-mode": "ENABLED"}
-    headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=asked).headers
+    try:
+        headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=asked).headers
+    except ServiceError as error:
+        if not is_denied(error):
+            raise
+        parts = parse_multipart_etag(remote.etag) is not None
+        return _by_parts(ctx, local, remote, values) if parts else Verdict(None, Evidence.NONE)
     if not remote.etag:  # of what was listed; a HEAD may tell it all the same
         remote = remote._replace(etag=bare_etag(headers.get("etag", "")))
         if judge(values, remote, None).same and not opaque(headers):

@@ -104,7 +104,7 @@ class Lane:
         local = action.local
         plain = action.verb is Verb.UPLOAD and local is not None and local.size <= SMALL_BYTES
         named = not ctx.bucket.can.lists_without_etags  # else each is looked at, before or after
-        return plain and named and not ctx.bucket.can.refuses_conditions
+        return plain and named and not ctx.bucket.can.unconditional
 
     def put(self, action: Action) -> None:
         """Queue one that it takes."""

@@ -27,9 +27,11 @@ from nbsync.core.parts import (
     looks_like_md5,
     parse_multipart_etag,
     part_size_for,
+    parts_taken,
 )
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Upload
+from nbsync.storage.look import etag_in, look_at
 from nbsync.storage.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
@@ -41,6 +43,7 @@ from nbsync.wire.http1 import FileSlice
 from nbsync.wire.reader import Response
 
 PART_BYTES = 16 * MiB
+_REFUSED_AS = (400, 413, 422)
 
 
 def upload_parts(
@@ -49,9 +52,44 @@ def upload_parts(
 ) -> Stored:  # fmt: skip
     """The object made from the open file; what an earlier run has sent of it is taken up.
 
+    A service that takes fewer or larger parts than S3 gets larger ones; the run remembers that.
+
     Raises: as upload.store. An upload that fails is aborted, if the service can still be reached; one that
     fails for want of a connection is kept for the next run, if there is a journal to tell it.
     """
+    while True:
+        done, kept, part_size = slot.done, slot.kept, part_size_of(ctx, local)
+        try:
+            return _upload(ctx, fd, local, key, headers, condition, slot, look)
+        except ServiceError as error:
+            if not _learn_parts(ctx, local, part_size, error):
+                raise
+        slot.keep(kept - slot.kept)
+        slot.add(done - slot.done)
+
+
+def part_size_of(ctx: Context, local: LocalEntry) -> int:
+    """Bytes of each part of this file but the last: whole MiB, and no more than asked for unless they must be."""
+    can = ctx.bucket.can
+    asked = ctx.options.part_size // MiB * MiB or PART_BYTES
+    return part_size_for(local.size, max(asked, can.min_part_size), can.max_parts)
+
+
+def _learn_parts(ctx: Context, local: LocalEntry, part_size: int, error: ServiceError) -> bool:
+    """Was an upload refused for the number or the size of its parts, so that larger ones may do?"""
+    can, count = ctx.bucket.can, -(-local.size // part_size)
+    if error.code == "EntityTooSmall":
+        can.min_part_size = max(can.min_part_size, 2 * part_size)
+    elif error.status in _REFUSED_AS and (taken := parts_taken(error.code, error.message, count)):
+        can.max_parts = min(can.max_parts, taken)
+    return count > 1 and part_size_of(ctx, local) > part_size
+
+
+def _upload(
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot,
+    look: Callable[[], None] | None,
+) -> Stored:  # fmt: skip
+    """In parts of one size. Raises: as upload_parts."""
     sending = _Sending(ctx, fd, local, key, headers, slot)
     try:
         sent = sending.send()
@@ -67,7 +105,7 @@ def upload_parts(
     with _Md5OfAll(ctx, fd, local.size) as md5_of_all:
         if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
             md5_of_all.begin()
-            done = _Done.by(ctx.bucket.request("HEAD", key))
+            done = _seen(ctx, key, done)
             if is_made_of(done.headers, local.size, local.mtime_ns) is False:
                 raise _replaced()
         try:
@@ -89,7 +127,7 @@ class _Sending:
     def __init__(self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> None:
         self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, slot
         self._look_again = ctx.may_change_unseen(local)
-        self.part_size = part_size_for(local.size, PART_BYTES)
+        self.part_size = part_size_of(ctx, local)
         self._there: dict[int, tuple[str, bytes]] = {}
         self._sent: dict[int, tuple[str, bytes]] = {}
         self.upload = self._taken_up(headers) or self._begin(headers)
@@ -101,7 +139,8 @@ class _Sending:
             FileChanged: parts of two versions were sent. Others as Team.run.
         """
         parts = list(layout(self._local.size, self.part_size))
-        self._team = Team(self._ctx.controller, self._put, parts)
+        # The last one first: where there are more than the service takes, nearly nothing was sent when it says so.
+        self._team = Team(self._ctx.controller, self._put, [parts[-1], *parts[:-1]])
         self._team.run()
         if self._look_again:
             for part in parts:
@@ -212,6 +251,19 @@ class _Done(NamedTuple):
         return cls(bare_etag(head.headers.get("etag", "")), head.headers)
 
 
+def _seen(ctx: Context, key: str, done: _Done) -> _Done:
+    """The object as a look shows it; as its completion told of it where none is allowed."""
+    try:
+        there = look_at(ctx.bucket, key)
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+        return done
+    if there is None:
+        raise ServiceError(404, "NoSuchKey", "the object was deleted as soon as it was made")
+    return _Done(etag_in(there), there)
+
+
 class _Md5OfAll:
     """The MD5 of the whole open file, which is needed only where the ETag of an object made of parts is one.
 
@@ -312,7 +364,7 @@ def _complete(
     except ServiceError as error:
         if error.status in (404, 409, 412):
             with contextlib.suppress(ServiceError):
-                there = _Done.by(ctx.bucket.request("HEAD", key))
+                there = _seen(ctx, key, _Done("", {}))
                 if there.etag.lower() == combined:
                     return there
         raise

@@ -11,7 +11,7 @@ from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, 
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.listing import find_object
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring, NotStored, Overtaken, Stored
+from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring, NotStored, Overtaken, Stored, conditionally
 from nbsync.transfer.unnamed import check_unmoved, named
 from nbsync.transfer.upload import store
 from nbsync.wire.errors import ServiceError
@@ -164,26 +164,22 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     Raises:
         ServiceError, TransientError.
     """
-    remote = action.remote
+    remote, client = action.remote, ctx.bucket.client
     assert remote is not None  # there is an object to delete
     if not action.namesake and _is_file(ctx.local_path(action.path)):
         return _conflict(action, "LOCAL has a file that it takes for this one: not deleted")
     if action.namesake and find_object(ctx.bucket, ctx.prefix + action.namesake, ctx.prefix) is None:
         return _conflict(action, f"{action.namesake} is not in REMOTE: not deleted")
     changed = planned.CHANGED_IN_REMOTE if ctx.as_planned else CHANGED_IN_REMOTE
-    if not remote.etag:
-        try:
+    wanted = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+
+    def attempt(condition: dict[str, str]) -> object:
+        if not remote.etag:
             check_unmoved(ctx, remote)
-        except ServiceError as error:
-            if error.status not in (404, 412):
-                raise
-            if error.status == 412:
-                return _conflict(action, changed)
-    elif not ctx.bucket.can.conditional_delete and ctx.bucket.etag_now(remote.key) not in (remote.etag, ""):
-        return _conflict(action, changed)
-    headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
+        return client.request("DELETE", remote.key, headers=condition)
+
     try:
-        ctx.bucket.request("DELETE", remote.key, headers=headers)
+        conditionally(ctx, remote.key, wanted, attempt, look=not ctx.bucket.can.conditional_delete)
     except ServiceError as error:
         if error.status in (409, 412):
             return _conflict(action, changed)

@@ -7,7 +7,11 @@ from typing import NamedTuple, TypeVar
 
 from nbsync.core.identity import Digest
 from nbsync.core.model import BY_TIME, RecordedEntry
+from nbsync.storage.capabilities import ANSWERED_WRONGLY, REFUSED
 from nbsync.storage.digest import FileChanged, Hasher
+from nbsync.storage.listing import find_object
+from nbsync.storage.look import etag_in, look_at
+from nbsync.storage.s3_errors import SentWithCondition
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError, TransientError
 
@@ -107,43 +111,83 @@ class FailedAfterStoring(Exception):
         self.record = record
 
 
+class Moved(ServiceError):
+    """A look just before a write has shown that the object is not the one that was decided on."""
+
+
 def conditionally(
-    ctx: Context,
-    key: str,
-    condition: dict[str, str],
-    attempt: Callable[[dict[str, str]], T],
-    *,
-    look: bool,
-    earlier: Earlier = NO_TRY,
-) -> T:
+    ctx: Context, key: str, condition: dict[str, str], attempt: Callable[[dict[str, str]], T],
+    *, look: bool, earlier: Earlier = NO_TRY,
+) -> T:  # fmt: skip
     """What `attempt` returns, tried again as the policy says; it is given the condition's headers.
 
-    With `look`, and where the server has no conditions, the object is looked at just before: best effort.
+    With `look`, and where conditions fail, the object is looked at just before: best effort. That they fail is shown
+    by a 412 that comes twice although the object is as the condition says.
 
     Raises:
-        ServiceError: 412 if the object is not as `condition` says; others as the service says.
+        Moved: the object is not as `condition` says: 404 if it is gone, else 412. ServiceError: as the service says.
     """
-    can = ctx.bucket.can
+    can, pending, refusals = ctx.bucket.can, earlier.error, 0
 
     def once() -> T:
-        sent = {} if can.refuses_conditions else condition
-        if condition and (look or not sent):
-            _look(ctx, key, condition)
-        try:
-            return attempt(sent)
-        except ServiceError as error:
-            if error.status != 501 or not sent:
-                raise
-        can.refuses_conditions = True
-        _look(ctx, key, condition)
-        return attempt({})
+        nonlocal pending, refusals
+        while True:
+            error, pending = pending, None
+            sent = {} if can.unconditional and error is None else condition
+            if condition and error is None and (look or not sent):
+                _check(ctx, key, condition)
+            can.wrote_unconditionally |= bool(condition) and not sent
+            try:
+                if error is not None:  # it is the answer to this condition
+                    raise error
+                return attempt(sent)
+            except ServiceError as refusal:
+                if not sent:
+                    raise
+                if not _may_be_wrong(ctx, key, sent, refusal):
+                    raise SentWithCondition.of(refusal) from None
+                refusals += 1
+                if refusal.status == 501 or refusals > 1:  # a single 412 may be another's doing, who was there since
+                    can.unconditional = REFUSED if refusal.status == 501 else ANSWERED_WRONGLY
 
-    return ctx.bucket.retrying(earlier.before(once))
+    return ctx.bucket.retrying(once)
 
 
-def _look(ctx: Context, key: str, condition: dict[str, str]) -> None:
-    if ctx.bucket.etag_now(key) != condition.get("if-match", ""):
-        raise ServiceError(412, "PreconditionFailed", "the object is not the one that was decided on")
+def _may_be_wrong(ctx: Context, key: str, condition: dict[str, str], error: ServiceError) -> bool:
+    """Was a condition refused that holds, as far as a look can tell?"""
+    return error.status == 501 or (error.status == 412 and _holds(ctx, key, condition) is True)
+
+
+def _check(ctx: Context, key: str, condition: dict[str, str]) -> None:
+    """Return if the object is as the condition says, or may not be looked at: then the run's listing has decided."""
+    holds = _holds(ctx, key, condition)
+    if holds is None:
+        ctx.bucket.can.may_not_look = True
+    elif not holds:
+        raise Moved(412, "PreconditionFailed", "the object is not the one that was decided on")
+
+
+def _holds(ctx: Context, key: str, condition: dict[str, str]) -> bool | None:
+    """Is the object as the condition says? None if it may not be looked at.
+
+    Raises:
+        Moved: there is none although there should be.
+    """
+    try:
+        there = look_at(ctx.bucket, key)
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+        return None
+    if "if-match" not in condition:
+        return there is None
+    if there is None:
+        raise Moved(404, "NoSuchKey", "the object is gone")
+    seen = etag_in(there)
+    if not seen:  # a service that tells ETags in its listings alone
+        listed = find_object(ctx.bucket, key, "")
+        seen = listed.etag if listed is not None else ""
+    return seen == condition["if-match"].strip('"')
 
 
 def is_what_was_sent(ctx: Context, key: str, etag: str, digest: Digest, sent: str) -> bool:

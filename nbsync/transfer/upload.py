@@ -15,6 +15,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Sent
+from nbsync.storage.look import etag_in, look_at
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
@@ -72,7 +73,7 @@ def store(
     ctx.settle(local)
     fd = _open(ctx, local)
     try:
-        if local.size > MULTIPART_BYTES:
+        if local.size > (ctx.options.part_size or MULTIPART_BYTES):
             headers = _headers(ctx, local)
             if known.startswith("md5:"):
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
@@ -209,12 +210,14 @@ def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost
     none, after an answer that was `lost`, an object of our size that carries our very time is ours.
     """
     try:
-        there = ctx.bucket.request("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"}).headers
+        there = look_at(ctx.bucket, key, checksum=True)
     except ServiceError as error:
-        if error.status == 404:
-            return None
-        raise
-    etag, given = there.get("etag", "").strip('"'), checksums.from_headers(there)
+        if error.status != 403:
+            raise
+        return None
+    if there is None:
+        return None
+    etag, given = etag_in(there), checksums.from_headers(there)
     stored = Stored(etag, there.get("x-amz-version-id", ""), MD5.name(sent))
     if etag.lower() == sent:
         return stored

@@ -95,7 +95,8 @@ _CODE_OF_STATUS = {
 PROXY_REFUSED = "ProxyRefused"  # our code: it is not the service that answered
 # The other way, for an error under a status of 200: the body alone says what it is.
 _STATUS_OF_CODE = {
-    "AccessDenied": 403, "ConditionalRequestConflict": 409, "ExpiredToken": 400, "InvalidAccessKeyId": 403,
+    "AccessDenied": 403, "ConditionalRequestConflict": 409, "EntityTooSmall": 400, "ExpiredToken": 400,
+    "InvalidArgument": 400, "InvalidPart": 400, "InvalidRequest": 400, "TooManyParts": 400, "InvalidAccessKeyId": 403,
     "InvalidToken": 400, "MethodNotAllowed": 405, "NoSuchBucket": 404, "NoSuchKey": 404, "NoSuchUpload": 404,
     "NoSuchVersion": 404, "NotImplemented": 501, "OperationAborted": 409, "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403, "ServiceUnavailable": 503, "SignatureDoesNotMatch": 403, "SlowDown": 503,

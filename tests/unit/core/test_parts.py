@@ -22,6 +22,7 @@ from nbsync.core.parts import (
     looks_like_md5,
     parse_multipart_etag,
     part_size_for,
+    parts_taken,
 )
 from nbsync.errors import NbsyncError
 
@@ -44,6 +45,36 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 )
 def test_part_size(size: int, preferred: int, expected: int) -> None:
     assert part_size_for(size, preferred) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "max_parts", "expected"),
+    [(200 * MiB, 8, 25 * MiB), (16_000 * MiB, 1000, 16 * MiB), (16_000 * MiB + 1, 1000, 17 * MiB), (MiB, 1, 16 * MiB)],
+)
+def test_part_size_where_fewer_parts_are_taken(size: int, max_parts: int, expected: int) -> None:
+    assert part_size_for(size, 16 * MiB, max_parts) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "sent", "taken"),
+    [
+        ("InvalidArgument", "Part number must be an integer between 1 and 1000, inclusive", 2500, 1000),
+        ("InvalidArgument", "Part number must be an integer between 1 and 1,000", 2500, 1000),
+        ("InvalidArgument", "partNumber must be at most 8", 13, 8),
+        ("InvalidArgument", "Too many parts: 13 > 8", 13, 8),
+        ("InvalidRequest", "You have attempted to upload more than 1000 parts", 2500, 1000),
+        ("InvalidRequest", "The upload exceeds the limit of 500 parts", 2500, 500),
+        ("InvalidRequest", "The maximum number of parts is 1000.", 2500, 1000),
+        ("InvalidArgument", "partNumber 2500 is out of range", 2500, 1250),
+        ("TooManyParts", "", 13, 6),
+        ("InvalidPartNumber", "no", 13, 6),
+        ("InvalidArgument", "Invalid storage class", 13, 0),
+        ("InvalidPart", "One or more of the specified parts could not be found.", 13, 0),
+        ("BadDigest", "The Content-MD5 did not match what we received in 1000 ms", 2500, 0),
+    ],
+)
+def test_how_many_parts_a_refusal_tells(code: str, message: str, sent: int, taken: int) -> None:
+    assert parts_taken(code, message, sent) == taken
 
 
 def test_an_object_beyond_the_limit_is_refused() -> None:
