@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from nbsync.core.moments import format_moment
-from nbsync.options import FIELDS, Call, Options, build_options, flag, typed_pair
+from nbsync.core.option_values import typed_pair
+from nbsync.options import FIELDS, Call, Options, build_options, flag
 
 # What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
 SAVED = tuple(

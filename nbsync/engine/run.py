@@ -134,14 +134,8 @@ class Run(BaseRun):
         name = RemoteName(bucket.endpoint, self.location.bucket, prefix)
         state = place.open_record(name)
         self._waypoints.known = state.waypoints()
-        ctx = Context(
-            bucket, self.root, self.options, prefix, place.room, Limiter(self.options.bandwidth, self.wait),
-            self.cancel, self.dry_run, now_ns=place.file_time_ns, controller=self._controller,
-            journal=place.open_journal(), stopped=lambda: self._stopped, as_planned=self.as_planned,
-            holds_doubts=True,
-        )  # fmt: skip
-        if state.knows_md5_etag():
-            bucket.can.saw_md5_etag()
+        ctx = self._context(bucket, prefix, place)
+        bucket.can.recall(md5_etags=state.knows_md5_etag())
         tally = Tally(self.result, self.board)
         found = Names(self.root, self.direction, whole=prefix == self.location.prefix)
 
@@ -152,8 +146,7 @@ class Run(BaseRun):
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
                 self._noted = self._as_past(name, bucket.region)
-                note = place.note_sync(self._noted)
-                self.result.notes += [note] if note else []
+                self.result.notes += filter(None, [place.note_sync(self._noted)])
             self._changing = True
 
         self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
@@ -174,6 +167,15 @@ class Run(BaseRun):
             if self._changing and (complete or self._stopped):
                 self.result.notes += clear_away(ctx)
             self._note(bucket, place, state)
+
+    def _context(self, bucket: Bucket, prefix: str, place: Workplace) -> Context:
+        """What the run's workers share."""
+        return Context(
+            bucket, self.root, self.options, prefix, place.room, Limiter(self.options.bandwidth, self.wait),
+            self.cancel, self.dry_run, now_ns=place.file_time_ns, controller=self._controller,
+            journal=place.open_journal(), stopped=lambda: self._stopped, as_planned=self.as_planned,
+            holds_doubts=True,
+        )  # fmt: skip
 
     def _execute(
         self, found: Names, remote: Iterator[RemoteEntry], state: State, place: Workplace, tally: Tally, bucket: Bucket

@@ -122,6 +122,11 @@ class Capabilities:
         """An ETag was the MD5 of content that we hold. That outweighs whatever seemed otherwise."""
         self._etag_is_md5 = True
 
+    def recall(self, *, md5_etags: bool) -> None:
+        """Take over what the record tells of earlier runs: whether an ETag was the MD5 of its content."""
+        if md5_etags:
+            self.saw_md5_etag()
+
     def saw_other_etag(self) -> bool:
         """An ETag of the form of an MD5 is proven not to be that of its content, unless others are theirs.
 

@@ -6,13 +6,10 @@ that the fewest stay in use; every request runs in the thread that makes it.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from calendar import timegm
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_tz
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -23,6 +20,7 @@ from nbsync.wire.errors import PROXY_REFUSED, Aborted, ConnectionLost, ServiceEr
 from nbsync.wire.head import request_head
 from nbsync.wire.http1 import Connection, FileSlice, SentMeter
 from nbsync.wire.reader import Response, Sink
+from nbsync.wire.server_clock import server_time, time_of_error
 from nbsync.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer, canonical_query, quote_key
 
 __all__ = ["Client", "Credentials", "FileSlice", "RequestCounts", "Response", "Target", "error_in_body"]
@@ -32,7 +30,7 @@ _HASHED_BYTES = 64 * 1024  # longer bodies go as UNSIGNED-PAYLOAD; Content-MD5 g
 _SKEW_SECONDS = 900  # S3 refuses a clock that is off by more than 15 minutes
 _KIND = {"GET": "get", "HEAD": "head", "PUT": "put", "DELETE": "delete"}
 _DEFAULT_PORT = {"http": 80, "https": 443}
-_ASK_AGAIN_SECONDS = 10.0  # after a HEAD's refusal turned out to be no matter of credentials
+_ASK_AGAIN_SECONDS = 10.0  # after the refusal of a HEAD was no matter of credentials
 
 
 @dataclass(frozen=True)
@@ -351,7 +349,7 @@ class Client:
         """
         if error.status != 403 or not (error.code == "RequestTimeTooSkewed" or method == "HEAD"):
             return False
-        server = _server_time(error)
+        server = time_of_error(error)
         if server is None:
             return False
         offset = server - self._now()
@@ -367,30 +365,6 @@ class _Enough(Exception):
 
 def _enough(_piece: object) -> None:
     raise _Enough
-
-
-_SERVER_TIME = re.compile(rb"<ServerTime>(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)")
-
-
-def _server_time(error: ServiceError) -> float | None:
-    """The server's clock, seconds since the epoch, from the Date header or the error's ServerTime."""
-    date = server_time(error.headers)
-    if date is not None:
-        return date
-    found = _SERVER_TIME.search(error.body)
-    if found:
-        year, month, day, hour, minute, second = map(int, found.groups())
-        return timegm((year, month, day, hour, minute, second, 0, 0, 0))
-    return None
-
-
-def server_time(headers: Mapping[str, str]) -> float | None:
-    """The server's clock, seconds since the epoch, from the Date header of an answer; None without a usable one."""
-    date = parsedate_tz(headers.get("date", ""))
-    try:
-        return None if date is None else timegm((*date[:6], 0, 0, 0)) - (date[9] or 0)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _payload_hash(body: bytes | FileSlice, always: bool) -> str:

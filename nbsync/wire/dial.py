@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from nbsync.errors import ConfigError
-from nbsync.wire.errors import PROXY_REFUSED, ConnectionLost, ServiceError, Untrusted
+from nbsync.wire.errors import PROXY_REFUSED, ConnectionLost, ServiceError, Untrusted, WireError
 from nbsync.wire.nested_tls import plain_end
 from nbsync.wire.reader import ResponseReader
 
@@ -179,17 +179,21 @@ def dial(route: Route, claim: Callable[[socket.socket], None]) -> socket.socket:
                 sock.settimeout(route.connect_timeout)
             sock = _encrypted(sock, route.tls, route.host, claim)
         return sock
-    except ssl.SSLCertVerificationError as error:
-        sock.close()
-        raise Untrusted(f"the certificate of {where} is not trusted: {error.verify_message}") from None
     except OSError as error:
         sock.close()
-        reason = getattr(error, "reason", "")
-        what = "it speaks no TLS: is it http://?" if reason in _NO_TLS else why(error)
-        raise ConnectionLost(f"no secure connection to {where}: {what}") from None
+        raise _insecure(error, where) from None
     except BaseException:
         sock.close()
         raise
+
+
+def _insecure(error: OSError, where: str) -> WireError:
+    """Why there is no secure connection."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Untrusted(f"the certificate of {where} is not trusted: {error.verify_message}")
+    reason = getattr(error, "reason", "")
+    what = "it speaks no TLS: is it http://?" if reason in _NO_TLS else why(error)
+    return ConnectionLost(f"no secure connection to {where}: {what}")
 
 
 def _encrypted(

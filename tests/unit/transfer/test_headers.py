@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbsync.core.option_values import typed_pair
 from nbsync.errors import UsageError
-from nbsync.options import build_options, typed_pair
+from nbsync.options import build_options
 from nbsync.transfer.headers import (
     MTIME,
     common_put_headers,
