@@ -10,7 +10,7 @@ from nbsync.core.location import Location
 from nbsync.core.model import RemoteEntry
 from nbsync.storage.listing import parse_page
 from nbsync.storage.s3 import Bucket
-from nbsync.wire.client import server_time
+from nbsync.wire.server_clock import server_time
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
 
