@@ -10,9 +10,9 @@ from nbsync.core.location import Location
 from nbsync.core.model import RemoteEntry
 from nbsync.storage.listing import parse_page
 from nbsync.storage.s3 import Bucket
-from nbsync.wire.server_clock import server_time
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.reader import Response
+from nbsync.wire.server_clock import server_time
 
 _NO_ETAG = '"nbsync-doctor"'
 
