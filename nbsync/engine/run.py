@@ -31,7 +31,6 @@ from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
 from nbsync.storage.twins import without_twins
-from nbsync.storage.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.leftovers import clear_away
@@ -136,8 +135,6 @@ class Run(BaseRun):
         tally = Tally(self.result, self.board)
 
         def prepare() -> None:
-            if self.direction is Direction.PUSH:
-                learn_conditions(bucket)
             tally.state = place.prepare()
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated
