@@ -26,6 +26,7 @@ from nbsync.cluster.opening import lost
 from nbsync.core.model import Action, Active, Outcome, Status, Verb
 from nbsync.errors import ClusterError, LocalError, NbsyncError
 from nbsync.storage import permit as permits
+from nbsync.storage.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
 
@@ -105,6 +106,8 @@ class SharedRunner:
             self._own.submit(action)
             return
         if self._ticket is None:
+            if action.verb is Verb.UPLOAD:
+                learn_conditions(self._ctx.bucket)
             self._ticket = self._crew.enlist(self._ctx)
             self._census = Census(self._crew.engine, len(self._crew.names))
             self._beats = Beats(self._ticket)

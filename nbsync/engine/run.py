@@ -34,7 +34,6 @@ from nbsync.storage.local import kept_below, scan, without_too_long
 from nbsync.storage.s3 import Bucket
 from nbsync.storage.state import RemoteName, State
 from nbsync.storage.syncs import PastSync
-from nbsync.storage.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.leftovers import clear_away
@@ -140,8 +139,6 @@ class Run(BaseRun):
         found = Names(self.root, self.direction, whole=prefix == self.location.prefix)
 
         def prepare() -> None:
-            if self.direction is Direction.PUSH:
-                learn_conditions(bucket)
             tally.recorder.open(place.prepare(), place.clocks)
             ctx.room, ctx.journal = place.room, place.open_journal()
             if self._noted is None and (not self._found_nothing or self.options.delete):  # a slip is not repeated

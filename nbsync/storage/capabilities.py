@@ -65,7 +65,7 @@ class Capabilities:
         self._aws = bool(_AWS_HOST.search(host))
         self._conditional_put = self._conditional_get = self._aws
         self._etag_is_md5: bool | None = None
-        self._is_rgw = False
+        self._is_rgw = self._versioning_told = False
         self.max_parts = _FEW_PARTS if _FEW_PARTS_HOST.search(host) else MAX_PARTS
         self.min_part_size = 0
         self.unconditional = ""
@@ -97,13 +97,14 @@ class Capabilities:
 
     @property
     def versions_break_conditions(self) -> bool:
-        """Is it known to honour conditions only in a bucket that never kept versions? (RGW.)"""
-        return self._is_rgw and not self.unconditional
+        """Does it honour conditions only in a bucket that never kept versions (RGW), which this one may not be?"""
+        return self._is_rgw and not self._versioning_told and not self.unconditional
 
     def told_versioning(self, status: str | None) -> None:
         """Learn from the bucket's versioning: empty if it never kept versions, None if that may not be asked."""
         if self.versions_break_conditions and status != "":
             self.unconditional = BY_VERSIONS
+        self._versioning_told = True
 
     def stored_under_key(self, headers: Mapping[str, str]) -> None:
         """An upload under a customer's key was answered so: S3 confirms the key's algorithm in every such answer."""

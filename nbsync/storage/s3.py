@@ -32,6 +32,7 @@ class Bucket:
         as_of_ns: the moment whose objects are listed, ns since the epoch; None for now.
         slow_downs: how often the service has asked for less.
         customer_key: what objects are encrypted with (SSE-C); None without it.
+        learning: held by the thread that asks the service what it can do.
 
     Args:
         location: bucket and prefix.
@@ -64,6 +65,7 @@ class Bucket:
         self._on_slow_down = on_slow_down
         self._policy = retry.RetryPolicy(retries=self._account.retries)
         self._lock = threading.Lock()
+        self.learning = threading.Lock()
         self.client = self._connect("")
         self.can = Capabilities(self.client.target.host)
         if options.no_conditions:

@@ -99,12 +99,15 @@ def ask_versioning(bucket: Bucket) -> str | None:
 
 
 def learn_conditions(bucket: Bucket) -> None:
-    """Before the first write of a run: find out whether conditions hold in this bucket, by one request if it matters.
+    """Before a write: find out whether conditions hold in this bucket. One request in a run, and only if it matters.
 
     Raises: as ask_versioning.
     """
-    if bucket.can.versions_break_conditions:
-        ask_versioning(bucket)
+    if not bucket.can.versions_break_conditions:
+        return
+    with bucket.learning:
+        if bucket.can.versions_break_conditions:
+            ask_versioning(bucket)
 
 
 def _versioning_status(body: bytes) -> str:

@@ -19,6 +19,7 @@ from nbsync.core.model import Action, LocalEntry, Outcome, RemoteEntry, Verb
 from nbsync.core.parts import looks_like_md5
 from nbsync.storage.digest import FileChanged, same_stat
 from nbsync.storage.journal import Sent
+from nbsync.storage.versions import learn_conditions
 from nbsync.transfer import pulling, pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
@@ -102,9 +103,11 @@ class Lane:
             remote = action.remote
             return remote is not None and remote.size <= SMALL_BYTES and looks_like_md5(remote.etag)
         local = action.local
-        plain = action.verb is Verb.UPLOAD and local is not None and local.size <= SMALL_BYTES
-        named = not ctx.bucket.can.lists_without_etags  # else each is looked at, before or after
-        return plain and named and not ctx.bucket.can.unconditional
+        if action.verb is not Verb.UPLOAD or local is None or local.size > SMALL_BYTES:
+            return False
+        learn_conditions(bucket)
+        can = bucket.can
+        return not can.unconditional and not can.lists_without_etags  # else each is looked at, before or after
 
     def put(self, action: Action) -> None:
         """Queue one that it takes."""

@@ -12,6 +12,7 @@ from nbsync.storage.digest import FileChanged, Hasher
 from nbsync.storage.listing import find_object
 from nbsync.storage.look import etag_in, look_at
 from nbsync.storage.s3_errors import SentWithCondition
+from nbsync.storage.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError, TransientError
 
@@ -127,6 +128,7 @@ def conditionally(
     Raises:
         Moved: the object is not as `condition` says: 404 if it is gone, else 412. ServiceError: as the service says.
     """
+    learn_conditions(ctx.bucket)
     can, pending, refusals = ctx.bucket.can, earlier.error, 0
 
     def once() -> T:

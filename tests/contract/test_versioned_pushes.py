@@ -135,3 +135,5 @@ def test_a_bucket_that_never_kept_versions_is_asked_once_and_has_conditions(stor
     second = push(store)
     assert (second.ok, second.requests["other"], second.requests["head"], store.body("a")) == (True, 1, 0, b"2!")
     assert not any("condition" in note for note in second.notes)
+    nothing = push(store)
+    assert nothing.requests == {**dict.fromkeys(nothing.requests, 0), "list": 1}
