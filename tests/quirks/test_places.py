@@ -120,8 +120,9 @@ def test_path_that_is_too_long_below_a_long_local() -> None:
         assert here.files() == {"fits": b"x"}
 
 
-def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container's user without name and home; `tmp_path` is for temporary files."""
 
     def nobody(_uid: int) -> None:
         raise KeyError
@@ -130,6 +131,11 @@ def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name in ("HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_container_user_without_name_and_home(tmp_path: Path) -> None:
+    """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
     found = statedir.state_dir()
     assert os.path.dirname(found) == str(tmp_path)
     os.mkdir(found, 0o700)
@@ -138,6 +144,33 @@ def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, t
     os.chmod(found, 0o777)
     with pytest.raises(LocalError, match="not yours alone"):
         statedir.state_dir()
+
+
+@pytest.mark.usefixtures("homeless")
+@pytest.mark.parametrize("umask", [0o002, 0])
+def test_state_directory_is_the_users_alone_whatever_the_umask(umask: int) -> None:
+    """Containers run with either, and what others could write into is refused the next time."""
+    before = os.umask(umask)
+    try:
+        with world() as here:
+            here.put("a")
+            assert not any("state directory" in note for note in pull(here).notes)
+            assert nbsync.status(here.local).syncs[0].proved
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_status_of_a_folder_without_a_state_directory(tmp_path: Path) -> None:
+    """Anybody can take its name among the temporary files: that stops nothing but what would be kept in it."""
+    with world() as here:
+        here.put("a")
+        pull(here)
+        state = tmp_path / f"nbsync-{os.geteuid()}"
+        state.rename(tmp_path / "moved")
+        state.write_bytes(b"")
+        assert nbsync.status(here.local).remote == "s3://b/p/"
+        assert counts(pull(here)) == {"hit": 1}
 
 
 def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
