@@ -202,6 +202,20 @@ def test_own_room_that_is_a_mount_of_its_own() -> None:
             assert sorted(here.remote()) == sorted(f"d/{name}" for name in SIZES)
 
 
+def test_own_room_on_another_file_system_tells_nothing_of_names_in_local() -> None:
+    with mounts.quirk("ci") as mount, mounts.tmpfs() as other, world(mount.path) as here:
+        (here.local / ".nbsync").mkdir(parents=True)
+        with mounted("--bind", other, at=here.local / ".nbsync"):
+            for name in ("A.txt", "a.txt"):
+                here.put(name, name.encode())
+            assert counts(pull(here)) == {"miss": 1, "skipped": 1}
+            assert counts(push(here, delete=True)) == {"hit": 1, "skipped": 1}
+            here.drop("a.txt")
+            here.store.keys["p/a.TXT"] = here.store.keys.pop("p/A.txt")
+            assert counts(pull(here, delete=True)) == {"hit": 1}
+            assert here.files()["a.TXT"] == b"A.txt"
+
+
 def test_folder_of_a_containers_image_goes_to_the_trash() -> None:
     """overlayfs renames no folder of a lower layer; what is in it goes one by one, and comes back."""
     with mounts.tmpfs() as top, world() as here:
