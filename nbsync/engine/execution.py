@@ -112,7 +112,7 @@ class Execution:
             worker = Worker(self._ctx)
             try:
                 for doubt in self._ctx.doubts:
-                    self._tally.take(worker.settle(doubt))
+                    self._take(worker.settle(doubt))
             finally:
                 worker.close()
             self._ctx.doubts.clear()

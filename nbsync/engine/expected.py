@@ -26,8 +26,9 @@ class Expected:
     """
 
     def __init__(self, plan: SavedPlan, only: frozenset[str] | None = None) -> None:
-        self._db = sqlite3.connect("")  # a database of our own, gone with us
-        self._db.execute("CREATE TABLE items (path TEXT PRIMARY KEY, item BLOB, taken INTEGER) WITHOUT ROWID")
+        with AT_REST:
+            self._db = sqlite3.connect("")  # a database of our own, gone with us
+            self._db.execute("CREATE TABLE items (path TEXT PRIMARY KEY, item BLOB, taken INTEGER) WITHOUT ROWID")
         batch: list[tuple[str, bytes, int]] = []
         for item in plan.items():
             if only is not None and item.path not in only:

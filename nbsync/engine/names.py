@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from nbsync.core.changes import History, by_path
-from nbsync.core.clock import is_doubted
 from nbsync.core.merge import join, nested
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.pairing import Rules, histories, pair, renamed
@@ -120,11 +119,14 @@ class Names:
             return
         decomposed = bool(self._moved) and decomposes(self._root)
         for name, old, new in self._moved:
-            if state.row(new) is not None:
+            row = state.row(new)
+            if row is not None:
                 if carry:
                     target = renamed(name, old, new)
+                    as_recorded = self._ctime_of(row) == row.ctime_ns
                     self._carry(unicodedata.normalize("NFD", target) if decomposed else target, name, old)
-                self._record_moved(recorder, state, new)
+                    if as_recorded:
+                        self._record_moved(recorder, row)
                 recorder.forget(old)
         recorder.finish()
         if state.names_are_settled:
@@ -139,15 +141,19 @@ class Names:
         finally:
             after.close()
 
-    def _record_moved(self, recorder: Recorder, state: State, path: str) -> None:
-        """Record a file that was renamed, if nothing but its ctime moved: that is no edit."""
-        row = state.row(path)
-        if row is None or is_doubted(row):
-            return
+    def _record_moved(self, recorder: Recorder, row: RecordedEntry) -> None:
+        """Record a file that was as recorded until we renamed it, if nothing but its ctime moved: that is no edit."""
+        ctime_ns = self._ctime_of(row)
+        if ctime_ns is not None:
+            recorder.remember(row._replace(ctime_ns=ctime_ns), installed=False)
+
+    def _ctime_of(self, row: RecordedEntry) -> int | None:
+        """The ctime (ns) of the file that was recorded; None if it is gone, or anything else of it has moved."""
         with contextlib.suppress(OSError):
-            at = os.lstat(os.path.join(self._root, path))
+            at = os.lstat(os.path.join(self._root, row.path))
             if (at.st_size, at.st_mtime_ns, at.st_ino) == (row.size, row.mtime_ns, row.inode):
-                recorder.remember(row._replace(ctime_ns=at.st_ctime_ns), installed=False)
+                return at.st_ctime_ns
+        return None
 
     def _carry(self, target: str, name: str, old: str) -> None:
         """Rename a file, and the folders above it from which no other key has its name; what fails stays as it is."""

@@ -32,7 +32,7 @@ class Recorder:
         self._to: tuple[State, Clocks] | None = None
         self._fresh: list[Fresh] = []
         self._early: list[Fresh] = []  # to be judged a tick later
-        self._forget: list[str] = []
+        self._forget: set[str] = set()
         self._flushed_at = now()
         self.failure: LocalError | None = None
 
@@ -49,27 +49,32 @@ class Recorder:
         """A path was found or made the same on both sides; `installed`: its file was put there by this run."""
         if self._to is None:
             return
+        self._forget.discard(record.path)
         self._fresh.append((record, installed))
         if len(self._fresh) >= _FLUSH_ROWS or self._now() - self._flushed_at > _FLUSH_SECONDS:
             state, clocks = self._to
-            rows, self._early = clocks.judge([*self._early, *self._fresh])
+            rows, self._early = clocks.judge(self._due())
             self._write(state, rows)
 
     def forget(self, path: str) -> None:
         """What was recorded of `path` no longer holds."""
-        self._forget.append(path)
+        self._forget.add(path)
 
     def finish(self) -> None:
         """Write what is left."""
         if self._to is not None and (self._fresh or self._early or self._forget):
             state, clocks = self._to
-            early, self._early = self._early, []
-            self._write(state, clocks.judge_all([*early, *self._fresh]))
+            due, self._early = self._due(), []
+            self._write(state, clocks.judge_all(due))
+
+    def _due(self) -> list[Fresh]:
+        """What waits to be judged; what was forgotten since is no row any more."""
+        return [one for one in (*self._early, *self._fresh) if one[0].path not in self._forget]
 
     def _write(self, state: State, rows: list[RecordedEntry]) -> None:
         try:
-            state.record(rows, self._forget)
+            state.record(rows, sorted(self._forget))
         except LocalError as error:  # a full disk
             self.failure, self._to = error, None
-        self._fresh, self._forget = [], []
+        self._fresh, self._forget = [], set()
         self._flushed_at = self._now()

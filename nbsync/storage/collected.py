@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 
 from nbsync.core.model import RemoteEntry
 from nbsync.core.spans import PAGE
 from nbsync.errors import ListingError
+from nbsync.storage.forks import AT_REST
 from nbsync.storage.ranges import Page
 
 _NOTHING_NEW = 100  # pages in a row: some servers send a few
@@ -39,18 +40,37 @@ def collected(fetch: Callable[[str], Page]) -> Iterator[list[RemoteEntry]]:
     Raises:
         ListingError: the listing does not get on. Exception: what `fetch` raises.
     """
-    with closing(sqlite3.connect("")) as db:  # a database of our own, gone with us
-        db.execute("CREATE TABLE listed (path BLOB PRIMARY KEY, entry BLOB) WITHOUT ROWID")
+    with _scratch() as db:
         idle = 0
         for entries in every_page(fetch):
             rows = ((entry.path.encode("utf-8", "surrogatepass"), pickle.dumps(tuple(entry))) for entry in entries)
-            new = db.executemany("INSERT OR IGNORE INTO listed VALUES (?, ?)", rows).rowcount if entries else 0
+            with AT_REST:
+                new = db.executemany("INSERT OR IGNORE INTO listed VALUES (?, ?)", rows).rowcount if entries else 0
             idle = 0 if new > 0 else idle + 1
             if idle > _NOTHING_NEW:
                 raise _circle()
-        found = db.execute("SELECT entry FROM listed ORDER BY path")
-        while page := found.fetchmany(PAGE):
+        with AT_REST:
+            found = db.execute("SELECT entry FROM listed ORDER BY path")
+        while True:
+            with AT_REST:
+                page = found.fetchmany(PAGE)
+            if not page:
+                return
             yield [RemoteEntry._make(pickle.loads(blob)) for (blob,) in page]
+
+
+@contextmanager
+def _scratch() -> Iterator[sqlite3.Connection]:
+    """A database of our own, gone with us; at rest while others fork."""
+    with AT_REST:
+        db = sqlite3.connect("")
+    try:
+        with AT_REST:
+            db.execute("CREATE TABLE listed (path BLOB PRIMARY KEY, entry BLOB) WITHOUT ROWID")
+        yield db
+    finally:
+        with AT_REST:
+            db.close()
 
 
 def _circle() -> ListingError:

@@ -31,7 +31,7 @@ _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "v
 def folding_of(root: str) -> Fold | None:
     """Gives the same text for all names that a file system at or below `root` may take for one; None: there are none.
 
-    The probe in the room tells. Before there is one, the names that are there tell, if any has a case and any an
+    The probe in the room tells, unless the room is a mount of its own. Before there is one, the names that are there tell, if any has a case and any an
     accent; and where none has, the kind of the file system.
     """
     found = {_fold_at(place) for place in (root, *_mounts_below(root))}
@@ -40,7 +40,7 @@ def folding_of(root: str) -> Fold | None:
 
 def _fold_at(root: str) -> Fold | None:
     room = os.path.join(root, OWN_ROOM)
-    if os.path.lexists(os.path.join(room, PROBE)):
+    if os.path.lexists(os.path.join(room, PROBE)) and not os.path.ismount(room):
         if os.path.lexists(os.path.join(room, _PROBE_IN_CAPITALS)):
             return twin_key
         return one_form if any(os.path.lexists(os.path.join(room, other)) for other in _other_forms(PROBE)) else None

@@ -1,6 +1,6 @@
 """Names of LOCAL, REMOTE and the record, brought together by what they fold to: on disk, because there may be millions.
 
-A database of its own, gone with it. One thread's.
+A database of its own, gone with it. One thread's; it is at rest while others fork: see `forks`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from nbsync.core.merge import ordered
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.pairing import Group
 from nbsync.errors import LocalError
+from nbsync.storage.forks import AT_REST
 
 _BATCH = 5_000
 _LOCAL, _REMOTE, _RECORDED = range(3)
@@ -29,11 +30,12 @@ class Groups:
 
     def __init__(self, fold: Callable[[str], str]) -> None:
         self._fold = fold
-        self._db = sqlite3.connect("", check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("""CREATE TABLE names (
-            fold BLOB, side INTEGER, path BLOB, number INTEGER, entry BLOB, PRIMARY KEY (fold, side, path, number)
-        ) WITHOUT ROWID""")
+        with AT_REST:
+            self._db = sqlite3.connect("", check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = OFF")
+            self._db.execute("""CREATE TABLE names (
+                fold BLOB, side INTEGER, path BLOB, number INTEGER, entry BLOB, PRIMARY KEY (fold, side, path, number)
+            ) WITHOUT ROWID""")
 
     def add(
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
@@ -55,33 +57,43 @@ class Groups:
         )
         while batch := list(islice(rows, _BATCH)):
             try:
-                self._db.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", batch)
+                with AT_REST:
+                    self._db.executemany("INSERT INTO names VALUES (?, ?, ?, ?, ?)", batch)
             except sqlite3.Error as error:
                 hint = "Free some room where temporary files go (TMPDIR)"
                 raise LocalError(f"the names cannot be compared ({error})", hint) from None
 
     def __iter__(self) -> Iterator[tuple[str, Group]]:
         """Each group with what its names fold to, in that order."""
-        rows = self._db.execute("SELECT fold, side, entry FROM names ORDER BY fold, side, path, number")
-        for fold, same in groupby(rows, key=lambda row: row[0]):
+        for fold, same in groupby(self._rows(), key=lambda row: row[0]):
             sides: tuple[list[Any], list[Any], list[Any]] = [], [], []
             for _, side, entry in same:
                 sides[side].append(_entry(side, marshal.loads(entry)))
             yield _text(fold), Group(*sides)
 
+    def _rows(self) -> Iterator[tuple[bytes, int, bytes]]:
+        with AT_REST:
+            found = self._db.execute("SELECT fold, side, entry FROM names ORDER BY fold, side, path, number")
+        while True:
+            with AT_REST:
+                batch = found.fetchmany(_BATCH)
+            if not batch:
+                return
+            yield from batch
+
     def has_object_below(self, folder: str) -> bool:
         """Is there a key below exactly this folder?"""
         path = f"{folder}/"
         fold = _bytes(self._fold(path))
-        found = self._db.execute(
-            "SELECT 1 FROM names WHERE fold > ? AND fold < ? AND side = ? AND substr(path, 1, ?) = ? LIMIT 1",
-            (fold, fold[:-1] + b"0", _REMOTE, len(_bytes(path)), _bytes(path)),
-        )  # fmt: skip
-        return found.fetchone() is not None
+        query = "SELECT 1 FROM names WHERE fold > ? AND fold < ? AND side = ? AND substr(path, 1, ?) = ? LIMIT 1"
+        values = (fold, fold[:-1] + b"0", _REMOTE, len(_bytes(path)), _bytes(path))
+        with AT_REST:
+            return self._db.execute(query, values).fetchone() is not None
 
     def close(self) -> None:
         """Drop them."""
-        self._db.close()
+        with AT_REST:
+            self._db.close()
 
 
 def _plain(entry: LocalEntry | RemoteEntry | RecordedEntry) -> tuple[Any, ...]:

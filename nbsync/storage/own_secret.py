@@ -17,10 +17,9 @@ import stat
 from typing import Any
 
 from nbsync.errors import LocalError
-from nbsync.storage import rename
+from nbsync.storage import rename, statedir
 from nbsync.storage.folders import FOLDER
 from nbsync.storage.local import OWN_ROOM
-from nbsync.storage.statedir import state_dir
 
 _NAME = "secret"
 _BYTES = 32
@@ -76,7 +75,7 @@ def _place() -> str:
         NoSecret: this user has no state directory.
     """
     try:
-        return os.path.join(state_dir(), OWN_ROOM)
+        return os.path.join(statedir.state_dir(), OWN_ROOM)
     except LocalError as error:
         raise NoSecret(error.message, error.hint) from None
 
@@ -118,7 +117,7 @@ def _make() -> bytes:
     """
     place = _place()
     try:
-        os.makedirs(place, mode=stat.S_IRWXU, exist_ok=True)
+        statedir.make(place)
         folder = os.open(place, FOLDER)
         try:
             _write(folder)

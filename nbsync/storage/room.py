@@ -14,13 +14,13 @@ from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EXDEV
 
 from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, permit, syncs, trash, trashed, undoing
+from nbsync.storage import database, journal, journal_file, permit, statedir, syncs, trash, trashed, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.folding import PROBE
 from nbsync.storage.forks import Flock
 from nbsync.storage.local import OWN_ROOM
 from nbsync.storage.state import changed_since_sync
-from nbsync.storage.statedir import database_folder, name_of, state_dir
+from nbsync.storage.statedir import name_of, state_dir
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
@@ -70,7 +70,7 @@ class Room:
                 self._take_lock(wait, on_wait)
                 if self._empty_stage(fd):
                     wait(permit.SEEN_SECONDS)
-                os.makedirs(database_folder(place), 0o700, exist_ok=True)
+                statedir.make(statedir.database_folder(place))
                 with self.homes() as homes:
                     self.run = later_than(run, trash.newest_first(homes))
                 opened.pop_all()
@@ -80,7 +80,7 @@ class Room:
 
     def _open(self) -> int:
         """The room, open, in which nothing of ours is a link or not to be written."""
-        os.makedirs(os.path.dirname(self.place), 0o700, exist_ok=True)
+        statedir.make(os.path.dirname(self.place))
         fd = open_own(self.place)
         try:
             if lstat("trash", fd) is not None:

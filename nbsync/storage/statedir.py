@@ -1,4 +1,4 @@
-"""The user's own state directory, for what cannot be in LOCAL. Any thread; nothing is made here."""
+"""The user's own state directory, for what cannot be in LOCAL. Any thread; nothing is made here but by `make`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def state_dir() -> str:
         hint = "Set XDG_STATE_HOME to a directory that you alone can write"
         raise LocalError(f"you have no state directory, and {found} is not yours alone", hint)
     return found
+
+
+def make(folder: str) -> None:
+    """Make a folder of it, and those above that are missing, for the user alone whatever the umask.
+
+    Source: XDG Base Directory Specification, "Referencing this specification": missing ones get mode 0700.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not os.path.isdir(folder):
+        make(os.path.dirname(folder))
+        with contextlib.suppress(FileExistsError):  # somebody was quicker
+            os.mkdir(folder, stat.S_IRWXU)
 
 
 def _can_be_made(folder: str) -> bool:

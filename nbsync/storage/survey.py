@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from nbsync.core.identity import recorded_digest
 from nbsync.core.model import LocalEntry, RecordedEntry
+from nbsync.errors import LocalError
 from nbsync.storage import database, journal_file, syncs
 from nbsync.storage.database import Damaged, faults
 from nbsync.storage.digest import FileChanged, digest_file
@@ -32,7 +33,10 @@ _MOST_LOOKED_AT = 1_000
 
 def places(root: str) -> list[str]:
     """The rooms of a LOCAL that are there: its own, and the one for when it could not be written."""
-    return [place for place in (os.path.join(root, OWN_ROOM), place_elsewhere(root)) if os.path.isdir(place)]
+    found = [os.path.join(root, OWN_ROOM)]
+    with contextlib.suppress(LocalError):  # no state directory: then nothing is in it
+        found.append(place_elsewhere(root))
+    return [place for place in found if os.path.isdir(place)]
 
 
 class Record:
@@ -87,7 +91,8 @@ class Record:
 
     def close(self) -> None:
         """Close it."""
-        self._db.close()
+        with AT_REST:
+            self._db.close()
 
 
 class Unfinished(NamedTuple):
@@ -110,7 +115,7 @@ def unfinished(place: str) -> Unfinished | None:
                 return Unfinished(0, 0)  # a copy's: they are those of the folder that it was copied from
             query = "SELECT (SELECT count(*) FROM downloads), (SELECT count(*) FROM uploads)"
             return Unfinished(*db.execute(query).fetchone())
-    except (OSError, sqlite3.Error):
+    except (OSError, LocalError, sqlite3.Error):
         return None
 
 

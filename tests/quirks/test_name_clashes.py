@@ -14,7 +14,7 @@ import pytest
 import nbsync
 from nbsync import SyncResult
 from tests.quirks.mounts import exfat, quirk
-from tests.quirks.store import Store, serving
+from tests.quirks.store import Request, Store, serving
 from tests.quirks.world import CREDENTIALS, tree
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -150,6 +150,33 @@ def test_rename_in_remote_is_carried(sides: Sides, mount: tuple[str, Path], old:
     assert (told(result), moved(result), sides.store.sent("GET")) == (set(), [], 0)
     assert sides.files()[stored(mount, new)] == b"content"
     sides.silent(set())
+
+
+@pytest.mark.parametrize("mount", ["ci"], indirect=True)
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_an_edit_before_a_rename_is_carried_is_seen(sides: Sides, verb: str) -> None:
+    """Its time was put back: nothing but the ctime tells of it, which the rename moves as well."""
+    sides.fill({"A.txt": b"content", "z": b"z"})
+    sides.run("pull")
+    sides.rename("A.txt", "a.txt")
+    sides.fill({"z": b"changed"} if verb == "pull" else {})
+    if verb == "push":
+        (sides.local / "y").touch()
+
+    def edit(request: Request) -> bool:
+        if request.key and request.command == ("GET" if verb == "pull" else "PUT"):
+            file = sides.local / "A.txt"
+            at = file.stat()
+            file.write_bytes(b"edit!!!")
+            os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+        return False
+
+    sides.store.hook = edit
+    sides.run(verb)
+    sides.store.hook = lambda _request: False
+
+    sides.run("push")
+    assert b"edit!!!" in sides.remote().values()
 
 
 @pytest.mark.parametrize("mount", ["ci"], indirect=True)

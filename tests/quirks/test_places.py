@@ -120,8 +120,9 @@ def test_path_that_is_too_long_below_a_long_local() -> None:
         assert here.files() == {"fits": b"x"}
 
 
-def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container's user without name and home; `tmp_path` is for temporary files."""
 
     def nobody(_uid: int) -> None:
         raise KeyError
@@ -130,6 +131,11 @@ def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name in ("HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_container_user_without_name_and_home(tmp_path: Path) -> None:
+    """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
     found = statedir.state_dir()
     assert os.path.dirname(found) == str(tmp_path)
     os.mkdir(found, 0o700)
@@ -138,6 +144,33 @@ def test_container_user_without_name_and_home(monkeypatch: pytest.MonkeyPatch, t
     os.chmod(found, 0o777)
     with pytest.raises(LocalError, match="not yours alone"):
         statedir.state_dir()
+
+
+@pytest.mark.usefixtures("homeless")
+@pytest.mark.parametrize("umask", [0o002, 0])
+def test_state_directory_is_the_users_alone_whatever_the_umask(umask: int) -> None:
+    """Containers run with either, and what others could write into is refused the next time."""
+    before = os.umask(umask)
+    try:
+        with world() as here:
+            here.put("a")
+            assert not any("state directory" in note for note in pull(here).notes)
+            assert nbsync.status(here.local).syncs[0].proved
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_status_of_a_folder_without_a_state_directory(tmp_path: Path) -> None:
+    """Anybody can take its name among the temporary files: that stops nothing but what would be kept in it."""
+    with world() as here:
+        here.put("a")
+        pull(here)
+        state = tmp_path / f"nbsync-{os.geteuid()}"
+        state.rename(tmp_path / "moved")
+        state.write_bytes(b"")
+        assert nbsync.status(here.local).remote == "s3://b/p/"
+        assert counts(pull(here)) == {"hit": 1}
 
 
 def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -167,6 +200,20 @@ def test_own_room_that_is_a_mount_of_its_own() -> None:
             assert here.files()["d/small"] == b"mine"
             assert counts(push(here)) == {"hit": 2, "miss": 2}
             assert sorted(here.remote()) == sorted(f"d/{name}" for name in SIZES)
+
+
+def test_own_room_on_another_file_system_tells_nothing_of_names_in_local() -> None:
+    with mounts.quirk("ci") as mount, mounts.tmpfs() as other, world(mount.path) as here:
+        (here.local / ".nbsync").mkdir(parents=True)
+        with mounted("--bind", other, at=here.local / ".nbsync"):
+            for name in ("A.txt", "a.txt"):
+                here.put(name, name.encode())
+            assert counts(pull(here)) == {"miss": 1, "skipped": 1}
+            assert counts(push(here, delete=True)) == {"hit": 1, "skipped": 1}
+            here.drop("a.txt")
+            here.store.keys["p/a.TXT"] = here.store.keys.pop("p/A.txt")
+            assert counts(pull(here, delete=True)) == {"hit": 1}
+            assert here.files()["a.TXT"] == b"A.txt"
 
 
 def test_folder_of_a_containers_image_goes_to_the_trash() -> None:

@@ -41,11 +41,27 @@ def test_rows_are_written_in_batches_and_what_is_gone_is_forgotten() -> None:
     recorder.open(state, LateClocks())  # type: ignore[arg-type]
     for _ in range(2_500):
         recorder.remember(ROW, installed=True)
-    recorder.forget("b")
+    recorder.forget("c")
     recorder.finish()
     recorder.finish()
 
-    assert state.calls == [(1_999, ["gone"]), (501, ["b"])]
+    assert state.calls == [(1_999, ["gone"]), (501, ["c"])]
+
+
+def test_the_last_word_on_a_path_counts() -> None:
+    """Also where its row waits for the next batch: a download that turns out wrong on a coarse clock."""
+    state = Written()
+    recorder = Recorder(now=lambda: 0.0)
+    recorder.open(state, LateClocks())  # type: ignore[arg-type]
+    for _ in range(2_000):
+        recorder.remember(ROW, installed=True)  # the last one is too young to be judged
+    recorder.forget("b")
+    recorder.finish()
+    recorder.forget("b")
+    recorder.remember(ROW, installed=True)
+    recorder.finish()
+
+    assert state.calls == [(1_999, []), (0, ["b"]), (1, [])]
 
 
 def test_a_record_that_cannot_be_written_is_given_up() -> None:
