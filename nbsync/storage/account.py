@@ -31,6 +31,7 @@ _NO_CREDENTIALS = (
 )
 
 _RETRIES = 8
+_MISREAD = (ValueError, TypeError, AttributeError)  # botocore's, where a setting has sub-settings or should have
 
 
 class Account:
@@ -92,7 +93,7 @@ class Account:
             if "mfa_serial" in profiles[name]:
                 return True
             seen.add(name)
-            name = profiles[name].get("source_profile", "")
+            name = str(profiles[name].get("source_profile", ""))
         return False
 
     def credentials(self, stopped: Callable[[], bool] = lambda: False) -> CredentialSource:
@@ -220,7 +221,7 @@ class Account:
                 client.list_buckets()
         except _UrlSeen:
             pass
-        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+        except (botocore.exceptions.BotoCoreError, *_MISREAD) as error:
             # It may repeat the URL of the profile, with the password that somebody has written into it.
             told = re.sub(r"://[^`]*", "://…", str(error))
             raise ConfigError(f"no endpoint for bucket {bucket!r} in region {region!r}: {told}") from None
@@ -255,13 +256,13 @@ def _has_content(file: tuple[str, str]) -> bool:
         return False
 
 
-def _checked_region(region: str) -> str:
+def _checked_region(given: Any) -> str:
     """The region without blanks around it; it becomes part of names and of signatures.
 
     Raises:
-        ConfigError: it cannot be one.
+        ConfigError: it cannot be one; in a file, it may have sub-settings.
     """
-    region = region.strip()
+    region = given.strip() if isinstance(given, str) else repr(given)
     if not re.fullmatch(r"(?!-)[a-zA-Z0-9-]{0,63}(?<!-)|", region):
         raise ConfigError(f"{region!r} is not the name of a region", "It is letters, digits and hyphens: eu-west-1")
     return region
@@ -310,6 +311,14 @@ def _split(endpoint: str) -> tuple[Any, int]:
         url, port = urlsplit(""), -1
     if "@" in endpoint:
         raise UsageError("--endpoint-url must not hold credentials", "Use a profile or the AWS_* variables")
-    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.query or url.fragment:
+    sendable = endpoint.isascii() and endpoint.isprintable() and " " not in endpoint
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or port == -1
+        or url.query
+        or url.fragment
+        or not sendable
+    ):
         raise UsageError("--endpoint-url is not a URL", "Write it as http://host:port or https://host")
     return url, port or (443 if url.scheme == "https" else 80)

@@ -6,6 +6,7 @@ that the fewest stay in use; every request runs in the thread that makes it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -126,7 +127,9 @@ class Client:
         self._most_idle = MAX_IDLE
         self._busy: set[Connection] = set()
         self._closed = ""  # why no more requests are made
-        self._asked_at = -_ASK_AGAIN_SECONDS  # monotonic seconds; what a HEAD was refused for
+        self._asking = threading.Lock()  # held while it is asked what a HEAD was refused for
+        self._asked_at = -math.inf  # seconds of time.perf_counter, when that was answered
+        self._told: ServiceError | None = None  # that its credentials were; None if it was something else
 
     def request(
         self,
@@ -234,7 +237,7 @@ class Client:
             if not clock_was_set and self._set_clock(request.method, error, offset):
                 clock_was_set = True
                 continue
-            error = self._in_words(request, error)
+            error = self._in_words(request, error, began)
             self.refused(error, began)
             if renewed or not error.refuses_credentials:
                 raise error
@@ -247,26 +250,34 @@ class Client:
             error.code = PROXY_REFUSED
             error.message = f"the proxy {authority(proxy.host, proxy.port)} refused a request to {self.route.peer}"
 
-    def _in_words(self, request: _Request, error: ServiceError) -> ServiceError:
+    def _in_words(self, request: _Request, error: ServiceError, began: float) -> ServiceError:
         """What a HEAD, whose answer has no body, was refused for, if that is its credentials: a GET is told.
 
-        That is asked now and then only: more often, something else is wrong with one object after the other.
+        One GET asks for all HEADs that are under way. After another reason, which is each object's own, it is asked
+        now and then only.
         """
         if request.method != "HEAD" or error.status not in (400, 403) or not request.key:
             return error
-        with self._lock:
-            now = time.monotonic()
-            if now - self._asked_at < _ASK_AGAIN_SECONDS:
-                return error
-            self._asked_at = now
+        with self._asking:
+            if began >= self._asked_at:  # the last answer is not about this one's keys
+                if self._told is None and time.perf_counter() - self._asked_at < _ASK_AGAIN_SECONDS:
+                    return error
+                self._told = self._ask_by_get(request)
+                if self._told is not None:
+                    self.refused(self._told, began)  # before the time is taken: who begins later has other keys
+                self._asked_at = time.perf_counter()
+            return self._told or error
+
+    def _ask_by_get(self, request: _Request) -> ServiceError | None:
+        """The refusal of this HEAD's credentials; None if they are not what was refused."""
         headers = {**request.headers, "range": "bytes=0-0"}
         asked = request._replace(method="GET", headers=headers, sink=_enough, meter=None, kind="get")
         try:
             answer = self._exchange(asked, self._head(asked, self._clock_offset))
         except (_Enough, ConnectionLost):
-            return error
+            return None
         told = service_error(answer.status, answer.headers, answer.body)
-        return told if told.refuses_credentials else error
+        return told if told.refuses_credentials else None
 
     def _exchange(self, request: _Request, head: bytes) -> Response:
         connection = self._checkout()

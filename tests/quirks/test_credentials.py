@@ -222,3 +222,20 @@ def test_an_etag_with_a_line_break_in_it_goes_into_no_request(inside: World) -> 
     assert not ran.crashed, ran
     assert (ran.row("a")["status"], ran.row("b")["status"]) == ("failed", "miss"), ran
     assert "x-evil" not in seen
+
+
+def test_heads_under_way_when_keys_end_are_all_asked_again(inside: World, program: Program) -> None:
+    """The answer to a HEAD has no words: one GET finds out why it was refused, for all that were."""
+    program.set(life=0)
+    for number in range(40):
+        inside.put(f"{number}", b"x" * 9, etag="no-digest", headers={"x-amz-meta-a": "b"})
+        inside.write(f"{number}", b"x" * 9)
+
+    def hook(request: Request) -> bool:
+        old = bool(request.key) and request.low.get("x-amz-security-token") == "token-1"
+        return old and request.error(400, "ExpiredToken")
+
+    inside.store.hook = hook
+    ran = inside.run("verify", inside.local, "s3://b/p", env=NO_KEYS)
+    assert not [row for row in ran.files if row["error"]], ran
+    assert program.calls == 2

@@ -115,9 +115,21 @@ def test_a_password_in_a_wrong_url_is_never_repeated(monkeypatch: pytest.MonkeyP
     assert "s3cr3t" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/a b", "http://127.0.0.1:9/\u00e9", "http://\u00e9.example", "http://h "]
+)
+def test_a_url_that_no_request_can_carry_is_told(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="is not a URL"):
+        Account(Options(endpoint_url=url)).target(parse_location("my-bucket"))
+
+
 @pytest.mark.parametrize("told", [
     "endpoint_url = ftp://user:PASSWORD@host", "endpoint_url = http://host/?X-Amz-Signature=PASSWORD",
     "endpoint_url = http://user:PASSWORD w@host", "s3 =\n  addressing_style = sideways",
+    "s3 = PASSWORD", "services =\n  a = PASSWORD", "services = x\n[services x]\ns3 = PASSWORD",
+    "endpoint_url =\n  a = PASSWORD", "source_profile =\n  a = b\nregion =\n  a = b",
 ])  # fmt: skip
 def test_a_wrong_configuration_is_told_without_its_secrets(
     monkeypatch: pytest.MonkeyPatch, home: Path, told: str
