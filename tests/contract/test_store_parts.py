@@ -15,7 +15,7 @@ from nbsync.core.model import Status, Verb
 from nbsync.transfer import pushing
 from nbsync.transfer.context import Context
 from nbsync.transfer.stored import FailedAfterStoring
-from nbsync.wire.errors import ConnectionLost, ServiceError
+from nbsync.wire.errors import ConnectionLost, ServiceError, service_error
 from nbsync.wire.reader import Response
 from tests.contract.store import MiB, Slot, Store, action, content, unfinished
 from tests.servers import Server
@@ -60,7 +60,7 @@ def gone(_pass_on: Callable[[], Response]) -> Response:
 
 def disguise(_pass_on: Callable[[], Response]) -> Response:
     """An error under a status of 200, and nothing is done."""
-    return Response(200, {}, b"<Error><Code>InternalError</Code><Message>try again</Message></Error>")
+    raise service_error(200, {}, b"<Error><Code>InternalError</Code><Message>try again</Message></Error>")
 
 
 def by_kms(pass_on: Callable[[], Response]) -> Response:

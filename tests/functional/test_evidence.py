@@ -12,6 +12,7 @@ import pytest
 
 from nbsync.core.parts import MiB
 from nbsync.storage import listing
+from nbsync.storage.folding import PROBE
 from nbsync.transfer import download, pulling
 from nbsync.wire.client import Client
 from tests.functional.world import World
@@ -365,7 +366,7 @@ def test_room(world: World) -> None:
     room = world.local / ".nbsync"
 
     assert (room / ".gitignore").read_text() == "*\n"
-    assert sorted(os.listdir(room)) == [".gitignore", "lock", "stage", "state.sqlite3", "syncs.json"]
+    assert sorted(os.listdir(room)) == [".gitignore", "lock", PROBE, "stage", "state.sqlite3", "syncs.json"]
 
 
 def test_recorded_content_names(world: World) -> None:

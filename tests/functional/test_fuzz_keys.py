@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import nbsync
 from nbsync import SyncResult
+from nbsync.storage.folding import PROBE
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import snapshot, tree
 
@@ -136,7 +137,7 @@ def push(local: Path, **options: object) -> SyncResult:
 def only_ours(local: Path) -> None:
     """The room holds what nbsync puts there, and no more."""
     room = local / ".nbsync"
-    assert set(os.listdir(room)) <= {".gitignore", "lock", "stage", "state.sqlite3", "syncs.json", "trash"}
+    assert set(os.listdir(room)) <= {".gitignore", "lock", "stage", "state.sqlite3", "syncs.json", "trash", PROBE}
     assert not os.listdir(room / "stage")
     assert (room / "state.sqlite3").read_bytes()[:6] == b"SQLite"
 

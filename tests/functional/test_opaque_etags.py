@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.core.parts import MiB
+from nbsync.errors import UsageError
 from tests.functional.opaque import KMS, OpaqueEtags
 from tests.functional.test_evidence import put_parts
 from tests.functional.world import World
@@ -214,8 +215,7 @@ def test_large_upload_carries_the_md5_that_a_comparison_has_found_out(
     assert (result["big"].status, result["big"].evidence, result["new"].evidence) == ("hit", "metadata", "none")
 
 
-def test_the_users_own_metadata_of_that_name_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_of_that_name_is_nbsyncs_own(world: World) -> None:
     world.write("f", b"1")
-    OpaqueEtags(monkeypatch, KMS)
-    world.run("push", sse="aws:kms", metadata={"md5chksum": "mine"})
-    assert world.head("f")["Metadata"]["md5chksum"] == "mine"
+    with pytest.raises(UsageError, match="--metadata md5chksum is taken"):
+        world.run("push", sse="aws:kms", metadata={"md5chksum": "mine"})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nbsync.storage.install import Installer
+from nbsync.storage.install import Installed, Installer
 from tests.functional.plain_store import PlainStore, PlainWorld
 
 
@@ -19,9 +18,9 @@ def test_an_editor_who_is_quicker_than_our_look_is_seen(
     world = PlainWorld(store, tmp_path, "p/")
     install = Installer._install
 
-    def installed(self: Installer, staged: str, path: str, *words: Any, **more: Any) -> os.stat_result:
-        install(self, staged, path, *words, **more)
-        return world.write(path, b"mine").stat()
+    def installed(self: Installer, staged: str, path: str, *words: Any, **more: Any) -> Installed:
+        _, note = install(self, staged, path, *words, **more)
+        return Installed(world.write(path, b"mine").stat(), note)
 
     world.put("f", b"them")
     with monkeypatch.context() as patched:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import json
 import shutil
 import sqlite3
@@ -136,11 +138,13 @@ def test_a_folder_without_a_secret_is_synced_and_says_what_does_not_work(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / f"nbsync-{os.geteuid()}").write_bytes(b"somebody else's")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     world.write("a", b"mine")
     result = nbsync.push(world.local, world.remote)
     assert result.ok
-    told = [note for note in result.notes if "no secret can be kept" in note]
+    told = [note for note in result.notes if "not yours alone" in note]
     assert len(told) == 1
     assert told[0].startswith("this sync cannot be repeated without words, nor unfinished transfers be taken up: ")
     assert not any("secret" in note for note in nbsync.push(world.local, world.remote, dry_run=True).notes)

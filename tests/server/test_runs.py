@@ -104,7 +104,7 @@ async def test_limits_count_what_would_travel(api: Api, world: World) -> None:
 async def test_a_link_to_nothing_fails_and_leaves_nothing(api: Api, world: World, dry_run: bool) -> None:
     world.put("a", b"four")
 
-    document = await api.pulled(source=f"{world.remote}/mistyped", target="data", dry_run=dry_run)
+    document = await api.pulled(source=f"{world.remote}mistyped", target="data", dry_run=dry_run)
 
     assert (document["state"], document["ok"], document["notes"]) == ("failed", False, [])
     assert document["error"] == f"there is nothing under {world.remote}/mistyped/"
