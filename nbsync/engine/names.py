@@ -18,7 +18,6 @@ from nbsync.engine.recorder import Recorder
 from nbsync.storage.folders import InTheWay, Tree
 from nbsync.storage.folding import decomposes, file_named, folding_of
 from nbsync.storage.groups import Groups
-from nbsync.storage.state import State
 
 
 class Names:
