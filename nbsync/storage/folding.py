@@ -31,8 +31,8 @@ _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "v
 def folding_of(root: str) -> Fold | None:
     """Gives the same text for all names that a file system at or below `root` may take for one; None: there are none.
 
-    The probe in the room tells, unless the room is a mount of its own. Before there is one, the names that are there tell, if any has a case and any an
-    accent; and where none has, the kind of the file system.
+    The probe in the room tells, unless the room is a mount of its own. Before there is one, the names that are there
+    tell, if any has a case and any an accent; and where none has, the kind of the file system.
     """
     found = {_fold_at(place) for place in (root, *_mounts_below(root))}
     return next((fold for fold in (twin_key, one_form) if fold in found), None)

@@ -104,10 +104,10 @@ class Unfinished(NamedTuple):
 
 def unfinished(place: str) -> Unfinished | None:
     """What the journal of a room says; None if it cannot be read now."""
-    path = journal_file.path_in(place)
-    if not os.path.lexists(path):
-        return Unfinished(0, 0)
     try:
+        path = journal_file.path_in(place)
+        if not os.path.lexists(path):
+            return Unfinished(0, 0)
         check_files(os.path.dirname(path), tuple(journal_file.NAME + tail for tail in journal_file.TAILS))
         with AT_REST, contextlib.closing(_connect_to_read(path)) as db:
             check_tables(db)

@@ -97,8 +97,8 @@ def open_homes(root: str, room: int, own: str) -> Homes:
         for beside in (names.OWN, OWN_BESIDE):
             place = os.path.join(path, beside, own)
             try:
-                homes.append(Home(f"{path}/" if path else "", os.dup(local.folder(place)), place))
-                break
+                if beside in os.listdir(local.folder(path)):  # where case is ignored, both would open the same
+                    homes.append(Home(f"{path}/" if path else "", os.dup(local.folder(place)), place))
             except (FileNotFoundError, InTheWay):
                 pass
             except OSError as error:

@@ -202,6 +202,24 @@ def test_own_room_that_is_a_mount_of_its_own() -> None:
             assert sorted(here.remote()) == sorted(f"d/{name}" for name in SIZES)
 
 
+def test_undo_finds_the_last_run_in_either_room_of_a_mount() -> None:
+    """`.nbsync` there was a mount of its own for a while."""
+    with mounts.tmpfs() as top, mounts.tmpfs() as other, world() as here:
+        (here.local / "d").mkdir(parents=True)
+        with mounted("--bind", top, at=here.local / "d"):
+            here.put("d/x")
+            pull(here)
+            here.write("d/x", b"first edit")
+            here.put("d/x", b"2")
+            pull(here)
+            here.write("d/x", b"last edit")
+            here.put("d/x", b"3")
+            with mounted("--bind", other, at=here.local / "d" / ".nbsync"):
+                pull(here)
+            assert counts(nbsync.undo(here.local)) == {"miss": 1}
+            assert here.files()["d/x"] == b"last edit"
+
+
 def test_own_room_on_another_file_system_tells_nothing_of_names_in_local() -> None:
     with mounts.quirk("ci") as mount, mounts.tmpfs() as other, world(mount.path) as here:
         (here.local / ".nbsync").mkdir(parents=True)

@@ -11,6 +11,7 @@ from nbsync.errors import ListingError
 from nbsync.storage.collected import collected
 from nbsync.storage.ranges import Page
 from tests.quirks.store import Request
+from tests.quirks.test_wrong_bytes import damage
 from tests.quirks.world import world
 
 NAMES = ["a-b", "a.txt", "b/1", "b/2", "b-1", "b.x", "Z", "é", "z/y/x", "z-", "z.y"]
@@ -129,3 +130,17 @@ def test_any_key_once_in_the_order_of_code_points() -> None:
 def test_only_a_circle_ends_it(fetch: Callable[[str], Page]) -> None:
     with pytest.raises(ListingError, match="circle"):
         list(collected(fetch))
+
+
+def test_a_download_that_was_held_back_is_disowned_if_what_is_listed_late_shows_what_etags_are() -> None:
+    with world(kind=Walk) as at:
+        at.store.page_keys = 300
+        for name in MANY[1:400]:
+            at.put(name, etag="opaque")
+        at.put(MANY[0], b"right")
+        at.put("b-1", b"right too")
+        damage(at, MANY[0])
+        ran = at.pull("--retries", 0)
+        assert (ran.code, [one["path"] for one in ran.problems]) == (1, [MANY[0]]), ran
+        again = at.pull("--retries", 0)
+        assert (again.code, again.row(MANY[0])["status"]) == (1, "failed"), again
