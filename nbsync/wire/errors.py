@@ -178,9 +178,10 @@ class ServiceError(WireError):
         return self.status in (429, 503) or self.code in _SLOW_CODE
 
 
-_ERROR_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?\s*<Error[\s>]")
-_CODE = re.compile(rb"<Code>\s*([^<]*?)\s*</Code>")
-_MESSAGE = re.compile(rb"<Message>\s*([^<]*?)\s*</Message>")
+# What matches has one way to do so: a body of nothing but blanks takes no longer than any other.
+_ERROR_ROOT = re.compile(rb"(?:<\?xml[^>]*\?>)?\s*<Error[\s>]")
+_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 
 
 def service_error(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
@@ -203,11 +204,11 @@ def error_in_body(body: bytes) -> tuple[str, str] | None:
     ends (their API pages say so), with white space in front; gateways do so in listings and deletes too. The code
     is empty if the document has none.
     """
-    if not _ERROR_ROOT.match(body):
+    if not _ERROR_ROOT.match(body.removeprefix(b"\xef\xbb\xbf").lstrip()):
         return None
     return _text(_CODE, body), _text(_MESSAGE, body)
 
 
 def _text(pattern: re.Pattern[bytes], body: bytes) -> str:
     found = pattern.search(body)
-    return html.unescape(found[1].decode("utf-8", "replace")) if found else ""
+    return html.unescape(found[1].strip().decode("utf-8", "replace")) if found else ""

@@ -173,3 +173,12 @@ def test_what_may_not_be_looked_at_is_decided_by_the_listing(here: World, size: 
     here.put("a", b"theirs")
     here.write("a", b"mine")
     assert here.push().row("a")["status"] == "conflict"
+
+
+@pytest.mark.parametrize("code", ["SecurityTokenExpired", "RequestTimeout", "AuthorizationHeaderMalformed"])
+def test_a_400_that_says_what_it_is_about_does_not_name_it(here: World, code: str) -> None:
+    here.write("a", b"1")
+    here.store.hook = refusing(400, code)
+    ran = here.push("--retries", "0")
+    assert ran.code
+    assert "--no-conditions" not in ran.words + ran.err
