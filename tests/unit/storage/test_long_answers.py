@@ -33,3 +33,9 @@ def test_blanks_around_words_are_cut_off() -> None:
 @pytest.mark.parametrize("message", ["max" * MiB, "fewer " * MiB, "9" * 5000, "part number " + "9" * 5000])
 def test_a_long_message_is_looked_at_quickly(message: str) -> None:
     assert parts_taken("", message, 10) in (0, 5)
+
+
+def test_a_long_message_is_cut() -> None:
+    body = b"<Error><Code>EntityTooLarge</Code><Message>" + b"9" * MiB + b"</Message></Error>"
+    error = service_error(200, {}, body)
+    assert (error.status, len(error.message)) == (400, 1000)
