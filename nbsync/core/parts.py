@@ -78,6 +78,7 @@ _OF_PARTS = re.compile(
     re.IGNORECASE,
 )
 _TOO_MANY = frozenset({"TooManyParts", "InvalidPartNumber", "PartNumberTooLarge", "MaxPartsExceeded"})
+_MOST_WORDS = 500  # characters of a message that are looked at
 _NUMBER = re.compile(r"(?<![\w.-])\d{1,3}(?:,\d{3})+|\d+(?![\w-])")
 
 
@@ -85,6 +86,7 @@ def parts_taken(code: str, message: str, sent: int) -> int:
     """How many parts a service takes, by the error with which it has refused the last of `sent` parts; half of them
     where it does not say. 0 if the error is about something else.
     """
+    message = message[:_MOST_WORDS]
     if code not in _TOO_MANY and not _OF_PARTS.search(message):
         return 0
     told = [int(found.replace(",", "")) for found in _NUMBER.findall(message)]

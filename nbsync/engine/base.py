@@ -257,7 +257,7 @@ def _begin(entries: Iterator[RemoteEntry]) -> tuple[RemoteEntry | None, ServiceE
 
 def _interrupted() -> Interrupted:
     return Interrupted(
-        "stopped by the user; every file that was finished is kept, unfinished ones are dropped",
+        "stopped by the user; every file that was finished is kept, and what came of large ones",
         "Run it again to do the rest",
     )
 

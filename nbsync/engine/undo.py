@@ -20,8 +20,9 @@ from nbsync.options import Call
 from nbsync.result import SyncResult
 from nbsync.storage import trash
 from nbsync.storage.local import absolute_root
+from nbsync.storage.place import find_place
 from nbsync.storage.restore import Restorer, cannot_be_read, stays, unread
-from nbsync.storage.room import Room, find_place, homes_of, undo_left_of
+from nbsync.storage.room import Room, homes_of, undo_left_of
 from nbsync.storage.trashed import Homes, Item, items
 from nbsync.storage.undoing import Undoing, put_back_already
 

@@ -19,8 +19,9 @@ from nbsync.result import SyncResult
 from nbsync.storage import database, syncs
 from nbsync.storage.clocks import Clocks
 from nbsync.storage.journal import Journal, no_journal, unheard
+from nbsync.storage.place import find_place
 from nbsync.storage.ranges import Waypoints
-from nbsync.storage.room import TRASH_DAYS, Room, find_place, local_record
+from nbsync.storage.room import TRASH_DAYS, Room, local_record
 from nbsync.storage.state import RemoteName, State, open_state
 from nbsync.storage.syncs import PastSync
 

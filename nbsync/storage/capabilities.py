@@ -100,6 +100,11 @@ class Capabilities:
         """Does it honour conditions only in a bucket that never kept versions (RGW), which this one may not be?"""
         return self._is_rgw and not self._versioning_told and not self.unconditional
 
+    def blame_conditions(self, why: str) -> None:
+        """Learn from a write that went well without its condition after it was refused with it; `why`, empty if not."""
+        if why:
+            self.unconditional, self.wrote_unconditionally = self.unconditional or why, True
+
     def told_versioning(self, status: str | None) -> None:
         """Learn from the bucket's versioning: empty if it never kept versions, None if that may not be asked."""
         if self.versions_break_conditions and status != "":

@@ -36,3 +36,8 @@ def look_at(bucket: Bucket, key: str, *, checksum: bool = False) -> Mapping[str,
 def etag_in(headers: Mapping[str, str]) -> str:
     """The ETag without its quotes; empty where there is none."""
     return bare_etag(headers.get("etag", ""))
+
+
+def etag_now(bucket: Bucket, key: str) -> str:
+    """The object's ETag; empty if there is no such object, or no ETag. Raises: as look_at."""
+    return etag_in(look_at(bucket, key) or {})

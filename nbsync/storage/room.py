@@ -14,18 +14,18 @@ from errno import EINVAL, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EXDEV
 
 from nbsync.core.runs import later_than
 from nbsync.errors import LocalError, LockedError, one_line
-from nbsync.storage import database, journal, journal_file, permit, statedir, syncs, trash, trashed, undoing
+from nbsync.storage import database, journal, permit, statedir, syncs, trash, trashed, undoing
 from nbsync.storage.folders import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.storage.folding import PROBE
 from nbsync.storage.forks import Flock
 from nbsync.storage.local import OWN_ROOM
+from nbsync.storage.place import LOCK, may_write
 from nbsync.storage.state import changed_since_sync
-from nbsync.storage.statedir import name_of, state_dir
+from nbsync.storage.statedir import name_of
 
 TRASH_DAYS = 7
 LOCK_WAIT_SECONDS = 30.0
 _LOCK_LOOK_SECONDS = 0.2
-_LOCK = "lock"
 _GITIGNORE = ".gitignore"
 
 
@@ -65,7 +65,7 @@ class Room:
                 os.close(open_own(self.stage, fd))
                 write_gitignore(fd)
                 write_probe(fd)
-                self._lock = Flock(lambda: open_own_file(os.path.join(place, _LOCK), fd))
+                self._lock = Flock(lambda: open_own_file(os.path.join(place, LOCK), fd))
                 opened.callback(self._lock.close)
                 self._take_lock(wait, on_wait)
                 if self._empty_stage(fd):
@@ -85,7 +85,7 @@ class Room:
         try:
             if lstat("trash", fd) is not None:
                 os.close(open_own(self._trash_home, fd))
-            if not _may_write(self.place):
+            if not may_write(self.place):
                 hint = "Give yourself write permission on it and all in it, or choose another LOCAL"
                 raise LocalError(f"{self.place} cannot be written: another user made it, or it is read-only", hint)
         except BaseException:
@@ -96,7 +96,7 @@ class Room:
     def _take_lock(self, wait: Callable[[float], bool], on_wait: Callable[[str], None]) -> None:
         """The system lets go of it when the process ends, however it ends."""
         lock, waited = self._lock, 0.0
-        while not _try_lock(lock, os.path.join(self.place, _LOCK)):
+        while not _try_lock(lock, os.path.join(self.place, LOCK)):
             owner = _owner(lock.fd)
             if not waited:
                 self.is_new = False
@@ -216,27 +216,9 @@ class Room:
         self._lock.close()
 
 
-def find_place(root: str, *, elsewhere: bool) -> str:
-    """Where LOCAL's room is: in LOCAL, or, if it may be `elsewhere`, in the user's state directory.
-
-    Args:
-        root: LOCAL, absolute.
-        elsewhere: go there when LOCAL, or the room in it, cannot be written: only for a run that leaves LOCAL alone.
-    """
-    place = os.path.join(root, OWN_ROOM)
-    if not elsewhere or not os.path.isdir(root) or _may_write(place if os.path.isdir(place) else root):
-        return place
-    return place_elsewhere(root)
-
-
-def place_elsewhere(root: str) -> str:
-    """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
-    return os.path.join(state_dir(), name_of(root))
-
-
 def owner_now(place: str) -> str:
     """Who is at work in the room at `place` at this moment, in words; empty for nobody. Holds no lock afterwards."""
-    path = os.path.join(place, _LOCK)
+    path = os.path.join(place, LOCK)
     try:
         lock = Flock(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError:
@@ -320,14 +302,6 @@ def _holds_files(folder: str) -> bool:
         return False
     except OSError:
         return True
-
-
-def _may_write(place: str) -> bool:
-    """May we write into a folder, and, if it is a room, to what is in it?"""
-    if not os.access(place, os.W_OK | os.X_OK):
-        return False
-    ours = (os.path.join(place, name) for name in ("stage", "trash", _LOCK, database.NAME, journal_file.NAME))
-    return all(os.access(path, os.W_OK) for path in ours if os.path.lexists(path) and not os.path.islink(path))
 
 
 def open_stage_on_mount(top: int, root: str) -> int:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from nbsync.core.location import Location
-from nbsync.core.parts import bare_etag
 from nbsync.errors import RemoteError
 from nbsync.options import Options
 from nbsync.storage.account import Account
@@ -181,15 +180,6 @@ class Bucket:
                 return False
             raise
         return True
-
-    def etag_now(self, key: str) -> str:
-        """The object's ETag, by a HEAD; empty if there is no such object."""
-        try:
-            return bare_etag(self.request("HEAD", key).headers.get("etag", ""))
-        except ServiceError as error:
-            if error.status == 404:
-                return ""
-            raise
 
     def cleaner(self) -> Client:
         """A client that works after `abort`, for tidying up: short time-outs."""

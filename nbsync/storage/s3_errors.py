@@ -60,8 +60,8 @@ def is_about_region(error: ServiceError) -> bool:
 
 def region_told(answer: ServiceError | Response) -> str:
     """The bucket's region as an answer tells it, or empty."""
-    found = re.search(rb"<Region>\s*([^<]*?)\s*</Region>", answer.body)
-    region = answer.headers.get("x-amz-bucket-region", "") or (found[1].decode("latin-1") if found else "")
+    found = re.search(rb"<Region>([^<]*)</Region>", answer.body)
+    region = answer.headers.get("x-amz-bucket-region", "") or (found[1].strip().decode("latin-1") if found else "")
     return region if re.fullmatch(r"[A-Za-z0-9-]{1,63}", region) else ""
 
 
@@ -78,9 +78,9 @@ def _elsewhere(error: ServiceError) -> NbsyncError | None:
 
 # 400 is the answer to many things; these say which, and it is no condition.
 _NO_CONDITION = frozenset({
-    "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken", "IncompleteBody", "InvalidDigest",
-    "InvalidEncryptionAlgorithmError", "InvalidPart", "InvalidPartOrder", "InvalidStorageClass", "InvalidTag",
-    "InvalidToken", "KeyTooLongError", "MalformedXML", "MetadataTooLarge", "TokenRefreshRequired",
+    "EntityTooLarge", "EntityTooSmall", "IncompleteBody", "InvalidDigest", "InvalidEncryptionAlgorithmError",
+    "InvalidPart", "InvalidPartOrder", "InvalidStorageClass", "InvalidTag", "KeyTooLongError", "MalformedXML",
+    "MetadataTooLarge",
 })  # fmt: skip
 
 
@@ -90,7 +90,8 @@ class SentWithCondition(ServiceError):
     @classmethod
     def of(cls, error: ServiceError) -> ServiceError:
         """The error, as one of these if its answer leaves room for that."""
-        vague = error.status == 400 and error.code not in _NO_CONDITION
+        told = error.may_pass or is_about_region(error) or error.code in _NO_CONDITION
+        vague = error.status == 400 and not told
         if not vague and not (error.status == 403 and is_denied(error)):
             return error
         return cls(error.status, error.code, error.message, error.headers, error.body)

@@ -22,7 +22,7 @@ from nbsync.storage.digest import FileChanged, digest_file
 from nbsync.storage.folders import check_files
 from nbsync.storage.forks import AT_REST
 from nbsync.storage.local import OWN_ROOM
-from nbsync.storage.room import place_elsewhere
+from nbsync.storage.place import check_readable, place_elsewhere
 from nbsync.storage.schema import bounded, check_tables
 from nbsync.storage.state import RemoteName, is_row, page_of, recorded_row
 
@@ -32,7 +32,12 @@ _MOST_LOOKED_AT = 1_000
 
 
 def places(root: str) -> list[str]:
-    """The rooms of a LOCAL that are there: its own, and the one for when it could not be written."""
+    """The rooms of a LOCAL that are there: its own, and the one for when it could not be written.
+
+    Raises:
+        LocalError: its own cannot be read.
+    """
+    check_readable(root)
     found = [os.path.join(root, OWN_ROOM)]
     with contextlib.suppress(LocalError):  # no state directory: then nothing is in it
         found.append(place_elsewhere(root))

@@ -12,8 +12,9 @@ _FORBIDDEN = re.compile(  # by XML 1.0, raw or as a reference; in keys, some ser
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F]));"
 )
 _PRIVATE = range(0xE000, 0xF8E0, 0x20)  # where 32 code points may stand for control characters
-_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-_TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,60})", re.IGNORECASE)
+_HTML = re.compile(rb"\s*(?:<!--(?:[^-]|-(?!->))*-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_TITLE = re.compile(rb"<title[^<>]*>\s*([^<]{1,60})", re.IGNORECASE)
+_MOST_BYTES = 16 * 1024  # of a page, before it says that it is one
 
 
 class Unreadable(ValueError):
@@ -41,7 +42,7 @@ def what_came(body: bytes) -> str:
     """What a body is instead of a service's XML, in words; empty where that cannot be told."""
     if not body.strip():
         return "an empty body"
-    if _HTML.match(body):
+    if _HTML.match(body[:_MOST_BYTES]):
         title = _TITLE.search(body)
         return f"an HTML page{_quoted(title[1]) if title else ''}"
     return "" if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "something that is no XML"

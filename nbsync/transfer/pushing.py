@@ -164,7 +164,7 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     Raises:
         ServiceError, TransientError.
     """
-    remote, client = action.remote, ctx.bucket.client
+    remote = action.remote
     assert remote is not None  # there is an object to delete
     if not action.namesake and _is_file(ctx.local_path(action.path)):
         return _conflict(action, "LOCAL has a file that it takes for this one: not deleted")
@@ -176,7 +176,7 @@ def delete_remote(ctx: Context, action: Action) -> Outcome:
     def attempt(condition: dict[str, str]) -> object:
         if not remote.etag:
             check_unmoved(ctx, remote)
-        return client.request("DELETE", remote.key, headers=condition)
+        return ctx.bucket.client.request("DELETE", remote.key, headers=condition)
 
     try:
         conditionally(ctx, remote.key, wanted, attempt, look=not ctx.bucket.can.conditional_delete)

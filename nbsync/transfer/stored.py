@@ -123,26 +123,26 @@ def conditionally(
     """What `attempt` returns, tried again as the policy says; it is given the condition's headers.
 
     With `look`, and where conditions fail, the object is looked at just before: best effort. That they fail is shown
-    by a 412 that comes twice although the object is as the condition says.
+    by a 501, or a 412 that comes twice although the object is as the condition says, if it goes well without.
 
     Raises:
         Moved: the object is not as `condition` says: 404 if it is gone, else 412. ServiceError: as the service says.
     """
     learn_conditions(ctx.bucket)
-    can, pending, refusals = ctx.bucket.can, earlier.error, 0
+    can, pending, refusals, why = ctx.bucket.can, earlier.error, 0, ""
 
     def once() -> T:
-        nonlocal pending, refusals
+        nonlocal pending, refusals, why
         while True:
             error, pending = pending, None
-            sent = {} if can.unconditional and error is None else condition
+            sent = {} if (can.unconditional or why) and error is None else condition
             if condition and error is None and (look or not sent):
                 _check(ctx, key, condition)
-            can.wrote_unconditionally |= bool(condition) and not sent
+            can.wrote_unconditionally |= bool(condition and can.unconditional) and not sent
             try:
                 if error is not None:  # it is the answer to this condition
                     raise error
-                return attempt(sent)
+                made = attempt(sent)
             except ServiceError as refusal:
                 if not sent:
                     raise
@@ -150,7 +150,10 @@ def conditionally(
                     raise SentWithCondition.of(refusal) from None
                 refusals += 1
                 if refusal.status == 501 or refusals > 1:  # a single 412 may be another's doing, who was there since
-                    can.unconditional = REFUSED if refusal.status == 501 else ANSWERED_WRONGLY
+                    why = REFUSED if refusal.status == 501 else ANSWERED_WRONGLY
+            else:
+                can.blame_conditions(why)
+                return made
 
     return ctx.bucket.retrying(once)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nbsync.core.model import LocalEntry, RemoteEntry
 from nbsync.storage.listing import find_object
+from nbsync.storage.look import look_at
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import is_made_of
 from nbsync.transfer.stored import Stored
@@ -34,7 +35,8 @@ def named(ctx: Context, key: str, local: LocalEntry, stored: Stored) -> Stored:
         ServiceError: 412 if it was replaced meanwhile; as the service says. TransientError.
     """
     there = find_object(ctx.bucket, key, ctx.prefix)
-    after = ctx.bucket.request("HEAD", key).headers  # that is ours yet: so was what the listing has shown
-    if there is None or there.size != local.size or is_made_of(after, local.size, local.mtime_ns) is False:
+    after = look_at(ctx.bucket, key)  # that is ours yet: so was what the listing has shown
+    ours = after is not None and is_made_of(after, local.size, local.mtime_ns) is not False
+    if there is None or there.size != local.size or not ours:
         raise ServiceError(412, "PreconditionFailed", "the object was replaced as soon as it was made")
     return stored._replace(etag=there.etag, modified_ns=there.last_modified_ns)

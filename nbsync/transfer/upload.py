@@ -15,7 +15,7 @@ from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
 from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
 from nbsync.storage.journal import Sent
-from nbsync.storage.look import etag_in, look_at
+from nbsync.storage.look import etag_in, etag_now, look_at
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
@@ -177,7 +177,7 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
         can.stored_under_key(answer.headers)
     etag = bare_etag(answer.headers.get("etag", ""))
     if not etag and asks:
-        etag = ctx.bucket.etag_now(key)
+        etag = etag_now(ctx.bucket, key)
     stored = Stored(etag, answer.headers.get("x-amz-version-id", ""), MD5.name(sent))
     if etag.lower() == sent:
         can.saw_md5_etag()

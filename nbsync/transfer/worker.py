@@ -15,6 +15,7 @@ from nbsync.core.identity import untold
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.storage.digest import FileChanged
 from nbsync.storage.install import Installer
+from nbsync.storage.look import etag_now
 from nbsync.storage.s3_errors import words
 from nbsync.transfer import pulling, pushing, verifying
 from nbsync.transfer.arrival import Doubt
@@ -147,7 +148,7 @@ class Worker:
         remote, row = action.remote, action.recorded
         if remote is None or row is None or not untold(remote, row):
             return False
-        return self.ctx.bucket.etag_now(remote.key) == row.etag
+        return etag_now(self.ctx.bucket, remote.key) == row.etag
 
     def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.storage import room
+from nbsync.storage import place, room
 from nbsync.transfer.lane import Lane
 from nbsync.wire.client import Client
 from tests.functional.plain_store import PlainStore
@@ -36,8 +36,9 @@ def world(moto: Server, tmp_path: Path) -> World:
 def read_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A World whose local folder nbsync may only read: what it keeps is in the user's state directory."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    may_write = room._may_write
-    monkeypatch.setattr(room, "_may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
+    may_write = place.may_write
+    for module in (place, room):
+        monkeypatch.setattr(module, "may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
     return world
 
 

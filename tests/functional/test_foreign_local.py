@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import nbsync
 from nbsync.errors import LocalError
-from nbsync.storage import room
+from nbsync.storage import place, room
 from tests.functional.world import World
 
 
@@ -18,8 +19,9 @@ def _not_ours(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     world.put("f", b"first")
     nbsync.pull(world.remote, world.local)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    may_write = room._may_write
-    monkeypatch.setattr(room, "_may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
+    may_write = place.may_write
+    for module in (place, room):
+        monkeypatch.setattr(module, "may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
 
 
 @pytest.mark.usefixtures("_not_ours")
@@ -56,3 +58,15 @@ def test_pull_is_refused(world: World, tmp_path: Path) -> None:
         nbsync.pull(world.remote, world.local)
     assert not (world.local / "g").exists()
     assert not (tmp_path / "state").exists()
+
+
+def test_a_room_that_cannot_be_read_is_not_taken_for_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fill_both("f")
+    world.put("f", b"theirs")
+    world.write("f", b"mine")
+    room, may = str(world.local / ".nbsync"), os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: path != room and may(path, mode, **more))
+    assert f"{room} cannot be read" in str(world.refused("push"))
+    with pytest.raises(LocalError, match="cannot be read"):
+        nbsync.status(world.local)
+    assert world.get("f") == b"theirs"

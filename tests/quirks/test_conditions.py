@@ -173,3 +173,37 @@ def test_what_may_not_be_looked_at_is_decided_by_the_listing(here: World, size: 
     here.put("a", b"theirs")
     here.write("a", b"mine")
     assert here.push().row("a")["status"] == "conflict"
+
+
+@pytest.mark.parametrize("code", ["SecurityTokenExpired", "RequestTimeout", "AuthorizationHeaderMalformed"])
+def test_a_400_that_says_what_it_is_about_does_not_name_it(here: World, code: str) -> None:
+    here.write("a", b"1")
+    here.store.hook = refusing(400, code)
+    ran = here.push("--retries", "0")
+    assert ran.code
+    assert "--no-conditions" not in ran.words + ran.err
+
+
+@pytest.mark.parametrize("status", [501, 412])
+def test_a_refusal_that_stays_without_conditions_says_nothing_of_them(here: World, status: int) -> None:
+    here.write("a", b"1")
+    here.write("b", b"1")
+    here.store.hook = lambda request: (
+        request.command == "PUT" and request.key == "p/a" and request.error(status, "NotImplemented")
+    )
+    bare: list[str] = []
+    here.push("--retries", "0", "--jobs", "1")
+    inner = here.store.hook
+
+    def watch(request: Request) -> bool:
+        if request.command == "PUT" and not conditional(request):
+            bare.append(request.key)
+        return inner(request)
+
+    here.store.hook = watch
+    here.write("b", b"22")
+    here.write("c", b"1")
+    ran = here.push("--retries", "0", "--jobs", "1")
+    assert (ran.code, here.remote()) == (1, {"b": b"22", "c": b"1"}), ran
+    assert set(bare) <= {"p/a"}
+    assert not [note for note in ran.notes if "conditional writes" in note or note.startswith(":")]

@@ -189,3 +189,17 @@ def test_a_plan_is_held_against_size_and_time() -> None:
         at.put("b", b"two", etag="", modified="2024-06-06T00:00:00.000Z")
         ran = at.run("apply", plan)
         assert (ran.code, ran.row("a")["status"], ran.row("b")["status"]) == (1, "miss", "conflict"), ran
+
+
+@pytest.mark.parametrize("kind", [Unlisted, EmptyEtags])
+@pytest.mark.parametrize("size", [2, 33 << 20])
+def test_a_server_without_etags_where_no_head_is_allowed(kind: type[Request], size: int) -> None:
+    """The listing names what was stored."""
+    with odd(kind, etags=False) as at:
+        at.store.hook = lambda request: request.command == "HEAD" and request.error(403, "AccessDenied")
+        for body in (b"1" * size, b"2" * size):
+            at.write("a", body)
+            ran = at.push()
+            assert (ran.code, ran.counts) == (0, {"miss": 1}), ran
+            assert at.remote() == {"a": body}
+        assert at.push().requests["put"] == 0

@@ -94,3 +94,16 @@ def test_a_redirect_to_a_stranger_is_named_and_never_followed(inside: World, sta
         assert stranger.store.url.removeprefix("http://") in ran.words
         assert not stranger.store.log
         assert not stranger.store.asked
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT"])
+def test_a_bucket_that_moves_before_the_first_change(inside: World, method: str) -> None:
+    """What listings are signed for is not asked: the change alone is refused."""
+    inside.write("keep")
+    inside.write("gone")
+    inside.push()
+    inside.store.hook = lambda request: request.command == method and in_garage(request, by_header=False)
+    (inside.local / "gone").unlink()
+    inside.write("keep", b"edited")
+    ran = inside.push("--delete")
+    assert (ran.code, inside.remote()) == (0, {"keep": b"edited"}), ran

@@ -107,7 +107,7 @@ async def test_a_link_to_nothing_fails_and_leaves_nothing(api: Api, world: World
     document = await api.pulled(source=f"{world.remote}mistyped", target="data", dry_run=dry_run)
 
     assert (document["state"], document["ok"], document["notes"]) == ("failed", False, [])
-    assert document["error"] == f"there is nothing under {world.remote}/mistyped/"
+    assert document["error"] == f"there is nothing under {world.remote}mistyped/"
     assert document["hint"] == "Check the name of the folder, or ask whoever gave you the link"
     assert not world.local.exists()
 

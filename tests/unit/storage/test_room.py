@@ -15,7 +15,8 @@ from nbsync.errors import LocalError, LockedError
 from nbsync.storage import permit
 from nbsync.storage import room as module
 from nbsync.storage.folding import PROBE
-from nbsync.storage.room import Room, find_place
+from nbsync.storage.place import find_place
+from nbsync.storage.room import Room
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from nbsync.storage import permit, trash, trashed
 from nbsync.storage import room as module
 from nbsync.storage.folders import mount_of
 from nbsync.storage.install import Installer
+from nbsync.storage.place import find_place
 from nbsync.storage.restore import Restorer
-from nbsync.storage.room import Room, find_place, holds_work
+from nbsync.storage.room import Room, holds_work
 from tests.unit.storage.local import staged
 
 
