@@ -100,6 +100,7 @@ def test_enough_of_readme_is_tested() -> None:
 def test_block(block: Block, place: Path, shell: InteractiveShell, programs: str, moto_server: Server,
                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.chdir(place)
+    monkeypatch.setenv("XDG_STATE_HOME", str(place.with_name(f"{place.name}-state")))  # one reader reads all of it
     for name, value in moto_server.env().items():
         monkeypatch.setenv(name, value)
     if block.language == "sh":
