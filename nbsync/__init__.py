@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.5.0"
 
 _PUBLIC = {
-    "pull": "api", "push": "api", "plan": "api", "apply": "api", "verify": "api", "undo": "api", "ls": "api",
-    "status": "api", "doctor": "api", "link": "api", "run": "script",
-    "LocalObjectCache": "cache", "SyncJob": "job", "SyncProgress": "progress",
-    "SyncResult": "result", "SyncResults": "result", "SyncPlan": "result", "VerifyResult": "result",
-    "Listing": "listing", "Status": "folder_status", "Diagnosis": "diagnosis", "Link": "links",
-    "SyncPanel": "panel.widget",
-    "jobs": "api", "SyncJobs": "background",
-    "NbsyncError": "errors",
+    "pull": "api.functions", "push": "api.functions", "plan": "api.functions", "apply": "api.functions",
+    "verify": "api.functions", "undo": "api.functions", "ls": "api.functions", "status": "api.functions",
+    "doctor": "api.functions", "link": "api.functions", "jobs": "api.functions", "run": "api.run_file",
+    "LocalObjectCache": "api.cache", "SyncJob": "api.job", "SyncJobs": "api.background",
+    "SyncProgress": "api.progress", "SyncResult": "results.sync_result", "SyncResults": "results.sync_result",
+    "SyncPlan": "results.sync_result", "VerifyResult": "results.sync_result", "Listing": "results.listing",
+    "Status": "results.folder_status", "Diagnosis": "results.diagnosis", "Link": "engine.link",
+    "SyncPanel": "panel.widget", "NbsyncError": "errors",
 }  # fmt: skip
 
 __all__ = [
@@ -58,19 +58,19 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from nbsync.api import apply, doctor, jobs, link, ls, plan, pull, push, status, undo, verify
-    from nbsync.background import SyncJobs
-    from nbsync.cache import LocalObjectCache
-    from nbsync.diagnosis import Diagnosis
+    from nbsync.api.background import SyncJobs
+    from nbsync.api.cache import LocalObjectCache
+    from nbsync.api.functions import apply, doctor, jobs, link, ls, plan, pull, push, status, undo, verify
+    from nbsync.api.job import SyncJob
+    from nbsync.api.progress import SyncProgress
+    from nbsync.api.run_file import run
+    from nbsync.engine.link import Link
     from nbsync.errors import NbsyncError
-    from nbsync.folder_status import Status
-    from nbsync.job import SyncJob
-    from nbsync.links import Link
-    from nbsync.listing import Listing
     from nbsync.panel.widget import SyncPanel
-    from nbsync.progress import SyncProgress
-    from nbsync.result import SyncPlan, SyncResult, SyncResults, VerifyResult
-    from nbsync.script import run
+    from nbsync.results.diagnosis import Diagnosis
+    from nbsync.results.folder_status import Status
+    from nbsync.results.listing import Listing
+    from nbsync.results.sync_result import SyncPlan, SyncResult, SyncResults, VerifyResult
 
 
 def __getattr__(name: str) -> Any:
@@ -90,13 +90,13 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext nbsync`: registers `%s3sync` and `%%s3sync`."""
-    from nbsync.ui import magic
+    from nbsync.notebook import magic
 
     magic.load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext nbsync`."""
-    from nbsync.ui import magic
+    from nbsync.notebook import magic
 
     magic.unload_ipython_extension(shell)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-from nbsync.ui.cli import main as run
+from nbsync.cli.main import main as run
 
 
 def main() -> NoReturn:

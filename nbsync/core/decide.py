@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.core import names
-from nbsync.core.identity import ARCHIVED, at_a_glance, still, unmoved, untold
+from nbsync.core.evidence import ARCHIVED, at_a_glance, still, unmoved, untold
 from nbsync.core.model import (
     EXCLUDED,
     Action,

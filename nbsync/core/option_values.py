@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbsync.core.moments import parse_moment
 from nbsync.core.parts import MAX_PART_SIZE, MIN_PART_SIZE
+from nbsync.core.timestamps import parse_moment
 
 
 def text(value: Any) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from nbsync.core.changes import History
-from nbsync.core.identity import still
+from nbsync.core.evidence import still
+from nbsync.core.local_changes import History
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
 
 

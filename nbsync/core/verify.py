@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from nbsync.core import names
 from nbsync.core.decide import one_name_with
-from nbsync.core.identity import ARCHIVED
+from nbsync.core.evidence import ARCHIVED
 from nbsync.core.model import EXCLUDED, Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 
 STRONG, WEAK, UNKNOWN = "strong", "weak", "unknown"

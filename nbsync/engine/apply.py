@@ -11,19 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from nbsync.core import planned
+from nbsync.core import recheck
 from nbsync.core.filters import Filters
 from nbsync.core.model import Action, Joined
+from nbsync.core.options import FIELDS, Call
 from nbsync.core.planfile import SavedPlan
+from nbsync.core.saved_options import ELSEWHERE, over_saved
 from nbsync.engine import foreign
-from nbsync.engine.expected import Expected
-from nbsync.engine.run import Run
+from nbsync.engine.plan_items import Expected
+from nbsync.engine.sync import Run
 from nbsync.errors import UsageError
-from nbsync.options import FIELDS, Call
-from nbsync.result import SyncResult
-from nbsync.saved import ELSEWHERE, over_saved
-from nbsync.storage.plans import load
-from nbsync.storage.s3 import Bucket
+from nbsync.local.plan_files import load
+from nbsync.results.sync_result import SyncResult
+from nbsync.s3.bucket import Bucket
 
 
 class Apply(Run):
@@ -92,13 +92,13 @@ class Apply(Run):
     def _held(self, one: Joined, action: Action | None) -> Action | None:
         assert self._expected is not None  # _run made it
         item = self._expected.take(one.path)
-        return None if item is None else planned.hold(item, one, action)
+        return None if item is None else recheck.hold(item, one, action)
 
     def _rest(self) -> Iterator[Action]:
         """Items whose path is on neither side any more."""
         assert self._expected is not None  # _run made it
         for item in self._expected.left():
-            yield planned.hold(item, Joined(item.path, None, None, None), None)
+            yield recheck.hold(item, Joined(item.path, None, None, None), None)
 
     def _note_filters(self) -> None:
         counts = self._plan.header.counts

@@ -14,20 +14,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from nbsync.core.accesskey import account_of, masked
+from nbsync.core.access_key import account_of, masked
 from nbsync.core.location import Location, parse_location
-from nbsync.diagnosis import OK, PROBLEM, WARNING, Diagnosis, Finding
+from nbsync.core.options import Call, Options
 from nbsync.engine import software
-from nbsync.engine.secrets import Scrubber
+from nbsync.engine.redact import Scrubber
 from nbsync.errors import ConfigError, EndpointUnreachable, NbsyncError
-from nbsync.options import Call, Options
-from nbsync.storage import probe
-from nbsync.storage.account import Account
-from nbsync.storage.browse import bucket_names
-from nbsync.storage.probe import Answered
-from nbsync.storage.s3 import Bucket
-from nbsync.storage.s3_errors import translate
-from nbsync.storage.versions import versioning_of
+from nbsync.results.diagnosis import OK, PROBLEM, WARNING, Diagnosis, Finding
+from nbsync.s3 import probe
+from nbsync.s3.account import Account
+from nbsync.s3.browse import bucket_names
+from nbsync.s3.bucket import Bucket
+from nbsync.s3.errors import translate
+from nbsync.s3.probe import Answered
+from nbsync.s3.versions import versioning_of
 from nbsync.wire.errors import ServiceError, WireError
 
 T = TypeVar("T")

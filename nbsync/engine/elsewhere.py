@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from nbsync.engine.tally import Board
+from nbsync.engine.status_board import Board
 from nbsync.errors import NbsyncError
-from nbsync.result import SyncResult
+from nbsync.results.sync_result import SyncResult
 
 if TYPE_CHECKING:
-    from nbsync.options import Call
+    from nbsync.core.options import Call
 
 
 class Elsewhere:

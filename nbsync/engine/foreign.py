@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from nbsync.core.options import FIELDS, Call, build_options, flag, is_taken
 from nbsync.core.planfile import Header
+from nbsync.core.saved_options import FILES, HARMLESS
 from nbsync.errors import GuardRefusal, UsageError
-from nbsync.options import FIELDS, Call, build_options, flag, is_taken
-from nbsync.saved import FILES, HARMLESS
-from nbsync.storage.s3 import Bucket
+from nbsync.s3.bucket import Bucket
 
 NOT_YOURS = "not known to be your own plan (made by another user, elsewhere or by an older nbsync, or edited since)"
 _CONFIGURED = frozenset({"endpoint_url", "profile", "ca_bundle"})  # what the user's configuration may name, too

@@ -10,14 +10,14 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
-from nbsync.core.changes import History, by_path
-from nbsync.core.merge import join, nested
+from nbsync.core.join import join, nested
+from nbsync.core.local_changes import History, by_path
 from nbsync.core.model import Direction, Joined, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.pairing import Rules, histories, pair, renamed
 from nbsync.engine.recorder import Recorder
-from nbsync.storage.folders import InTheWay, Tree
-from nbsync.storage.folding import decomposes, file_named, folding_of
-from nbsync.storage.groups import Groups
+from nbsync.local.folding import decomposes, file_named, folding_of
+from nbsync.local.name_groups import Groups
+from nbsync.local.openat import InTheWay, Tree
 
 
 class Names:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
-from nbsync.storage.clocks import Clocks, Fresh
-from nbsync.storage.state import State
+from nbsync.local.clocks import Clocks, Fresh
+from nbsync.local.record import State
 
 _FLUSH_ROWS = 2_000
 _FLUSH_SECONDS = 1.0

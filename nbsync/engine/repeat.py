@@ -9,14 +9,14 @@ import os
 import shlex
 from dataclasses import replace
 
-from nbsync.core.moments import format_moment
+from nbsync.core.options import Call, Options, Repeat, build_options
+from nbsync.core.saved_options import ELSEWHERE, REPEATED, over_saved, words_of
+from nbsync.core.timestamps import format_moment
 from nbsync.errors import GuardRefusal, NbsyncError, UsageError
-from nbsync.options import Call, Options, Repeat, build_options
-from nbsync.saved import ELSEWHERE, REPEATED, over_saved, words_of
-from nbsync.storage import survey, syncs
-from nbsync.storage.local import absolute_root
-from nbsync.storage.s3 import Bucket
-from nbsync.storage.syncs import Book, PastSync
+from nbsync.local import inspect, past_syncs
+from nbsync.local.past_syncs import Book, PastSync
+from nbsync.local.scan import absolute_root
+from nbsync.s3.bucket import Bucket
 
 # What goes when this is asked for.
 _INSTEAD = {"existing": ("ignore_existing",), "ignore_existing": ("existing",), "endpoint_url": ("region",),
@@ -36,7 +36,7 @@ def resolved(call: Call) -> Call:
         return call
     local = call.local or "."
     root = absolute_root(local)
-    books = [syncs.read(place) for place in survey.places(root)]
+    books = [past_syncs.read(place) for place in inspect.places(root)]
     past = next((one for one in _newest(books) if one.command == call.command), None)
     if past is None:
         raise _nothing(call.command, root, local, books)
@@ -93,7 +93,7 @@ def _nothing(command: str, root: str, local: str, books: list[Book]) -> NbsyncEr
         )
         return GuardRefusal(f"{told}: it is not repeated", f"Write where it is to go yourself: {_FORMS[command]}")
     if past is None:
-        near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
+        near = [os.path.relpath(one, root) for one in inspect.synced_near(root)]
         known = f" (folders near it that were: {', '.join(near)})" if near else ""
         return UsageError(f"nothing was synced {here} before{known}", f"Write: {_FORMS[command]}")
     options = build_options(past.direction, past.options)

@@ -13,22 +13,22 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from nbsync.core.changes import Change, changes
 from nbsync.core.filters import Filters
+from nbsync.core.local_changes import Change, changes
 from nbsync.core.location import Location
 from nbsync.core.model import Problem
+from nbsync.core.options import Call, build_options
+from nbsync.core.saved_options import words_of
 from nbsync.engine.names import Names
-from nbsync.engine.tally import printable
+from nbsync.engine.status_board import printable
 from nbsync.errors import LocalError, UsageError
-from nbsync.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
-from nbsync.options import Call, build_options
-from nbsync.saved import words_of
-from nbsync.storage import database, survey, syncs, trash, trashed
-from nbsync.storage.local import OWN_ROOM, absolute_root, scan
-from nbsync.storage.room import homes_of, owner_now
-from nbsync.storage.state import RemoteName
-from nbsync.storage.survey import Record
-from nbsync.storage.syncs import Book, PastSync
+from nbsync.local import database, inspect, past_syncs, trash, trash_contents
+from nbsync.local.inspect import Record
+from nbsync.local.past_syncs import Book, PastSync
+from nbsync.local.record import RemoteName
+from nbsync.local.scan import OWN_ROOM, absolute_root, scan
+from nbsync.local.state_dir import homes_of, owner_now
+from nbsync.results.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
 
 _BELIEVED = ("pull", "push")  # what can be repeated
 
@@ -47,8 +47,8 @@ def status(call: Call) -> Status:
     if not os.path.isdir(root):
         what = "is not a directory" if os.path.lexists(root) else "no such directory"
         raise LocalError(f"{found.local}: {what}", "LOCAL is the directory that was synced")
-    places = survey.places(root)
-    past = [book for place in places if (book := syncs.read(place)).syncs]
+    places = inspect.places(root)
+    past = [book for place in places if (book := past_syncs.read(place)).syncs]
     known = [one for book in past if book.ours for one in book.syncs]
     with ExitStack() as stack:
         records = [record for place in places if (record := _opened(place, found, stack)) is not None]
@@ -70,7 +70,7 @@ def _opened(place: str, found: Status, stack: ExitStack) -> Record | None:
         return None
     try:
         record = Record(place)
-    except survey.Damaged as damage:
+    except inspect.Damaged as damage:
         message = f"{database.no_record(damage)}; the next sync keeps it aside, begins anew and compares by content"
         found.problems.append(Problem(path, "no-record", message))
         return None
@@ -112,11 +112,11 @@ def _count(root: str, records: list[Record], known: list[PastSync], found: Statu
     names = Names(root, None)
     joined = names.histories(scan(root, follow_symlinks=follow), rows)
     try:
-        for one in changes(joined, admits=_scope(known), same=survey.content_reader(root)):
+        for one in changes(joined, admits=_scope(known), same=inspect.content_reader(root)):
             counts[one.change.value] += 1
             if one.change in CHANGES and len(found.files) < MAX_PATHS:
                 found.files.append(one._replace(path=printable(one.path)))
-    except survey.Damaged as damage:
+    except inspect.Damaged as damage:
         found.files.clear()
         found.problems.append(Problem(os.path.join(root, OWN_ROOM), "no-record", database.no_record(damage)))
         return None
@@ -138,9 +138,9 @@ def _look_at_room(root: str, places: list[str], found: Status) -> None:
     with homes_of(root) as homes:
         files, size = trash.summary(homes)
     if files:
-        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trashed.TRASH))
+        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trash_contents.TRASH))
     for place in places:
-        left = survey.unfinished(place)
+        left = inspect.unfinished(place)
         if left is None:
             found.notes.append("whether large transfers are unfinished cannot be read now")
             continue
@@ -154,5 +154,5 @@ def _note(root: str, found: Status, *, foreign: bool) -> None:
     if foreign:
         found.notes.append("not all of this was done by you in this directory: what is unproved is not repeated")
     if not found.syncs and not found.problems:
-        near = [os.path.relpath(one, root) for one in survey.synced_near(root)]
+        near = [os.path.relpath(one, root) for one in inspect.synced_near(root)]
         found.notes += [f"synced folders near it: {', '.join(near)}"] if near else []

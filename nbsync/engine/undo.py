@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator
 
 from nbsync.core import names
 from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
-from nbsync.engine.tally import Board, Tally
-from nbsync.engine.workplace import note_trash, run_name
+from nbsync.core.options import Call
+from nbsync.engine.local_session import note_trash, run_name
+from nbsync.engine.status_board import Board, Tally
 from nbsync.errors import Interrupted, LocalError, NbsyncError, UsageError
-from nbsync.options import Call
-from nbsync.result import SyncResult
-from nbsync.storage import trash
-from nbsync.storage.local import absolute_root
-from nbsync.storage.place import find_place
-from nbsync.storage.restore import Restorer, cannot_be_read, stays, unread
-from nbsync.storage.room import Room, homes_of, undo_left_of
-from nbsync.storage.trashed import Homes, Item, items
-from nbsync.storage.undoing import Undoing, put_back_already
+from nbsync.local import trash
+from nbsync.local.place import find_place
+from nbsync.local.restore import Restorer, cannot_be_read, stays, unread
+from nbsync.local.scan import absolute_root
+from nbsync.local.state_dir import Room, homes_of, undo_left_of
+from nbsync.local.trash_contents import Homes, Item, items
+from nbsync.local.undo_note import Undoing, put_back_already
+from nbsync.results.sync_result import SyncResult
 
 
 class Undo:

@@ -7,15 +7,15 @@ from typing import Any
 
 from nbsync.core import verify
 from nbsync.core.model import Action, Evidence, Joined, Outcome, RemoteEntry, Status
-from nbsync.engine.base import BaseRun
 from nbsync.engine.names import Names
-from nbsync.engine.tally import Tally
+from nbsync.engine.run import BaseRun
+from nbsync.engine.status_board import Tally
 from nbsync.errors import LocalError, OutOfOrder
-from nbsync.result import SyncResult, VerifyResult
-from nbsync.storage.local import scan
-from nbsync.storage.s3 import Bucket
+from nbsync.local.scan import scan
+from nbsync.results.sync_result import SyncResult, VerifyResult
+from nbsync.s3.bucket import Bucket
 from nbsync.transfer.context import Context
-from nbsync.transfer.limiter import Limiter
+from nbsync.transfer.rate_limiter import Limiter
 from nbsync.transfer.runner import Runner
 from nbsync.transfer.worker import Worker, settled
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbsync.errors import UsageError
-from nbsync.panel import form, lookups
-from nbsync.storage.profiles import profile_names
+from nbsync.panel import form, suggestions
+from nbsync.s3.profiles import profile_names
 
 if TYPE_CHECKING:
     from nbsync.panel.widget import SyncPanel
@@ -38,7 +38,7 @@ def obey(panel: SyncPanel, message: Any) -> list[Reply]:
     return list(handler(panel, message) or ()) if handler is not None else []
 
 
-def looked_up(asked: lookups.Lookups) -> Iterator[Reply]:
+def looked_up(asked: suggestions.Lookups) -> Iterator[Reply]:
     """Replies to what was looked up and has come."""
     for answer in asked.answers():
         kind, view, what = answer.topic
@@ -95,18 +95,18 @@ def _tick_shown(panel: SyncPanel, message: Mapping[str, Any]) -> None:
 def _browse(panel: SyncPanel, message: Mapping[str, Any]) -> None:
     path, token = _text(message, "path"), _text(message, "token")
     options = form.look_options(panel.given())
-    panel.lookups.ask(("level", _text(message, "view"), path), lambda: lookups.level(path, token, options))
+    panel.lookups.ask(("level", _text(message, "view"), path), lambda: suggestions.level(path, token, options))
 
 
 def _suggest(panel: SyncPanel, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
     if what == "remote":
         options = form.look_options(panel.given())
-        find: Callable[[], list[str]] = lambda: lookups.remotes_like(form.without_secrets("remote", text), options)  # noqa: E731
+        find: Callable[[], list[str]] = lambda: suggestions.remotes_like(form.without_secrets("remote", text), options)  # noqa: E731
     elif what == "profile":
         find = profile_names
     else:
-        find = lambda: lookups.folders_like(text)  # noqa: E731
+        find = lambda: suggestions.folders_like(text)  # noqa: E731
     panel.lookups.ask(("suggestions", _text(message, "view"), what), find)
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nbsync.core.options import Call, Options, build_options, is_taken
 from nbsync.errors import UsageError
-from nbsync.options import Call, Options, build_options, is_taken
 
 WHERE = ("endpoint_url", "profile", "region")
 FIELDS = ("filters", "delete", *WHERE)  # those that have a field of their own

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from nbsync.core.model import Row, Status, Verb
-from nbsync.ui import view, words
+from nbsync.report import formats, view
 
 # What a row is for the panel: what is to be done, or how it ended. What matters first stands first.
 KINDS = ("failed", "conflict", "skipped", "cancelled", "delete-local", "delete-remote", "upload", "download",
@@ -107,11 +107,11 @@ class Table:
 
     def _cells(self, number: int) -> list[Any]:
         row = self._rows[number]
-        bad = bool(row.error) or row.status in words.PROBLEM
+        bad = bool(row.error) or row.status in formats.PROBLEM
         tick = self._ticked[number] if self._tickable[number] else -1
         return [
-            self._kinds[number], words.symbol(row, problem=bad), self._kinds[number].replace("-", " "),
-            words.clean(row.path, _PATH), view.amount(row), words.clean(view.why(row), _TEXT), tick,
+            self._kinds[number], formats.symbol(row, problem=bad), self._kinds[number].replace("-", " "),
+            formats.clean(row.path, _PATH), view.amount(row), formats.clean(view.why(row), _TEXT), tick,
         ]  # fmt: skip
 
     # ---- ticks --------------------------------------------------------------------------------------

@@ -17,16 +17,16 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+from nbsync.api.job import SyncJob
+from nbsync.core.options import Call, build_options
 from nbsync.errors import NbsyncError, UsageError
-from nbsync.job import SyncJob
-from nbsync.options import Call, build_options
-from nbsync.panel import commands, form, outcome, saved
-from nbsync.panel.lookups import Lookups
+from nbsync.panel import commands, form, messages, static_table
+from nbsync.panel.controller import BUSY, STATES, Job, Session
 from nbsync.panel.pump import INTERVAL, Pump
-from nbsync.panel.session import BUSY, STATES, Job, Session
+from nbsync.panel.suggestions import Lookups
 from nbsync.panel.table import COLUMNS, KINDS, Query
-from nbsync.result import SyncResult
-from nbsync.ui import report_text, words
+from nbsync.report import formats, text_page
+from nbsync.results.sync_result import SyncResult
 
 _FRONT = Path(__file__).parent / "front"
 _SCRIPTS = ("page", "form", "tree", "grid", "panel")
@@ -48,7 +48,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
 
     Attributes:
         direction, remote, local, filters, delete, endpoint_url, profile, region: what is to be synced.
-        state: one of `nbsync.panel.session.STATES`.
+        state: one of `nbsync.panel.controller.STATES`.
         message, tone: one line, and whether it is info, good, warn or bad.
         stale: what is to be synced was changed after the plan; plan again before it is applied.
         progress: of the job that runs, as plain values (bytes, seconds).
@@ -320,10 +320,10 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         """Make the traits say what the session is; observers and the front end are told of what changed."""
         session, table = self.session, self.session.table
         with self.hold_sync(), self.hold_trait_notifications():
-            self.state, self.message, self.tone = session.state, words.clean(session.message, 400), session.tone
+            self.state, self.message, self.tone = session.state, formats.clean(session.message, 400), session.tone
             self.total_rows, self.shown_rows = len(table), table.shown
             self.selected, self.selected_bytes = table.selected, table.selected_bytes
-            self.selected_work = outcome.todo(table.selected_actions) if table.selected else ""
+            self.selected_work = messages.todo(table.selected_actions) if table.selected else ""
             self.selected_deletes = table.deletes
             self.shown_selected, self.shown_tickable = table.shown_selected, table.shown_tickable
             self.counts = {kind: count for kind, count in table.counts.items() if count}
@@ -339,14 +339,14 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         names = ("files_done", "files_total", "bytes_done", "bytes_total", "rate", "eta_seconds", "seconds",
                  "listing_done")  # fmt: skip
         active = [
-            {"path": words.clean(one.path, 300), "up": one.verb.value == "upload",
+            {"path": formats.clean(one.path, 300), "up": one.verb.value == "upload",
              "share": min(one.done / one.size, 1.0) if one.size > 0 else 0.0,
-             "amount": f"{words.size(one.done)} of {words.size(one.size)}"}
+             "amount": f"{formats.size(one.done)} of {formats.size(one.size)}"}
             for one in snapshot.active[:_ACTIVE_SHOWN]
         ] if self.session.busy else []  # fmt: skip
         return {
-            **{name: getattr(snapshot, name) for name in names}, "share": report_text.share(snapshot),
-            "facts": report_text.progress_facts(snapshot), "active": active,
+            **{name: getattr(snapshot, name) for name in names}, "share": text_page.share(snapshot),
+            "facts": text_page.progress_facts(snapshot), "active": active,
             "more": max(0, len(snapshot.active) - len(active)) if active else 0,
         }  # fmt: skip
 
@@ -357,8 +357,8 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         return f"nbsync-saved-{self.model_id}"
 
     @functools.cached_property
-    def _table(self) -> saved.SavedTable:
-        return saved.SavedTable(self.session, self._class)
+    def _table(self) -> static_table.SavedTable:
+        return static_table.SavedTable(self.session, self._class)
 
     def _save(self) -> None:
         """Bring what a saved notebook shows up to date; seldom, because it is the whole table."""
@@ -367,11 +367,11 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         html = self._table.html()
         if html != self._saved:
             self._saved = html
-            saved.show(html, self._table.text(), self._class, update=True)
+            static_table.show(html, self._table.text(), self._class, update=True)
 
     def __repr__(self) -> str:
         ends = f"{self.local} → {self.remote}" if self.direction == "push" else f"{self.remote} → {self.local}"
-        return words.clean(f"<SyncPanel {self.direction} {ends}: {self.state}>", 400)
+        return formats.clean(f"<SyncPanel {self.direction} {ends}: {self.state}>", 400)
 
     def _repr_mimebundle_(self, **more: Any) -> Any:
         bundle = super()._repr_mimebundle_(**more)
@@ -384,6 +384,6 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         data = self._repr_mimebundle_()
         data = dict(data[0] if isinstance(data, tuple) else data)
         self._saved = data.pop("text/html")
-        saved.display(data)
-        saved.show(self._saved, self._table.text(), self._class, update=False)
+        static_table.display(data)
+        static_table.show(self._saved, self._table.text(), self._class, update=False)
         self._displayed = True

@@ -15,8 +15,8 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
     from nbsync.server.config import PullLinks
     from nbsync.server.handlers import handlers
     from nbsync.server.page import routes
-    from nbsync.server.places import Places
     from nbsync.server.pulls import Pulls
+    from nbsync.server.targets import Places
 
     links = PullLinks(parent=serverapp)
     contents = serverapp.contents_manager

@@ -9,9 +9,9 @@ from typing import Any
 import traitlets as t
 from traitlets.config import Configurable
 
-from nbsync.core.pulllink import is_endpoint_name
+from nbsync.core.options import Options, build_options
+from nbsync.core.pull_link import is_endpoint_name
 from nbsync.errors import UsageError, one_line
-from nbsync.options import Options, build_options
 
 # Of an endpoint: what a run's options say of where a service is. Credentials are a profile's.
 WHERE = ("endpoint_url", "region", "profile", "addressing_style", "no_sign_request", "no_verify_ssl", "ca_bundle",

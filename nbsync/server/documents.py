@@ -15,8 +15,8 @@ from nbsync.core.model import Row, Snapshot, Status
 from nbsync.errors import Interrupted, NbsyncError, one_line
 
 if TYPE_CHECKING:
-    from nbsync.result import SyncResult
-    from nbsync.server.places import Errand
+    from nbsync.results.sync_result import SyncResult
+    from nbsync.server.targets import Errand
 
 MAX_ROWS = 200  # of a message
 MAX_RESULT_ROWS = 1_000

@@ -18,11 +18,11 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from nbsync.core.pulllink import PullLink, urlpath_below
+from nbsync.core.pull_link import PullLink, urlpath_below
 from nbsync.errors import AccessDenied, LockedError, NbsyncError, UsageError
-from nbsync.server.places import Errand, Places
 from nbsync.server.pulls import Pull, Pulls
 from nbsync.server.request import read_request
+from nbsync.server.targets import Errand, Places
 
 INTERVAL = 0.2  # seconds between two messages of a stream
 PATIENCE = 15.0  # seconds: a stream on which nothing comes for longer is cut by proxies

@@ -17,9 +17,9 @@ from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from nbsync.core.pulllink import PAGE, from_pairs, urlpath_below
+from nbsync.core.pull_link import PAGE, from_pairs, urlpath_below
 from nbsync.errors import AccessDenied, UsageError, one_line
-from nbsync.server.places import Errand, Places
+from nbsync.server.targets import Errand, Places
 
 _HUB_S_COUNT = "redirects"  # JupyterHub adds it where its proxy learns of a server late (UserUrlHandler)
 _ROOM = Path(__file__).parent

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from nbsync.errors import LockedError
 from nbsync.server import documents
 from nbsync.server.documents import MAX_ROWS, Document
-from nbsync.server.hands import Hand, Order
-from nbsync.server.places import Errand
+from nbsync.server.pull_process import Hand, Order
+from nbsync.server.targets import Errand
 
 ENDED = ("done", "cancelled", "failed")
 _KEPT = 50  # pulls that have ended

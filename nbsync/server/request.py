@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nbsync.core.pulllink import MAX_QUERY, PullLink, checked
+from nbsync.core.pull_link import MAX_QUERY, PullLink, checked
 from nbsync.errors import UsageError
 
 _TEXTS = ("source", "target", "urlpath", "endpoint", "as_of")

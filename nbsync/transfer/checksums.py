@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MAX_PARTS, layout
-from nbsync.storage.digest import PIECE_BYTES
+from nbsync.local.digest import PIECE_BYTES
 
 _PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
 

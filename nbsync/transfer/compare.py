@@ -9,16 +9,16 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from nbsync.core.identity import MD5, Digest, Verdict, content_name, digests_to_try, judge
+from nbsync.core.evidence import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
 from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
-from nbsync.storage.capabilities import etag_is_opaque
-from nbsync.storage.digest import FileChanged, digest_file, same_stat
-from nbsync.storage.s3_errors import is_denied
+from nbsync.local.digest import FileChanged, digest_file, same_stat
+from nbsync.s3.capabilities import etag_is_opaque
+from nbsync.s3.errors import is_denied
 from nbsync.transfer import checksums
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
-from nbsync.transfer.layout import ToldLayout, etag_of_parts
+from nbsync.transfer.part_layout import ToldLayout, etag_of_parts
 from nbsync.wire.errors import ServiceError
 
 opaque = etag_is_opaque

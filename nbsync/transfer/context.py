@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from nbsync.core.clock import COARSEST_NS, is_coarse
 from nbsync.core.model import LocalEntry, Verb
+from nbsync.core.options import Options
 from nbsync.errors import ConfigError
-from nbsync.options import Options
-from nbsync.storage.journal import Journal, no_journal
-from nbsync.storage.room import Room
-from nbsync.storage.s3 import Bucket
-from nbsync.transfer.control import Controller
-from nbsync.transfer.limiter import Limiter
+from nbsync.local.journal import Journal, no_journal
+from nbsync.local.state_dir import Room
+from nbsync.s3.bucket import Bucket
+from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.outage import Outage
+from nbsync.transfer.rate_limiter import Limiter
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
 
 if TYPE_CHECKING:
-    from nbsync.transfer.arrival import Doubt
+    from nbsync.transfer.download_check import Doubt
 
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 _MAX_DOUBTS = 16

@@ -6,19 +6,19 @@ import contextlib
 import os
 
 from nbsync.core.clock import COARSE_NS, COARSEST_NS, is_coarse
-from nbsync.core.identity import MD5, digests_to_try
+from nbsync.core.evidence import MD5, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
-from nbsync.storage.attributes import set_time
-from nbsync.storage.digest import Hasher, md5
-from nbsync.transfer.arrival import Judge, Staged
+from nbsync.local.attributes import set_time
+from nbsync.local.digest import Hasher, md5
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.download_check import Judge, Staged
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.transfer.proof import Corrupted, coded
+from nbsync.transfer.integrity import Corrupted, coded
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
-from nbsync.transfer.stored import NO_TRY, Earlier
+from nbsync.transfer.upload_outcome import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 
 SMALL_BYTES = 128 * 1024  # received whole, then written in one call
 RANGED_BYTES = 32 * MiB  # larger ones come in ranges

@@ -14,8 +14,8 @@ from datetime import timezone
 from email.utils import format_datetime
 from urllib.parse import quote, urlencode
 
+from nbsync.core.options import Options
 from nbsync.errors import UsageError
-from nbsync.options import Options
 
 MTIME = "x-amz-meta-mtime"
 MD5_OF_WHOLE = "x-amz-meta-md5chksum"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from nbsync.core.identity import MD5, Digest
+from nbsync.core.evidence import MD5, Digest
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import (
     MiB,
@@ -29,18 +29,18 @@ from nbsync.core.parts import (
     part_size_for,
     parts_taken,
 )
-from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
-from nbsync.storage.journal import Upload
-from nbsync.storage.look import etag_in, look_at
-from nbsync.storage.multipart import abort_upload, list_parts, text_in
+from nbsync.local.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.local.journal import Upload
+from nbsync.s3.look import etag_in, look_at
+from nbsync.s3.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import is_made_of
-from nbsync.transfer.stored import NotStored, Stored, conditionally, is_what_was_sent
-from nbsync.transfer.team import Stopped, Team
+from nbsync.transfer.part_pool import Stopped, Team
+from nbsync.transfer.upload_outcome import NotStored, Stored, conditionally, is_what_was_sent
+from nbsync.wire.connection import FileSlice
 from nbsync.wire.errors import ServiceError, SourceChanged, WireError
-from nbsync.wire.http1 import FileSlice
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 
 PART_BYTES = 16 * MiB
 _REFUSED_AS = (400, 413, 422)

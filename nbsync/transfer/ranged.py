@@ -13,18 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from nbsync.core.identity import MD5, Digest, digests_to_try
+from nbsync.core.evidence import MD5, Digest, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
-from nbsync.storage.digest import PIECE_BYTES, Hasher
-from nbsync.storage.journal import Download
-from nbsync.transfer.arrival import Judge, Staged
+from nbsync.local.digest import PIECE_BYTES, Hasher
+from nbsync.local.journal import Download
 from nbsync.transfer.context import Context, Slot, is_passing
-from nbsync.transfer.proof import Corrupted
-from nbsync.transfer.team import Stopped, Team
+from nbsync.transfer.download_check import Judge, Staged
+from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.part_pool import Stopped, Team
 from nbsync.transfer.unnamed import check_unmoved
 from nbsync.wire.errors import Aborted, ServiceError, WireError
-from nbsync.wire.reader import Response, Sink
+from nbsync.wire.response_reader import Response, Sink
 
 RANGE_BYTES, MAX_RANGE_BYTES = 8 * MiB, 16 * MiB
 _BACKLOG = 4  # ranges that wait for the digest: then no further one is begun

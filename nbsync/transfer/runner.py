@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from nbsync.core.model import Action, Active
+from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.context import Slot
-from nbsync.transfer.control import Controller
 from nbsync.transfer.worker import Worker
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class FastLane(Protocol):
-    """What takes small files past the workers; `nbsync.transfer.lane.Lane` is one."""
+    """What takes small files past the workers; `nbsync.transfer.small_files.Lane` is one."""
 
     slot: Slot
     failure: BaseException | None

@@ -7,11 +7,11 @@ answers than LIST's tell the time less finely, or another.
 from __future__ import annotations
 
 from nbsync.core.model import LocalEntry, RemoteEntry
-from nbsync.storage.listing import find_object
-from nbsync.storage.look import look_at
+from nbsync.s3.listing import find_object
+from nbsync.s3.look import look_at
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import is_made_of
-from nbsync.transfer.stored import Stored
+from nbsync.transfer.upload_outcome import Stored
 from nbsync.wire.errors import ServiceError
 
 

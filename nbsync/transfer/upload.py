@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nbsync.core.identity import MD5
+from nbsync.core.evidence import MD5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
-from nbsync.storage.digest import PIECE_BYTES, FileChanged, md5, same_stat
-from nbsync.storage.journal import Sent
-from nbsync.storage.look import etag_in, etag_now, look_at
+from nbsync.local.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.local.journal import Sent
+from nbsync.s3.look import etag_in, etag_now, look_at
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
@@ -27,7 +27,8 @@ from nbsync.transfer.headers import (
     recorded_md5,
 )
 from nbsync.transfer.multipart import upload_parts
-from nbsync.transfer.stored import (
+from nbsync.transfer.unnamed import named
+from nbsync.transfer.upload_outcome import (
     NO_TRY,
     Earlier,
     NotStored,
@@ -37,10 +38,9 @@ from nbsync.transfer.stored import (
     conditionally,
     is_what_was_sent,
 )
-from nbsync.transfer.unnamed import named
+from nbsync.wire.connection import FileSlice
 from nbsync.wire.errors import Aborted, ServiceError
-from nbsync.wire.http1 import FileSlice
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 
 SMALL_BYTES = 128 * 1024  # read whole, sent from memory
 MULTIPART_BYTES = 32 * MiB

@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable
 
 from nbsync.core.decide import clashing, if_available
-from nbsync.core.identity import untold
+from nbsync.core.evidence import untold
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
-from nbsync.storage.digest import FileChanged
-from nbsync.storage.install import Installer
-from nbsync.storage.look import etag_now
-from nbsync.storage.s3_errors import words
-from nbsync.transfer import pulling, pushing, verifying
-from nbsync.transfer.arrival import Doubt
+from nbsync.local.digest import FileChanged
+from nbsync.local.install import Installer
+from nbsync.s3.errors import words
+from nbsync.s3.look import etag_now
+from nbsync.transfer import pull_actions, push_actions, verify_actions
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.stored import NO_TRY, Earlier, FailedAfterStoring
+from nbsync.transfer.download_check import Doubt
+from nbsync.transfer.upload_outcome import NO_TRY, Earlier, FailedAfterStoring
 from nbsync.wire.errors import Aborted, WireError
 
 _CHANGED = "changed while it was read: run again when it is quiet"
@@ -51,14 +51,14 @@ class Worker:
 
     def settle(self, doubt: Doubt) -> Outcome:
         """Install or refuse a download that was held back, now that no more come."""
-        return self._ending_in_a_row(doubt.action, lambda _: pulling.settle(self.ctx, doubt, self.installer))
+        return self._ending_in_a_row(doubt.action, lambda _: pull_actions.settle(self.ctx, doubt, self.installer))
 
     def verify(self, action: Action) -> Outcome:
         """Only look whether both sides hold the same."""
         return self._ending_in_a_row(action, self._verify)
 
     def _verify(self, action: Action) -> Outcome:
-        outcome = verifying.verify(self.ctx, action, self.slot)
+        outcome = verify_actions.verify(self.ctx, action, self.slot)
         self.ctx.outage.passed()
         return outcome
 
@@ -153,12 +153,12 @@ class Worker:
     def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)
         if action.verb is Verb.UPLOAD:
-            return pushing.upload(self.ctx, action, self.slot, earlier)
+            return push_actions.upload(self.ctx, action, self.slot, earlier)
         if action.verb is Verb.DELETE_REMOTE:
-            return pushing.delete_remote(self.ctx, action)
+            return push_actions.delete_remote(self.ctx, action)
         if action.verb is Verb.DOWNLOAD:
-            return pulling.download(self.ctx, action, self.installer, self.slot, earlier)
-        return pulling.delete_local(action, self.installer)
+            return pull_actions.download(self.ctx, action, self.installer, self.slot, earlier)
+        return pull_actions.delete_local(action, self.installer)
 
     def close(self) -> None:
         """Let go of what is kept open."""

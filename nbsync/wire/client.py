@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from nbsync.wire.connect import Route, authority, proxy_for, tls_context
+from nbsync.wire.connection import Connection, FileSlice, SentMeter
 from nbsync.wire.counts import RequestCounts
 from nbsync.wire.credentials import CredentialSource
-from nbsync.wire.dial import Route, authority, proxy_for, tls_context
 from nbsync.wire.errors import PROXY_REFUSED, Aborted, ConnectionLost, ServiceError, error_in_body, service_error
 from nbsync.wire.head import request_head
-from nbsync.wire.http1 import Connection, FileSlice, SentMeter
-from nbsync.wire.reader import Response, Sink
+from nbsync.wire.response_reader import Response, Sink
 from nbsync.wire.server_clock import server_time, time_of_error
 from nbsync.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer, canonical_query, quote_key
 

@@ -18,8 +18,8 @@ from statistics import median
 from typing import NamedTuple
 
 from nbsync.core.model import Evidence, Outcome, Status, Verb
-from nbsync.engine.tally import Board, Tally
-from nbsync.result import SyncResult
+from nbsync.engine.status_board import Board, Tally
+from nbsync.results.sync_result import SyncResult
 from tests.bench import contest, trees
 from tests.bench.contest import Contestant, Verdict, hold, paired_ratio
 from tests.bench.measure import Measured, measure

@@ -13,14 +13,14 @@ from typing import Any
 
 from nbsync.core.location import parse_location
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, RemoteEntry, Status, Verb
-from nbsync.options import Options
-from nbsync.storage.journal import Journal
-from nbsync.storage.listing import find_object, list_objects
-from nbsync.storage.room import Room
-from nbsync.storage.s3 import Bucket
-from nbsync.storage.state import RemoteName
+from nbsync.core.options import Options
+from nbsync.local.journal import Journal
+from nbsync.local.record import RemoteName
+from nbsync.local.state_dir import Room
+from nbsync.s3.bucket import Bucket
+from nbsync.s3.listing import find_object, list_objects
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.limiter import Limiter
+from nbsync.transfer.rate_limiter import Limiter
 from tests.servers import Server
 
 KiB, MiB = 1024, 1024 * 1024

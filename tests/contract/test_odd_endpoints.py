@@ -10,13 +10,13 @@ import pytest
 
 from nbsync.core.location import parse_location
 from nbsync.core.model import Status, Verb
+from nbsync.core.options import Options
 from nbsync.errors import ListingError
-from nbsync.options import Options
-from nbsync.storage import listing
-from nbsync.storage.s3 import Bucket
-from nbsync.transfer import pushing
+from nbsync.s3 import listing
+from nbsync.s3.bucket import Bucket
+from nbsync.transfer import push_actions
 from nbsync.transfer.download import fetch
-from nbsync.transfer.limiter import Limiter
+from nbsync.transfer.rate_limiter import Limiter
 from tests.contract.store import KiB, Slot, Store, action, content, never_wait
 from tests.servers import Server
 
@@ -80,7 +80,7 @@ def test_an_upload_is_held_back_piece_by_piece(moto: Store) -> None:
         return False
 
     ctx.limiter = Limiter(1_000_000, wait, now=lambda: 0.0)
-    outcome = pushing.upload(ctx, action(Verb.UPLOAD, moto.file("a", content(1500 * KiB)), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", content(1500 * KiB)), None), Slot())
     assert outcome.status is Status.MISS
     assert len(waited) >= 6
     assert waited[0] <= 0.27, "all was taken before the first byte"
@@ -106,6 +106,6 @@ def test_a_large_upload_never_overwrites_what_came_meanwhile(store: Store, monke
         return answer
 
     monkeypatch.setattr(ctx.bucket.client, "request", request)
-    outcome = pushing.upload(ctx, action(Verb.UPLOAD, store.file("a", content(33 * 1024 * KiB)), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, store.file("a", content(33 * 1024 * KiB)), None), Slot())
     assert outcome.status is Status.CONFLICT
     assert store.body("a") == b"a colleague's"

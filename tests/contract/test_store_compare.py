@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nbsync.core.identity import Verdict
+from nbsync.core.evidence import Verdict
 from nbsync.core.model import Evidence, RemoteEntry, Verb
-from nbsync.storage.s3 import Bucket
+from nbsync.s3.bucket import Bucket
 from nbsync.transfer.compare import compare
 from tests.contract.store import KiB, MiB, Store, action, content
 from tests.servers import Server

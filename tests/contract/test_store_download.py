@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from nbsync.core.model import Evidence, Status, Verb
-from nbsync.options import Options
-from nbsync.storage.install import Installer
-from nbsync.transfer import pulling
-from nbsync.transfer.arrival import Staged
+from nbsync.core.options import Options
+from nbsync.local.install import Installer
+from nbsync.transfer import pull_actions
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
-from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.download_check import Staged
+from nbsync.transfer.integrity import Corrupted
 from nbsync.wire.errors import ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 from tests.contract.store import OTHER_ETAG, KiB, MiB, Slot, Store, action, content, md5
 
 SIZES = [0, 1, 5000, 128 * KiB, 128 * KiB + 1, 200 * KiB, 7 * MiB + 11]
@@ -142,7 +142,7 @@ def test_a_downloaded_file_has_the_listed_time_in_full_precision(store: Store) -
     ctx = store.context()
     assert ctx.room is not None
     installer = Installer(ctx.room)
-    outcome = pulling.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
+    outcome = pull_actions.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
     installer.close()
     assert (outcome.status, outcome.bytes, outcome.error) == (Status.MISS, 5, None)
     assert outcome.evidence is Evidence.NONE  # as the action said: it was missing
@@ -158,7 +158,7 @@ def test_preserve_mtime_takes_the_time_that_the_metadata_has(store: Store, prese
     assert ctx.room is not None
     assert ctx.options == Options(endpoint_url=store.server.endpoint_url, retries=0, preserve_mtime=preserve)
     installer = Installer(ctx.room)
-    pulling.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
+    pull_actions.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
     installer.close()
     expected = 1_000_000_000_123_456_789 if preserve else remote.last_modified_ns
     assert os.stat(store.root / "a").st_mtime_ns == expected
@@ -172,7 +172,7 @@ def test_an_object_replaced_while_pulling_is_taken_as_it_is_now(store: Store) ->
     ctx = store.context()
     assert ctx.room is not None
     installer = Installer(ctx.room)
-    outcome = pulling.download(ctx, action(Verb.DOWNLOAD, None, old), installer, Slot())
+    outcome = pull_actions.download(ctx, action(Verb.DOWNLOAD, None, old), installer, Slot())
     installer.close()
     assert outcome.status is Status.MISS
     assert outcome.record is not None
@@ -186,7 +186,7 @@ def test_a_vanished_object_is_skipped(store: Store) -> None:
     ctx = store.context()
     assert ctx.room is not None
     installer = Installer(ctx.room)
-    outcome = pulling.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
+    outcome = pull_actions.download(ctx, action(Verb.DOWNLOAD, None, remote), installer, Slot())
     installer.close()
     assert outcome.status is Status.SKIPPED
     assert not (store.root / "a").exists()

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NbsyncError, NoSuchBucket, UsageError
-from nbsync.storage.listing import list_objects
-from nbsync.storage.s3_errors import translate
+from nbsync.s3.errors import translate
+from nbsync.s3.listing import list_objects
 from nbsync.wire.errors import WireError
 from tests.contract.store import Store
 from tests.servers.base import free_port

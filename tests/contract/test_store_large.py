@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from nbsync.core.model import Outcome, Verb
-from nbsync.transfer import download, multipart, pushing, ranged
+from nbsync.transfer import download, multipart, push_actions, ranged
 from nbsync.transfer import upload as uploading
-from nbsync.transfer.arrival import Staged
+from nbsync.transfer.cleanup import clear_away
+from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.context import Context
-from nbsync.transfer.control import Controller
 from nbsync.transfer.download import fetch
-from nbsync.transfer.leftovers import clear_away
-from nbsync.transfer.proof import Corrupted
+from nbsync.transfer.download_check import Staged
+from nbsync.transfer.integrity import Corrupted
 from nbsync.transfer.worker import look_again
 from nbsync.wire.errors import ConnectionLost, ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 from tests.contract.store import MiB, Slot, Store, action, content, md5, tree, unfinished
 
 SIZE = 11 * MiB + 5  # three parts, and twelve ranges
@@ -201,7 +201,7 @@ def test_spoilt_bytes_of_an_earlier_run_are_fetched_again(
 
 
 def upload(ctx: Context) -> Outcome:
-    return pushing.upload(ctx, action(Verb.UPLOAD, look_again(ctx, "a"), None), Slot())
+    return push_actions.upload(ctx, action(Verb.UPLOAD, look_again(ctx, "a"), None), Slot())
 
 
 def broken_upload(store: Store, ctx: Context, monkeypatch: pytest.MonkeyPatch, after: int = 2) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from nbsync.core import spans
+from nbsync.core import parallel_listing
 from nbsync.core.location import parse_location
 from nbsync.core.model import EXCLUDED
 from nbsync.core.names import refusal
-from nbsync.storage import listing
-from nbsync.storage.listing import Page, Waypoints, fetch_page, find_object, list_objects, single_object
-from nbsync.storage.s3 import Bucket
+from nbsync.s3 import listing
+from nbsync.s3.bucket import Bucket
+from nbsync.s3.listing import Page, Waypoints, fetch_page, find_object, list_objects, single_object
 from tests.contract.store import Store
 
 LONG = "/".join(["folder-" + "é" * 90] * 5 + ["k" * 250] * 3)[: 1024 - 5 * 90]  # 1,024 bytes, which is S3's limit
@@ -157,8 +157,8 @@ def test_several_ranges_at_once_give_every_key_once_and_in_order(
     keys = [f"{folder}/{n:02d} +é" for folder in ("a", "a-b", "b") for n in range(30)]
     for key in keys:
         store.put_plainly(f"p/{key}", b"x")
-    monkeypatch.setattr(spans, "ALONE", 10)
-    monkeypatch.setattr(spans, "PAGE", 2)
+    monkeypatch.setattr(parallel_listing, "ALONE", 10)
+    monkeypatch.setattr(parallel_listing, "PAGE", 2)
     asked: list[str] = []
 
     def small_page(*words: Any, after: str = "") -> Page:

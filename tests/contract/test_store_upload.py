@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nbsync.core.model import Status, Verb
-from nbsync.storage.digest import FileChanged
-from nbsync.transfer import pushing
+from nbsync.local.digest import FileChanged
+from nbsync.transfer import push_actions
 from nbsync.transfer.upload import store as upload
 from nbsync.wire.errors import ServiceError
 from tests.contract.store import OTHER_ETAG, KiB, MiB, Slot, Store, action, content, md5, unfinished
@@ -86,14 +86,14 @@ def test_a_push_over_a_moved_object_is_a_conflict(store: Store) -> None:
         pytest.skip("this server ignores conditions")
     decided_on = store.put("a", b"old")
     store.put("a", b"somebody else's")
-    outcome = pushing.upload(store.context(), action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
+    outcome = push_actions.upload(store.context(), action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
     assert (outcome.status, outcome.problem) == (Status.CONFLICT, "conflict")
     assert store.body("a") == b"somebody else's"
 
 
 def test_a_push_over_the_object_that_was_decided_on_replaces_it(store: Store) -> None:
     decided_on = store.put("a", b"old")
-    outcome = pushing.upload(store.context(), action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
+    outcome = push_actions.upload(store.context(), action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
     assert outcome.status is Status.MISS, outcome.error
     assert store.body("a") == b"mine"
     assert outcome.record is not None
@@ -104,7 +104,7 @@ def test_overwrite_remote_decides_again(store: Store) -> None:
     decided_on = store.put("a", b"old")
     store.put("a", b"somebody else's")
     ctx = store.context(overwrite_remote=True)
-    outcome = pushing.upload(ctx, action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, store.file("a", b"mine"), decided_on), Slot())
     assert outcome.status is Status.MISS, outcome.error
     assert store.body("a") == b"mine"
 
@@ -237,7 +237,7 @@ def test_no_unfinished_upload_is_left_after_a_cancel(store: Store) -> None:
 def test_delete_takes_the_object_that_was_decided_on(store: Store) -> None:
     remote = store.put("a b+é", b"x")
     store.put("other", b"x")
-    outcome = pushing.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
+    outcome = push_actions.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
     assert (outcome.status, outcome.forget) == (Status.DELETED, True)
     assert store.keys() == ["other"]
 
@@ -245,7 +245,7 @@ def test_delete_takes_the_object_that_was_decided_on(store: Store) -> None:
 def test_delete_leaves_an_object_that_changed(store: Store) -> None:
     remote = store.put("a", b"old")
     store.put("a", b"somebody else's")
-    outcome = pushing.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
+    outcome = push_actions.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
     assert (outcome.status, outcome.problem) == (Status.CONFLICT, "conflict")
     assert store.body("a") == b"somebody else's"
 
@@ -253,5 +253,5 @@ def test_delete_leaves_an_object_that_changed(store: Store) -> None:
 def test_delete_of_what_is_gone_is_done(store: Store) -> None:
     remote = store.put("a", b"old")
     store.server.s3.delete_object(Bucket=store.name, Key="a")
-    outcome = pushing.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
+    outcome = push_actions.delete_remote(store.context(), action(Verb.DELETE_REMOTE, None, remote))
     assert outcome.status is Status.DELETED

@@ -9,9 +9,9 @@ import pytest
 
 from nbsync.core.model import Evidence, RemoteEntry, Verb
 from nbsync.errors import UsageError
-from nbsync.storage import versions
-from nbsync.storage.listing import list_objects
-from nbsync.storage.s3_errors import words
+from nbsync.s3 import versions
+from nbsync.s3.errors import words
+from nbsync.s3.listing import list_objects
 from nbsync.transfer import multipart, upload
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context

@@ -11,7 +11,7 @@ import pytest
 import nbsync
 from nbsync import SyncResult
 from nbsync.core.model import Status, Verb
-from nbsync.transfer import multipart, pushing, upload
+from nbsync.transfer import multipart, push_actions, upload
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError
 from tests.contract.store import MiB, Slot, Store, action, content
@@ -95,15 +95,15 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> No
             todo.pop()()
         return real(*words, **more)
 
-    monkeypatch.setattr("nbsync.transfer.pushing.store", store)
-    monkeypatch.setattr("nbsync.transfer.lane.Lane.takes", lambda _lane, _action: False)
+    monkeypatch.setattr("nbsync.transfer.push_actions.store", store)
+    monkeypatch.setattr("nbsync.transfer.small_files.Lane.takes", lambda _lane, _action: False)
 
 
 def test_a_changed_object_is_not_deleted(kept: Store) -> None:
     decided_on = {path: kept.listed(path) for path in ("a", "b")}
     kept.put_plainly("a", b"theirs")
     ctx = kept.context()
-    done = [pushing.delete_remote(ctx, action(Verb.DELETE_REMOTE, None, decided_on[path])) for path in ("a", "b")]
+    done = [push_actions.delete_remote(ctx, action(Verb.DELETE_REMOTE, None, decided_on[path])) for path in ("a", "b")]
     assert [outcome.status for outcome in done] == [Status.CONFLICT, Status.DELETED]
     assert kept.keys() == ["a"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import nbclient
 import nbformat
 
-from nbsync.demo_server import CREDENTIALS
+from nbsync.demo.server import CREDENTIALS
 from tests.e2e.helpers import ROOT, code_cells
 
 _MACHINE_PATHS = (str(ROOT), "/tmp", "/home", "/root", "/Users", "/var", "127.0.0.1", "localhost")

@@ -15,9 +15,9 @@ from typing import Any
 import pexpect
 import pytest
 
-from nbsync import demo
-from nbsync.demo_server import CREDENTIALS
-from nbsync.ui.cli import main
+from nbsync.cli.main import main
+from nbsync.demo import show
+from nbsync.demo.server import CREDENTIALS
 from tests.e2e.helpers import NBSYNC, QUICKSTART, environment, nbsync, process, wait_until
 
 STEPS = ["24 miss", "24 hit", "1 miss · 23 hit", "1 planned · 23 hit", "1 miss · 23 hit"]
@@ -39,14 +39,14 @@ def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
 
 def test_demo_ends_at_a_step_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = iter([0, 2])
-    monkeypatch.setattr("nbsync.ui.cli.main", lambda words: next(codes))
+    monkeypatch.setattr("nbsync.cli.main.main", lambda words: next(codes))
     said: list[str] = []
-    assert demo.run(say=said.append) == 2
+    assert show.run(say=said.append) == 2
     assert said[-1] == "\nThe demo stops here: this step failed (exit code 2)."
 
 
 def test_a_kernels_demo_goes_past_its_proxy_and_configuration(tmp_path: Path) -> None:
-    source = ("import os, nbsync; from nbsync.demo import use_demo_server; r = nbsync.pull(use_demo_server(), 'w'); "
+    source = ("import os, nbsync; from nbsync.demo.show import use_demo_server; r = nbsync.pull(use_demo_server(), 'w'); "
               "print(r.counts['miss'], os.environ['no_proxy'])")  # fmt: skip
     config = tmp_path / "config"
     config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
@@ -138,7 +138,7 @@ def test_demo_serve_in_a_terminal_goes_on_until_ctrl_c(tmp_path: Path) -> None:
         terminal.expect(r"AWS_ENDPOINT_URL=(\S+)\r")
         url = terminal.match.group(1)
         terminal.expect_exact("until Ctrl-C here")
-        listed = nbsync("ls", demo.REMOTE, cwd=tmp_path, env={**CREDENTIALS, "AWS_ENDPOINT_URL": url})
+        listed = nbsync("ls", show.REMOTE, cwd=tmp_path, env={**CREDENTIALS, "AWS_ENDPOINT_URL": url})
         assert "24 objects" in listed.stdout + listed.stderr
         terminal.sendintr()
         terminal.expect(pexpect.EOF)

@@ -14,7 +14,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from nbsync.result import SyncResult
+from nbsync.results.sync_result import SyncResult
 from tests.e2e.helpers import environment, fill, tree
 from tests.e2e.valve import Valve
 from tests.servers import Server

@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from nbsync.core.model import Problem, Row
 from nbsync.errors import GuardRefusal
-from nbsync.result import SyncResult
+from nbsync.results.sync_result import SyncResult
 from tests.e2e.helpers import QUICKSTART, fill, staged, tree, wait_until, write_notebook
 from tests.e2e.lab import Lab, clear_all, run_all, snap
 from tests.e2e.valve import Valve

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from nbsync.demo_server import fill_sample_bucket
+from nbsync.demo.server import fill_sample_bucket
 from tests.e2e.helpers import fill, tree, wait_until, write_notebook
 from tests.e2e.lab import Lab, run_all, snap
 from tests.e2e.valve import Valve

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-from nbsync.core.pulllink import PullLink, page_url
+from nbsync.core.pull_link import PullLink, page_url
 from tests.e2e.helpers import fill, nbsync, staged, tree, write_notebook
 from tests.e2e.lab import TOKEN, Lab, running_lab, snap
 from tests.e2e.valve import Valve

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from nbsync.storage import install
+from nbsync.local import install
 from tests.e2e.helpers import NBSYNC, environment, opened_by, wait_until
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import At, Stall

@@ -14,7 +14,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import Interrupted
-from nbsync.storage.room import Room
+from nbsync.local.state_dir import Room
 from tests.e2e.helpers import NBSYNC, environment, opened_by, process, wait_until
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import At, Stall, slow_down

@@ -6,7 +6,7 @@ import pytest
 
 from nbsync import SyncResult
 from nbsync.errors import EndpointUnreachable
-from nbsync.transfer.control import Controller
+from nbsync.transfer.concurrency import Controller
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import (
     At,

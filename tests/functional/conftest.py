@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nbsync.storage import place, room
-from nbsync.transfer.lane import Lane
+from nbsync.local import place, state_dir
+from nbsync.transfer.small_files import Lane
 from nbsync.wire.client import Client
 from tests.functional.plain_store import PlainStore
 from tests.functional.trap import Trap
@@ -37,7 +37,7 @@ def read_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A World whose local folder nbsync may only read: what it keeps is in the user's state directory."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     may_write = place.may_write
-    for module in (place, room):
+    for module in (place, state_dir):
         monkeypatch.setattr(module, "may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
     return world
 

@@ -14,7 +14,7 @@ import pytest
 
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 KEY_MD5 = "x-amz-server-side-encryption-customer-key-md5"

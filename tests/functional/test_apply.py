@@ -13,10 +13,10 @@ import pytest
 from moto.s3.models import s3_backends
 
 import nbsync
-from nbsync.core import planned
+from nbsync.cli import main
+from nbsync.core import recheck
 from nbsync.errors import GuardRefusal, NbsyncError, SyncProblems, UsageError
 from nbsync.transfer.worker import Worker
-from nbsync.ui import cli
 from nbsync.wire.client import Client
 from tests.functional.world import World, predict, tree
 
@@ -56,7 +56,7 @@ def test_a_plan_that_is_applied_is_what_it_said(
     plan.save(path)
 
     if way == "shell":
-        assert cli.main(["apply", str(path), "--quiet"]) == 0
+        assert main.main(["apply", str(path), "--quiet"]) == 0
     else:
         result = nbsync.apply(path) if way == "file" else plan.apply()
         assert (result.exit_code, result.command, result.direction) == (0, "apply", direction)
@@ -140,13 +140,13 @@ def test_what_is_no_longer_as_planned_is_a_conflict_and_the_rest_is_done(
 
 
 DURING: list[tuple[str, str, str, Callable[[World], object], str]] = [
-    ("pull", "GET", "new-there", lambda w: w.put("new-there", b"again"), planned.CHANGED_IN_REMOTE),
-    ("pull", "GET", "new-there", lambda w: w.remove("new-there"), planned.CHANGED_IN_REMOTE),
-    ("pull", "GET", "new-there", lambda w: w.write("new-there", b"mine"), planned.CHANGED_LOCALLY),
-    ("pull", "GET", "changed", lambda w: w.write("changed", b"mine"), planned.CHANGED_LOCALLY),
-    ("push", "PUT", "new-here", lambda w: w.put("new-here", b"x"), planned.CHANGED_IN_REMOTE),
-    ("push", "PUT", "changed", lambda w: w.put("changed", b"others"), planned.CHANGED_IN_REMOTE),
-    ("push", "DELETE", "gone-here", lambda w: w.put("gone-here", b"others"), planned.CHANGED_IN_REMOTE),
+    ("pull", "GET", "new-there", lambda w: w.put("new-there", b"again"), recheck.CHANGED_IN_REMOTE),
+    ("pull", "GET", "new-there", lambda w: w.remove("new-there"), recheck.CHANGED_IN_REMOTE),
+    ("pull", "GET", "new-there", lambda w: w.write("new-there", b"mine"), recheck.CHANGED_LOCALLY),
+    ("pull", "GET", "changed", lambda w: w.write("changed", b"mine"), recheck.CHANGED_LOCALLY),
+    ("push", "PUT", "new-here", lambda w: w.put("new-here", b"x"), recheck.CHANGED_IN_REMOTE),
+    ("push", "PUT", "changed", lambda w: w.put("changed", b"others"), recheck.CHANGED_IN_REMOTE),
+    ("push", "DELETE", "gone-here", lambda w: w.put("gone-here", b"others"), recheck.CHANGED_IN_REMOTE),
 ]
 
 
@@ -191,7 +191,7 @@ def test_a_file_that_is_edited_while_it_is_sent_is_a_conflict(
 
     monkeypatch.setattr(Client, "request", request)
     result = nbsync.apply(file)
-    assert rows(result)["f"] == ("conflict", planned.CHANGED_LOCALLY)
+    assert rows(result)["f"] == ("conflict", recheck.CHANGED_LOCALLY)
     monkeypatch.setattr(Client, "request", real)
     assert world.run("push")["f"].reason == "content differs", "the object is known as ours"
     assert world.get("f") == b"two"
@@ -351,7 +351,7 @@ def test_a_hostile_or_damaged_file_does_nothing(world: World, tmp_path: Path) ->
         file.write_text("\n".join(lines) + "\n")
         with pytest.raises(UsageError, match=told):
             nbsync.apply(file)
-        assert cli.main(["apply", str(file), "--quiet"]) == 2
+        assert main.main(["apply", str(file), "--quiet"]) == 2
     file.write_bytes(header.encode() + b"\n" + first.encode().replace(b'"a"', b'"\xff"') + b"\n")
     with pytest.raises(UsageError, match="line 2"):
         nbsync.apply(file)

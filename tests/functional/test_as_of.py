@@ -10,9 +10,9 @@ import pytest
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.storage import versions
-from nbsync.transfer.pulling import VANISHED
-from nbsync.ui.args import parse
+from nbsync.grammar.parse import parse
+from nbsync.s3 import versions
+from nbsync.transfer.pull_actions import VANISHED
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
 from tests.functional.world import World

@@ -8,10 +8,10 @@ import shlex
 from typing import Any
 
 import nbsync
-from nbsync import api
+from nbsync.api import functions
+from nbsync.cli import main as cli
+from nbsync.core.options import Call
 from nbsync.errors import Interrupted
-from nbsync.options import Call
-from nbsync.ui import cli
 from tests.functional.test_undo import capture_output, shell
 from tests.functional.world import World
 
@@ -43,12 +43,14 @@ def test_a_pull_and_then_a_push_of_the_same_folder(world: World) -> None:
     """Side by side, the second would find the folder taken, or push what the first has not brought yet."""
     world.put("a", b"1")
     here, copy = str(world.local), f"s3://{world.bucket}/copy"
-    first = api.begin(Call(command="pull", direction="pull", remote=world.remote, local=here))
-    second = api.begin(Call(command="push", direction="push", remote=copy, local=here), first)
+    first = functions.begin(Call(command="pull", direction="pull", remote=world.remote, local=here))
+    second = functions.begin(Call(command="push", direction="push", remote=copy, local=here), first)
     assert second.wait().counts["miss"] == 1
     assert first.done
-    refused = api.begin(Call(command="pull", direction="pull", remote="s3://no-such-bucket-here/x", local=f"{here}-x"))
-    never = api.begin(Call(command="pull", direction="pull", remote=world.remote, local=f"{here}-y"), refused)
+    refused = functions.begin(
+        Call(command="pull", direction="pull", remote="s3://no-such-bucket-here/x", local=f"{here}-x")
+    )
+    never = functions.begin(Call(command="pull", direction="pull", remote=world.remote, local=f"{here}-y"), refused)
     assert "not begun" in str(never.wait().error)
 
 

@@ -11,7 +11,7 @@ import pytest
 import nbsync
 from nbsync.core.model import Row
 from nbsync.errors import LocalError, UsageError
-from nbsync.storage.listing_xml import parse_time_ns
+from nbsync.s3.listing_xml import parse_time_ns
 from tests.functional.world import World
 from tests.servers import Server
 
@@ -282,7 +282,7 @@ def test_time_of_the_listing_has_its_full_precision(world: World, monkeypatch: p
     """moto gives whole seconds; a server that gives nine digits is believed to the last."""
     world.put("a", b"1")
     monkeypatch.setattr(
-        "nbsync.storage.listing_xml.parse_time_ns", lambda text: parse_time_ns("2023-01-02T03:04:05.123456789Z")
+        "nbsync.s3.listing_xml.parse_time_ns", lambda text: parse_time_ns("2023-01-02T03:04:05.123456789Z")
     )
 
     world.pull()

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from nbsync.cluster import batches
+from nbsync.cli import main
+from nbsync.cluster.shared import batches
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
-from nbsync.ui import cli
 from tests.functional.clusters import DaskCluster
 from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
@@ -123,7 +123,7 @@ def test_on_the_command_line(world: World, cluster: DaskCluster) -> None:
     filled(world, 5, 300)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert cli.main(["pull", world.remote, str(world.local), "--on", cluster.on, "--json"]) == 0
+        assert main.main(["pull", world.remote, str(world.local), "--on", cluster.on, "--json"]) == 0
     document = json.loads(out.getvalue())
     assert {file["worker"] for file in document["files"]} <= {
         one.partition("://")[2] for one in client_workers(cluster)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nbsync.cluster import batches
+from nbsync.cluster.shared import batches
 from nbsync.errors import ClusterError
 from tests.functional.clusters import IpyparallelCluster
 from tests.functional.crews import Grip, kinds, one_version_each, versioned

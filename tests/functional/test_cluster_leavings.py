@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from nbsync.cluster import batches, guest
+from nbsync.cluster.shared import batches, worker
 from nbsync.core.model import Action, Kind, LocalEntry
 from nbsync.errors import Interrupted
-from nbsync.storage import permit
-from nbsync.storage.guest import GuestJournal
-from nbsync.storage.state import RemoteName
+from nbsync.local import lease
+from nbsync.local.record import RemoteName
+from nbsync.local.shared_dir import GuestJournal
 from tests.functional.crews import Grip, kinds
 from tests.functional.world import World
 
@@ -37,7 +37,7 @@ def test_the_parts_that_a_dead_worker_had_sent_are_aborted(world: World, engine:
     upload = s3.create_multipart_upload(Bucket=world.bucket, Key="p/large")["UploadId"]
     s3.upload_part(Bucket=world.bucket, Key="p/large", UploadId=upload, PartNumber=1, Body=b"part")
     remote = RemoteName(world.server.endpoint_url, world.bucket, "p/")
-    journal = GuestJournal(stage, permit.issue(stage), remote)
+    journal = GuestJournal(stage, lease.issue(stage), remote)
     local = LocalEntry("large", Kind.FILE, 5, 1, 2, 3)
     journal.began(journal.intend_upload(local, "p/large", "", 8), upload)
 
@@ -77,14 +77,14 @@ def test_a_batch_that_waited_for_its_turn_until_the_run_was_over(
     world: World, moto: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thread is the engine's, which wants it back."""
-    performed: list[tuple[guest.Session, Sequence[Action]]] = []
-    perform = guest.Session.perform
+    performed: list[tuple[worker.Session, Sequence[Action]]] = []
+    perform = worker.Session.perform
 
-    def noting(session: guest.Session, number: int, actions: Sequence[Action], again: bool) -> Any:
+    def noting(session: worker.Session, number: int, actions: Sequence[Action], again: bool) -> Any:
         performed.append((session, actions))
         return perform(session, number, actions, again)
 
-    monkeypatch.setattr(guest.Session, "perform", noting)
+    monkeypatch.setattr(worker.Session, "perform", noting)
     world.put("a", b"x" * (3 << 20))  # nothing for the lane
     with ThreadPoolExecutor(1) as pool:
         assert world.run("pull", executor=pool, jobs=1).ok

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import nbsync
-from nbsync.cluster import batches, dask, guest
+from nbsync.cluster.backends import dask
+from nbsync.cluster.shared import batches, worker
 from nbsync.errors import ClusterError, ConfigError, Interrupted, NbsyncError, UsageError
-from nbsync.storage import permit
-from nbsync.transfer import lane
+from nbsync.local import lease
+from nbsync.transfer import small_files
 from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
@@ -121,12 +122,12 @@ def test_connections_outlive_batches(
 ) -> None:
     made: list[int] = []
 
-    class Counted(lane.Swarm):
+    class Counted(small_files.Swarm):
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
             made.append(1)
 
-    monkeypatch.setattr(lane, "Swarm", Counted)
+    monkeypatch.setattr(small_files, "Swarm", Counted)
     monkeypatch.setattr(batches, "_GROWTH", 1.0)
     for number in range(40):
         world.put(f"{number:02}", b"%d" % number)
@@ -249,7 +250,7 @@ class Lossy(Executor):
         future: Future[Any] = Future()
         answer = self._inner.submit(fn, *args, **kwargs)
         called, given = pickle.loads(args[0]) if isinstance(args[0], bytes) else (None, ())
-        if called is guest.perform and (self._always or not given[-1]):
+        if called is worker.perform and (self._always or not given[-1]):
             self.lost += 1
             answer.add_done_callback(lambda done: future.set_exception(self._error))
         else:
@@ -262,11 +263,11 @@ class Late(Executor):
 
     def __init__(self, inner: Executor) -> None:
         self._inner, self._held, self._batches = inner, list[Any](), 0
-        self.replies: list[guest.Reply] = []
+        self.replies: list[worker.Reply] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        if isinstance(args[0], bytes) and pickle.loads(args[0])[0] is guest.perform:
+        if isinstance(args[0], bytes) and pickle.loads(args[0])[0] is worker.perform:
             self._batches += 1
             if self._batches == 2:
                 self._held.append(args[0])
@@ -321,8 +322,8 @@ def test_a_worker_without_this_nbsync(world: World, executor: Executor, told: st
 
 
 def test_a_worker_that_does_not_see_local(world: World, threads: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
-    issue = permit.issue
-    monkeypatch.setattr(permit, "issue", lambda stage: issue(str(world.sandbox)))
+    issue = lease.issue
+    monkeypatch.setattr(lease, "issue", lambda stage: issue(str(world.sandbox)))
     world.put("a", b"x")
     error = world_error(world, executor=threads)
     assert "does not see" in str(error)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbsync.cluster import batches
+from nbsync.cluster.shared import batches
 from tests.functional.world import World
 from tests.servers import Server
 

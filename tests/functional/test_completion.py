@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from nbsync.core.location import Location
+from nbsync.core.options import Options, build_options
 from nbsync.errors import NbsyncError
-from nbsync.options import Options, build_options
-from nbsync.storage.account import Account
-from nbsync.storage.browse import Browser
-from nbsync.ui.tab import Completer
+from nbsync.notebook.completer import Completer
+from nbsync.s3.account import Account
+from nbsync.s3.browse import Browser
 from tests.functional.world import World
 from tests.servers import Server
 

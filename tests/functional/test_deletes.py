@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nbsync.errors import GuardRefusal, ListingError, LocalError
-from nbsync.storage import listing, local
+from nbsync.local import scan
+from nbsync.s3 import listing
 from tests.functional.world import World
 
 
@@ -177,7 +178,7 @@ def test_unreadable_folder_protects_all_of_remote(world: World, monkeypatch: pyt
     world.unlink("gone")
     world.write("new", b"1")
     allowed = os.access
-    monkeypatch.setattr(local.os, "access", lambda p, mode: not str(p).endswith("/locked") and allowed(p, mode))
+    monkeypatch.setattr(scan.os, "access", lambda p, mode: not str(p).endswith("/locked") and allowed(p, mode))
 
     result = world.push(delete=True)
 
@@ -197,7 +198,7 @@ def test_failed_transfer_cancels_the_deletes(world: World, monkeypatch: pytest.M
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nbsync.transfer.pulling.fetch", fail)
+    monkeypatch.setattr("nbsync.transfer.pull_actions.fetch", fail)
     result = world.run("pull", delete=True)
 
     assert (result["new"].status, result["new"].error) == ("failed", "No space left on device")

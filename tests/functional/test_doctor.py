@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli import main
+from nbsync.core.options import Call, build_options
 from nbsync.engine import doctor as engine
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NoSuchBucket, UsageError
-from nbsync.options import Call, build_options
-from nbsync.storage import probe
-from nbsync.ui import cli
+from nbsync.s3 import probe
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 from tests.functional.world import World, snapshot
 from tests.servers import Server
 
@@ -90,9 +90,9 @@ def test_no_such_bucket(moto: Server, capsys: pytest.CaptureFixture[str]) -> Non
     assert isinstance(found.error, NoSuchBucket)
     with pytest.raises(NoSuchBucket):
         found.raise_for_problems()
-    assert cli.main(["doctor", "no-such-bucket-here/p"]) == 2
+    assert main.main(["doctor", "no-such-bucket-here/p"]) == 2
     assert "✗ bucket" in capsys.readouterr().out
-    assert cli.main(["doctor", "no-such-bucket-here/p", "--quiet"]) == 2
+    assert main.main(["doctor", "no-such-bucket-here/p", "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
 
@@ -234,9 +234,9 @@ def test_no_secret_is_ever_shown(
             ["doctor", "--endpoint-url", "http://me:root-password@127.0.0.1:9"]]  # fmt: skip
     for words in runs:
         for more in ([], ["--json"], ["--quiet"], ["--verbose"]):
-            cli.main([*words, *more])
+            main.main([*words, *more])
     monkeypatch.setattr(Client, "request", repeat)
-    cli.main(["doctor", world.remote])
+    main.main(["doctor", world.remote])
     shown = "".join(capsys.readouterr())
     assert "[hidden]" in shown
     assert [one for one in told if one in shown] == []

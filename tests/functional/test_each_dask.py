@@ -271,7 +271,7 @@ def test_a_node_without_room(pull: Any, world: World, base: Path, third: Any) ->
 def test_a_node_whose_last_worker_is_lost_is_told_of(
     pull: Any, world: World, base: Path, nodes: DaskNodes, slow: str, third: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nbsync.cluster.each.ALONE_SECONDS", 0.2)
+    monkeypatch.setattr("nbsync.cluster.per_node.coordinator.ALONE_SECONDS", 0.2)
     fill(world, SLOW)
     third()
     names = nodes.names()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from nbsync.core.parts import MiB
-from nbsync.storage import listing
-from nbsync.storage.folding import PROBE
-from nbsync.transfer import download, pulling
+from nbsync.local.folding import PROBE
+from nbsync.s3 import listing
+from nbsync.transfer import download, pull_actions
 from nbsync.wire.client import Client
 from tests.functional.world import World
 
@@ -178,7 +178,7 @@ def before_first_get(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
             todo.pop()()
         return real(*words)
 
-    monkeypatch.setattr("nbsync.transfer.pulling.fetch", fetch)
+    monkeypatch.setattr("nbsync.transfer.pull_actions.fetch", fetch)
 
 
 @pytest.mark.parametrize("size", [6, 400_000])
@@ -265,13 +265,13 @@ def test_object_that_vanishes_is_skipped(world: World, monkeypatch: pytest.Monke
 def test_file_edited_before_its_delete_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fill_both("f", "g")
     world.remove("f")
-    real = pulling.delete_local
+    real = pull_actions.delete_local
 
     def delete_local(*words: Any) -> Any:
         world.write("f", b"edited now")
         return real(*words)
 
-    monkeypatch.setattr(pulling, "delete_local", delete_local)
+    monkeypatch.setattr(pull_actions, "delete_local", delete_local)
 
     assert world.run("pull", delete=True)["f"].status == "conflict"
     assert world.read("f") == b"edited now"

@@ -12,8 +12,9 @@ import pytest
 from IPython.core.error import UsageError as IPythonUsageError
 
 import nbsync
+from nbsync.cli import main
 from nbsync.errors import NbsyncError
-from nbsync.ui import cli, magic
+from nbsync.notebook import magic
 from tests.functional.world import World
 from tests.shells import new_shell
 
@@ -58,7 +59,7 @@ def face(request: pytest.FixtureRequest, shell: Any, capsys: pytest.CaptureFixtu
 
     def in_shell(command: str, *words: str, **options: Any) -> dict[str, Any]:
         capsys.readouterr()
-        code = cli.main([*as_words(command, words, options), "--json"])
+        code = main.main([*as_words(command, words, options), "--json"])
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
         return {"error": document["error"], "code": code} if "error" in document else document
 

@@ -8,7 +8,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.storage import local
+from nbsync.local import scan
 from tests.functional.world import World
 
 TREE = ["a.csv", "a.txt", "sub/b.csv", "sub/b.txt", "sub/deep/c.csv"]
@@ -91,9 +91,9 @@ def closed(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     world.write("lost+found/x", b"1")
     world.put("lost+found/x", b"another")
     (world.local / "gone here").unlink()
-    access = local.os.access
+    access = scan.os.access
     monkeypatch.setattr(
-        local.os, "access", lambda path, mode: not str(path).endswith("lost+found") and access(path, mode)
+        scan.os, "access", lambda path, mode: not str(path).endswith("lost+found") and access(path, mode)
     )
     return world
 

@@ -9,7 +9,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import LocalError
-from nbsync.storage import place, room
+from nbsync.local import place, state_dir
 from tests.functional.world import World
 
 
@@ -20,7 +20,7 @@ def _not_ours(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     nbsync.pull(world.remote, world.local)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     may_write = place.may_write
-    for module in (place, room):
+    for module in (place, state_dir):
         monkeypatch.setattr(module, "may_write", lambda path: not path.startswith(str(world.local)) and may_write(path))
 
 

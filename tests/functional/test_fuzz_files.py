@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nbsync.engine.tally import printable
+from nbsync.engine.status_board import printable
 from tests.functional.plain_store import PlainStore
 from tests.functional.test_fuzz_keys import EXPLORE, HORRORS, TIMES, can_be_a_file, place, pull, push
 from tests.functional.world import tree

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import nbsync
 from nbsync import SyncResult
-from nbsync.storage.folding import PROBE
+from nbsync.local.folding import PROBE
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import snapshot, tree
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli.main import main
 from nbsync.errors import Interrupted
-from nbsync.ui.cli import main
 from tests.servers import Server
 
 

@@ -18,13 +18,13 @@ import pytest
 import nbsync
 from nbsync.core.model import Outcome
 from nbsync.errors import Interrupted
-from nbsync.transfer import lane, pulling
+from nbsync.transfer import pull_actions, small_files
 from nbsync.transfer.context import Context
-from nbsync.transfer.lane import Lane
+from nbsync.transfer.small_files import Lane
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost
-from nbsync.wire.reader import Response
-from nbsync.wire.swarm import Done, Swarm
+from nbsync.wire.multiplexer import Done, Swarm
+from nbsync.wire.response_reader import Response
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import World
 
@@ -141,7 +141,7 @@ def test_a_server_whose_answers_are_not_taken_is_not_asked_twice_for_everything(
     spoil(monkeypatch, lost)
     result = many.pull()
     assert result.counts["miss"] == COUNT
-    assert result.requests["get"] < COUNT + lane._LOST + lane._TRIAL
+    assert result.requests["get"] < COUNT + small_files._LOST + small_files._TRIAL
 
 
 @pytest.mark.parametrize("change", [answered(503), answered(500), answered(412), answered(409), answered(200), lost])
@@ -228,9 +228,9 @@ def test_no_more_than_jobs_at_once(many: World, monkeypatch: pytest.MonkeyPatch)
 def test_a_slow_disk_is_served_by_many_threads(
     many: World, monkeypatch: pytest.MonkeyPatch, by_worker: list[str]
 ) -> None:
-    monkeypatch.setattr(lane, "_SLOW_SECONDS", 0.0)
-    monkeypatch.setattr(lane, "_SAMPLE", 1)
-    monkeypatch.setattr("nbsync.engine.execution._HELD", 1)
+    monkeypatch.setattr(small_files, "_SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(small_files, "_SAMPLE", 1)
+    monkeypatch.setattr("nbsync.engine.executor._HELD", 1)
     assert many.run("pull", jobs=1).counts["miss"] == COUNT
     assert many.files() == many.objects()
 
@@ -292,11 +292,11 @@ def test_what_is_put_after_its_end_is_told_of(many: World, monkeypatch: pytest.M
 
 def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that have come together may be hundreds, and the disk slow."""
-    poll, install = Swarm.poll, pulling.install
+    poll, install = Swarm.poll, pull_actions.install
 
     def together(swarm: Swarm, seconds: float) -> list[Done]:
         found: list[Done] = []
-        while len(found) < lane._TRIAL:
+        while len(found) < small_files._TRIAL:
             found += poll(swarm, seconds)
         return found
 
@@ -305,7 +305,7 @@ def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.Mo
         return install(ctx, *words)
 
     monkeypatch.setattr(Swarm, "poll", together)
-    monkeypatch.setattr(pulling, "install", cancelled)
+    monkeypatch.setattr(pull_actions, "install", cancelled)
     result = many.run("pull")
     assert result.counts["miss"] == len(many.files()) == 1
     many.no_staging_left()

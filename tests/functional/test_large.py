@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from nbsync.core.parts import MiB
-from nbsync.storage.capabilities import Capabilities
+from nbsync.s3.capabilities import Capabilities
 from nbsync.transfer import download, multipart, ranged, upload
 from nbsync.wire.client import Client
 from nbsync.wire.credentials import fixed
 from nbsync.wire.errors import ConnectionLost, ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 from tests.functional.opaque import KMS, OpaqueEtags
 from tests.functional.test_odd_servers import Send, changing, parameters
 from tests.functional.world import World

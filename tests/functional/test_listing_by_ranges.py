@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from nbsync.core import spans
+from nbsync.core import parallel_listing
 from nbsync.errors import ListingError
-from nbsync.storage import listing, ranges
+from nbsync.s3 import listing, prefetch
 from tests.functional.world import World
 
 NAMES = [f"{folder}/{n:02d}" for folder in ("a", "b-c", "b") for n in range(20)]
@@ -18,11 +18,11 @@ NAMES = [f"{folder}/{n:02d}" for folder in ("a", "b-c", "b") for n in range(20)]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of 2 keys, and ranges past 20 of them."""
     real = listing.fetch_page
-    for room in (spans, ranges):
+    for room in (parallel_listing, prefetch):
         monkeypatch.setattr(room, "PAGE", 2)
         monkeypatch.setattr(room, "ALONE", 20)
 
-    def fetch_page(*words: Any, **more: Any) -> ranges.Page:
+    def fetch_page(*words: Any, **more: Any) -> prefetch.Page:
         return real(*words, **{"max_keys": 2, **more})
 
     monkeypatch.setattr(listing, "fetch_page", fetch_page)
@@ -63,7 +63,7 @@ def test_a_listing_that_breaks_off_in_a_later_range_deletes_nothing(
     before = world.files()
     paged = listing.fetch_page
 
-    def fetch_page(*words: Any, **more: Any) -> ranges.Page:
+    def fetch_page(*words: Any, **more: Any) -> prefetch.Page:
         page = paged(*words, **more)
         if any(entry.path == NAMES[35] for entry in page.entries):
             raise ListingError("cut short")

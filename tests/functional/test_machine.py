@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from nbsync import SyncResult
 from nbsync.core.decide import NEVER_SYNCED
-from nbsync.engine.run import Run
+from nbsync.engine.sync import Run
 from tests.functional.killing import kill_at_change, kill_at_request
 from tests.functional.plain_store import PlainStore, PlainWorld
 from tests.quirks.mounts import coarse

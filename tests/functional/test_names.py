@@ -50,7 +50,7 @@ def test_excluded_unsafe_keys_are_no_problem(world: World, unsafe: list[str]) ->
 
 
 def test_nul_in_a_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nbsync.storage import listing
+    from nbsync.s3 import listing
 
     real = listing.fetch_page
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from nbsync.core.parts import MiB
-from nbsync.storage import listing
+from nbsync.s3 import listing
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost, ServiceError
-from nbsync.wire.reader import Response
+from nbsync.wire.response_reader import Response
 from tests.functional.test_evidence import put_parts
 from tests.functional.world import World
 

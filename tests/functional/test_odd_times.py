@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nbsync.storage import listing, listing_xml
+from nbsync.s3 import listing, listing_xml
 from tests.functional.world import World
 
 YEARS = {"1905": -2_051_222_400, "1969": -1, "2100": 4_102_444_800, "2300": 10_413_792_000, "2446": 15_032_385_535}

@@ -13,8 +13,8 @@ import pytest
 
 import nbsync
 from nbsync.errors import AccessDenied, GuardRefusal, LockedError, NoSuchBucket, SyncProblems, UsageError
-from nbsync.storage import room
-from nbsync.transfer.limiter import Limiter
+from nbsync.local import state_dir
+from nbsync.transfer.rate_limiter import Limiter
 from tests.functional.world import World
 
 HEADERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -167,7 +167,7 @@ def test_no_room_on_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("f", "g"):
         world.put(name, b"x" * 1000)
     disk = SimpleNamespace(f_blocks=9, f_bavail=2, f_frsize=1024, f_files=1000, f_favail=100)
-    monkeypatch.setattr("nbsync.engine.execution.os.statvfs", lambda _place: disk)
+    monkeypatch.setattr("nbsync.engine.executor.os.statvfs", lambda _place: disk)
 
     error = world.refused("pull")
     assert isinstance(error, GuardRefusal)
@@ -215,7 +215,7 @@ def test_access_denied_changes_nothing(world: World, monkeypatch: pytest.MonkeyP
 def test_locked_local_is_refused_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fill_both("f")
     world.put("f", b"new")
-    monkeypatch.setattr(room, "LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(state_dir, "LOCK_WAIT_SECONDS", 0.1)
     with (world.local / ".nbsync" / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         error = world.refused("pull")
@@ -230,16 +230,16 @@ def test_second_run_waits_for_the_first(world: World, monkeypatch: pytest.Monkey
     for number in range(20):
         world.put(f"{number}", b"%d" % number)
     first_is_in, go_on = threading.Event(), threading.Event()
-    from nbsync.transfer import pulling
+    from nbsync.transfer import pull_actions
 
-    real = pulling.download
+    real = pull_actions.download
 
     def download(*words: Any) -> Any:
         first_is_in.set()
         go_on.wait(20)
         return real(*words)
 
-    monkeypatch.setattr(pulling, "download", download)
+    monkeypatch.setattr(pull_actions, "download", download)
     first = nbsync.pull(world.remote, world.local, background=True)
     first_is_in.wait(20)
     second = nbsync.pull(world.remote, world.local, background=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nbsync
-from nbsync.transfer import pushing, upload
+from nbsync.transfer import push_actions, upload
 from tests.functional.world import World
 
 pytestmark = pytest.mark.usefixtures("by_workers")
@@ -27,7 +27,7 @@ def conditions(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         seen.append(condition)
         return real(ctx, local, key, condition, *rest, **more)
 
-    monkeypatch.setattr("nbsync.transfer.pushing.store", store)
+    monkeypatch.setattr("nbsync.transfer.push_actions.store", store)
     return seen
 
 
@@ -164,7 +164,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
             todo.pop()(local)
         return real(ctx, local, *rest, **more)
 
-    monkeypatch.setattr("nbsync.transfer.pushing.store", store)
+    monkeypatch.setattr("nbsync.transfer.push_actions.store", store)
 
 
 @pytest.mark.parametrize("existing", [False, True])
@@ -271,13 +271,13 @@ def test_file_that_vanishes_fails(world: World, monkeypatch: pytest.MonkeyPatch)
 def test_object_changed_before_its_delete(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fill_both("f", "g")
     world.unlink("f")
-    real = pushing.delete_remote
+    real = push_actions.delete_remote
 
     def delete_remote(*words: Any, **more: Any) -> Any:
         world.put("f", b"theirs")
         return real(*words, **more)
 
-    monkeypatch.setattr("nbsync.transfer.pushing.delete_remote", delete_remote)
+    monkeypatch.setattr("nbsync.transfer.push_actions.delete_remote", delete_remote)
 
     assert world.run("push", delete=True)["f"].status == "conflict"
     assert world.get("f") == b"theirs"
@@ -295,7 +295,7 @@ def test_two_writers_race_for_one_key(world: World) -> None:
         return real(*words, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nbsync.transfer.pushing.store", store)
+        patch.setattr("nbsync.transfer.push_actions.store", store)
         jobs = [nbsync.push(each.local, each.remote, background=True) for each in (world, other)]
         results = [job.wait() for job in jobs]
 

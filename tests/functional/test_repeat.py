@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli import main
 from nbsync.errors import GuardRefusal, UsageError
-from nbsync.storage import own_secret
-from nbsync.ui import cli
+from nbsync.local import own_secret
 from tests.functional.world import World
 
 
@@ -149,7 +149,7 @@ def test_where_nothing_was_synced(world: World, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(world.sandbox)
     with pytest.raises(UsageError, match=r"nothing was synced here before \(folders near it that were: local\)"):
         nbsync.pull()
-    assert cli.main(["push", "--json"]) == 2
+    assert main.main(["push", "--json"]) == 2
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert (document["ok"], document["command"], document["remote"]) == (False, "push", "")

@@ -20,7 +20,7 @@ import pytest
 
 import nbsync
 from nbsync.core.parts import MiB
-from nbsync.storage.journal import KEPT_DAYS
+from nbsync.local.journal import KEPT_DAYS
 from tests.e2e.valve import Valve
 from tests.functional.world import World
 

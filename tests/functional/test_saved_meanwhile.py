@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.storage.install import Installed, Installer
+from nbsync.local.install import Installed, Installer
 from tests.functional.plain_store import PlainStore, PlainWorld
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli import main
 from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import LocalError, SyncProblems, UsageError
-from nbsync.storage import survey
-from nbsync.storage.journal import Journal
-from nbsync.storage.state import RemoteName
-from nbsync.storage.syncs import read
-from nbsync.ui import cli
+from nbsync.local import inspect
+from nbsync.local.journal import Journal
+from nbsync.local.past_syncs import read
+from nbsync.local.record import RemoteName
 from nbsync.wire.client import Client
 from tests.functional.world import World, opened_below, snapshot
 
@@ -83,7 +83,7 @@ def test_a_touched_file_that_is_too_large_may_have_changed(world: World, monkeyp
     world.fill_both("small", "large file")
     for path in ("small", "large file"):
         os.utime(world.local / path)
-    monkeypatch.setattr(survey.content_reader, "__defaults__", (9,))
+    monkeypatch.setattr(inspect.content_reader, "__defaults__", (9,))
     found = nbsync.status(world.local)
     assert found.changes is not None
     assert (found.changes["maybe"], found.changes["unchanged"], found.files[0].path) == (1, 1, "large file")
@@ -167,7 +167,7 @@ def test_a_folder_that_was_never_synced(world: World, capsys: pytest.CaptureFixt
     assert snapshot(world.sandbox) == before
     assert (found.ok, found.exit_code, found.syncs, found.changes, found.remote) == (True, 0, [], None, "")
     assert found.notes == ["synced folders near it: local"]
-    assert cli.main(["status", str(world.sandbox)]) == 0
+    assert main.main(["status", str(world.sandbox)]) == 0
     assert "never synced" in capsys.readouterr().out
     below = world.local / "below"
     below.mkdir()
@@ -181,7 +181,7 @@ def test_no_such_folder(world: World, tmp_path: Path) -> None:
         nbsync.status(world.sandbox / "beside")
     with pytest.raises(UsageError, match="LOCAL is on this machine"):
         nbsync.status("s3://b/p")
-    assert cli.main(["status", str(tmp_path / "nowhere")]) == 2
+    assert main.main(["status", str(tmp_path / "nowhere")]) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 500, b"SQLite format 3\0" + b"\0" * 4000])
@@ -196,7 +196,7 @@ def test_a_damaged_record(world: World, content: bytes, capsys: pytest.CaptureFi
     assert found.repeats == ["pull"]
     with pytest.raises(SyncProblems, match="protection: no record"):
         found.raise_for_problems()
-    assert cli.main(["status", str(world.local)]) == 1
+    assert main.main(["status", str(world.local)]) == 1
     assert "what was recorded cannot be used" in capsys.readouterr().out
     assert nbsync.pull(world.remote, world.local).ok
     assert nbsync.status(world.local).ok

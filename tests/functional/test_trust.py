@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli import main
+from nbsync.core.options import FIELDS
+from nbsync.core.saved_options import HARMLESS, SAVED
 from nbsync.errors import GuardRefusal
-from nbsync.options import FIELDS
-from nbsync.saved import HARMLESS, SAVED
-from nbsync.ui import cli, magic
+from nbsync.notebook import magic
 from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.shells import new_shell
@@ -116,7 +117,7 @@ def test_the_shell_refuses_in_one_line(
 ) -> None:
     edit(plan, options={"on": f"dask://{trap.address}"})
     capsys.readouterr()
-    assert cli.main(["apply", str(plan), *more]) == 3
+    assert main.main(["apply", str(plan), *more]) == 3
     out, err = capsys.readouterr()
     assert (err.count("\n"), f"--on dask://{trap.address}" in err) == (1, True)
     if out:

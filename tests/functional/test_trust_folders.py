@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 import nbsync
+from nbsync.cli import main
 from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import GuardRefusal, NbsyncError
-from nbsync.storage.journal import Journal, Sent
-from nbsync.storage.state import RemoteName
-from nbsync.ui import cli, magic
+from nbsync.local.journal import Journal, Sent
+from nbsync.local.record import RemoteName
+from nbsync.notebook import magic
 from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.shells import new_shell
@@ -67,7 +68,7 @@ def test_a_strangers_book_is_not_repeated(pushed: World, trap: Trap, capsys: pyt
                 shell.run_line_magic("s3sync", line)
     capsys.readouterr()
     for words in (["push"], ["pull", "--json"], ["push", "--delete"]):
-        assert cli.main(words) == 3
+        assert main.main(words) == 3
         assert capsys.readouterr().err.count("\n") == 1
     Path("run").write_text("push\n")
     with pytest.raises(GuardRefusal):

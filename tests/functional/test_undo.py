@@ -18,15 +18,16 @@ import pytest
 from IPython.utils.capture import capture_output
 
 import nbsync
+from nbsync.cli import main
 from nbsync.core.model import Outcome
-from nbsync.engine.run import Run
+from nbsync.core.options import Call
+from nbsync.engine.sync import Run
 from nbsync.engine.undo import Undo
 from nbsync.errors import LocalError, LockedError, UsageError
-from nbsync.options import Call
-from nbsync.storage.restore import Restorer
-from nbsync.storage.room import Room
-from nbsync.storage.trashed import Item
-from nbsync.ui import cli, magic
+from nbsync.local.restore import Restorer
+from nbsync.local.state_dir import Room
+from nbsync.local.trash_contents import Item
+from nbsync.notebook import magic
 from tests.functional.world import World, snapshot, visible
 from tests.shells import new_shell
 
@@ -52,7 +53,7 @@ def in_python(local: Path) -> dict[str, Any]:
 
 def in_shell(local: Path) -> dict[str, Any]:
     with capture_output() as captured:
-        assert cli.main(["undo", str(local), "--json"]) == 0
+        assert main.main(["undo", str(local), "--json"]) == 0
     document: dict[str, Any] = json.loads(captured.stdout)
     return document
 
@@ -145,7 +146,7 @@ def test_nothing_to_undo(world: World, monkeypatch: pytest.MonkeyPatch, capsys: 
     """In the current directory, in which nothing is made; and in a folder that was only pulled into."""
     world.local.mkdir()
     monkeypatch.chdir(world.local)
-    assert cli.main(["undo"]) == 0
+    assert main.main(["undo"]) == 0
     assert "nothing to undo" in capsys.readouterr().out
     assert os.listdir(world.local) == []
     world.put("f", b"1")
@@ -162,7 +163,7 @@ def test_no_such_directory(tmp_path: Path) -> None:
         nbsync.undo(tmp_path / "file")
     with pytest.raises(UsageError, match="LOCAL is on this machine"):
         nbsync.undo("s3://bucket/prefix")
-    assert cli.main(["undo", str(tmp_path / "nope")]) == 2
+    assert main.main(["undo", str(tmp_path / "nope")]) == 2
 
 
 def test_what_cannot_be_put_back_is_a_failed_row(edited: World) -> None:
@@ -267,7 +268,7 @@ def test_a_file_that_could_not_be_put_back_is_tried_again(edited: World, monkeyp
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("nbsync.storage.rename.exchange", refuse)
+        patch.setattr("nbsync.local.rename.exchange", refuse)
         failed = nbsync.undo(edited.local)
     assert (failed["f"].status, failed.counts["failed"], failed.counts["miss"]) == ("failed", 1, 2)
     again = nbsync.undo(edited.local)
@@ -289,7 +290,7 @@ def test_a_sync_that_trashes_something_ends_an_undo_that_was_stopped(
 
 
 def test_it_takes_the_lock(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbsync.storage.room.LOCK_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("nbsync.local.state_dir.LOCK_WAIT_SECONDS", 0.0)
     other = Room(str(edited.local), str(edited.local / ".nbsync"), "run", wait=lambda _: True)
     before = edited.files()
     with pytest.raises(LockedError):

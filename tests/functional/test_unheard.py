@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync.transfer import lane
-from nbsync.transfer.lane import Lane
+from nbsync.transfer import small_files
+from nbsync.transfer.small_files import Lane
 from nbsync.wire.errors import ConnectionLost
-from nbsync.wire.swarm import Done, Swarm
+from nbsync.wire.multiplexer import Done, Swarm
 from tests.functional.world import World
 
 COUNT = 30
@@ -29,7 +29,7 @@ def test_uploads_that_were_sent_before_a_cancel_are_ours(
     waits: bool, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server stores them, heard or not; they are nobody else's for the next push of an edited file."""
-    monkeypatch.setattr(lane, "_LAST_WORDS_SECONDS", 20.0 if waits else 0.0)
+    monkeypatch.setattr(small_files, "_LAST_WORDS_SECONDS", 20.0 if waits else 0.0)
     files = [f"new/{number:02}" for number in range(COUNT)]
     for file in files:
         world.write(file, b"first")
@@ -53,7 +53,7 @@ def test_uploads_that_were_sent_before_a_cancel_are_ours(
         result = world.run("push")
     stored = {path for path, content in world.objects().items() if content == b"second"}
     assert {row.path for row in result if row.status == "miss"} == (stored if waits else set())
-    assert len(stored) == lane._TRIAL
+    assert len(stored) == small_files._TRIAL
     for file in files:
         world.write(file, b"third")
     theirs = sorted(stored)[0]

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 import nbsync
-import nbsync.job
-import nbsync.options
+import nbsync.api.job
+import nbsync.core.options
+from nbsync.cli import main
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
-from nbsync.ui import cli, report
+from nbsync.report import report
 from nbsync.wire.client import Client
 from tests.functional.test_evidence import PART, lie_about_etags, put_parts
 from tests.functional.world import World, snapshot
@@ -180,36 +181,36 @@ def test_an_object_that_is_replaced_meanwhile_is_told(world: World, monkeypatch:
 def test_exit_codes_and_json_of_the_shell(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.fill_both("a")
     words = ["verify", str(world.local), world.remote]
-    assert cli.main(words) == 0
+    assert main.main(words) == 0
     out = capsys.readouterr().out
     assert "✓ all equal" in out
     assert "1 file equal" in out
     assert f"verify {world.local} ↔ {world.remote}" in out
     world.put("k", b"kms", ServerSideEncryption="aws:kms")
     world.write("k", b"KMS")
-    assert cli.main([*words, "--quiet"]) == 0
-    assert cli.main([*words, "--strict", "--quiet"]) == 1
+    assert main.main([*words, "--quiet"]) == 0
+    assert main.main([*words, "--strict", "--quiet"]) == 1
     assert "1 unknown" in capsys.readouterr().err
     world.write("b", b"1")
-    assert cli.main([*words, "--json"]) == 1
+    assert main.main([*words, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["command"], document["ok"], document["assurance"]) == (
         "verify", False, {"strong": 2, "weak": 0, "unknown": 1})  # fmt: skip
     assert [row["assurance"] for row in document["files"]] == ["strong", "strong", "unknown"]
-    assert cli.main(["verify", "/no/such/place", world.remote]) == 2
+    assert main.main(["verify", "/no/such/place", world.remote]) == 2
 
 
 def test_a_verify_that_takes_its_time_can_be_watched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its state is one that the progress knows, whenever somebody looks."""
     world.fill_both("a", "b")
-    job = nbsync.job.SyncJob(
-        nbsync.options.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
+    job = nbsync.api.job.SyncJob(
+        nbsync.core.options.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
     )
     seen = {job.progress.state}
     while not job.poll():
         seen.add(job.progress.state)
     assert job.result.ok
-    from nbsync.progress import STATES
+    from nbsync.api.progress import STATES
 
     assert "verifying" in STATES
     assert seen <= set(STATES)

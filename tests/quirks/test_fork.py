@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 import nbsync
-from nbsync.job import SyncJob
-from nbsync.storage.forks import AT_REST
+from nbsync.api.job import SyncJob
+from nbsync.local.forks import AT_REST
 from tests.quirks.store import Request
 from tests.quirks.world import CREDENTIALS, World, world
 
@@ -105,7 +105,7 @@ def going(here: World) -> Iterator[tuple[SyncJob, Held]]:
 
 def test_a_child_holds_no_lock(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run begins as soon as the first one has ended, while the child lives on."""
-    monkeypatch.setattr("nbsync.storage.room.LOCK_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("nbsync.local.state_dir.LOCK_WAIT_SECONDS", 0.0)
     with going(here) as (job, held), child(lambda: "here") as heard:
         assert heard() == "here"
         held.go.set()

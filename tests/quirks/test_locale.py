@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.errors import ConfigError
-from nbsync.storage.local import check_encoding
+from nbsync.local.scan import check_encoding
 from tests.quirks.world import CREDENTIALS, World, world
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_a_program_is_refused_in_a_line(here: World) -> None:
     """A Python that is at work already cannot change how it reads names."""
     code = f"""if True:
         import nbsync, sys
-        from nbsync.ui import cli
+        from nbsync.cli import main
         try:
             nbsync.pull("b/p", {str(here.local)!r}, endpoint_url={here.store.url!r})
         except nbsync.NbsyncError as error:

@@ -11,7 +11,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import NbsyncError
-from nbsync.result import SyncResult
+from nbsync.results.sync_result import SyncResult
 from tests.quirks.mounts import quirk
 from tests.quirks.world import CREDENTIALS, World, world
 

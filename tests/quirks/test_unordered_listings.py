@@ -8,8 +8,8 @@ import pytest
 
 from nbsync.core.model import RemoteEntry
 from nbsync.errors import ListingError
-from nbsync.storage.collected import collected
-from nbsync.storage.ranges import Page
+from nbsync.s3.prefetch import Page
+from nbsync.s3.sorted_listing import collected
 from tests.quirks.store import Request
 from tests.quirks.test_wrong_bytes import damage
 from tests.quirks.world import world

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nbsync.server.hands import Order
+from nbsync.server.pull_process import Order
 
 Hear = Callable[[dict[str, Any] | None], None]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nbsync
-from nbsync.options import Options
+from nbsync.core.options import Options
 from nbsync.server.pulls import Pulls
 from tests.functional.world import World
 from tests.server.conftest import Api, Fetch

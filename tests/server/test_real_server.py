@@ -21,8 +21,8 @@ from tests.server.real import CONFIG, Server, running_server, watched
 from tests.servers import Server as Store
 from tests.servers.moto import MotoServer
 
-HEAVY = ("boto3", "botocore", "awscrt", "IPython", "ipywidgets", "nbsync.engine", "nbsync.job", "nbsync.wire",
-         "nbsync.storage", "nbsync.transfer")  # fmt: skip
+HEAVY = ("boto3", "botocore", "awscrt", "IPython", "ipywidgets", "nbsync.engine", "nbsync.api.job",
+         "nbsync.wire", "nbsync.s3", "nbsync.local", "nbsync.transfer")  # fmt: skip
 START = """
 import asyncio, logging, sys, time
 import jupyter_server.serverapp, jupyter_server.services.contents.handlers  # the server has them already
@@ -153,7 +153,7 @@ def test_what_asks_for_credentials_ends_with_the_pull(moto_server: Store, tmp_pa
 def _pulls_of(server: int) -> list[int]:
     """The processes of a server's pulls. It has others at times: JupyterLab's extensions ask for npm, for one."""
     children = [pid for task in Path(f"/proc/{server}/task").iterdir() for pid in _told(task / "children").split()]
-    return [int(pid) for pid in children if b"nbsync.server.work" in _told(Path(f"/proc/{int(pid)}/cmdline"))]
+    return [int(pid) for pid in children if b"nbsync.server.pull_worker" in _told(Path(f"/proc/{int(pid)}/cmdline"))]
 
 
 def _told(file: Path) -> bytes:

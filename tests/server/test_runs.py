@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.server import work
+from nbsync.server import pull_worker
 from nbsync.server.handlers import EventsHandler
 from nbsync.server.pulls import Pulls
 from tests.functional.world import World
@@ -221,13 +221,13 @@ async def test_what_was_done_when_it_was_told_to_stop_is_done(
     world.put("a.txt", b"a")
     await api.begun(source=world.remote, target="data")
     stopped, told = threading.Event(), []
-    monkeypatch.setattr(work, "INTERVAL", 60)  # the first report comes when all is done
+    monkeypatch.setattr(pull_worker, "INTERVAL", 60)  # the first report comes when all is done
 
     def report(document: dict[str, Any]) -> None:
         told.append(document)
         stopped.set()
 
-    await asyncio.to_thread(work.perform, held.orders[0], report, stopped)
+    await asyncio.to_thread(pull_worker.perform, held.orders[0], report, stopped)
 
     assert (told[-1]["state"], told[-1]["ok"], world.files()) == ("done", True, {"a.txt": b"a"})
 
@@ -239,7 +239,7 @@ async def test_what_is_cancelled_is_not_done(
         world.put(f"{number:02}", bytes(1000))
     await api.begun(source=world.remote, target="data")
     stopped, told = threading.Event(), []
-    monkeypatch.setattr(work, "INTERVAL", 0.01)
+    monkeypatch.setattr(pull_worker, "INTERVAL", 0.01)
     order = held.orders[0]
     call = order.errand.call
     slow = replace(call, options=replace(call.options, bandwidth=4_000, jobs=1))
@@ -249,7 +249,9 @@ async def test_what_is_cancelled_is_not_done(
         if document.get("files_done"):
             stopped.set()
 
-    await asyncio.to_thread(work.perform, order._replace(errand=order.errand._replace(call=slow)), report, stopped)
+    await asyncio.to_thread(
+        pull_worker.perform, order._replace(errand=order.errand._replace(call=slow)), report, stopped
+    )
 
     last = told[-1]
     assert last["state"] == "cancelled"

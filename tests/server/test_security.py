@@ -152,7 +152,7 @@ async def test_a_target_that_is_moved_meanwhile_is_not_filled(
     api: Api, world: World, jp_root_dir: Path, tmp_path: Path, held: Held
 ) -> None:
     from nbsync.errors import LocalError
-    from nbsync.server.places import check_again
+    from nbsync.server.targets import check_again
 
     await api.begun(source=world.remote, target="data")
     (jp_root_dir / "data").symlink_to(tmp_path)

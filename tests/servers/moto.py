@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nbsync.demo_server import DemoServer
+from nbsync.demo.server import DemoServer
 from tests.servers.base import Server
 
 CAPABILITIES = frozenset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync import job
+from nbsync.api import job
 from tests.unit.runs import Run
 
 

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from nbsync.engine.tally import Board
+from nbsync.api.job import SyncJob
+from nbsync.core.options import Call, Options
+from nbsync.engine.status_board import Board
 from nbsync.errors import Interrupted
-from nbsync.job import SyncJob
-from nbsync.options import Call, Options
-from nbsync.result import SyncResult
+from nbsync.results.sync_result import SyncResult
 
 
 class Run:

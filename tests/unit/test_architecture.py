@@ -112,7 +112,7 @@ def test_imports(rule: Rule) -> None:
         ),
         ("from nbsync import ui", "nbsync/storage/s3.py", "storage, transfer and the engine never know a face"),
         ("from ..ui.cli import main", "nbsync/storage/s3.py", "storage, transfer and the engine never know a face"),
-        ("from nbsync.progress import X", "nbsync/core/merge.py", "core: the standard library, core, errors"),
+        ("from nbsync.api.progress import X", "nbsync/core/merge.py", "core: the standard library, core, errors"),
         ("import os.path", "nbsync/core/merge.py", "core: no disk, socket, clock, environment or log"),
     ],
 )

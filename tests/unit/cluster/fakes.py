@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nbsync
-from nbsync.cluster import node
-from nbsync.cluster.engine import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.node import End, Report, Seen
-from nbsync.cluster.site import Site, Spot
+from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.per_node import node_run
+from nbsync.cluster.per_node.node_run import End, Report, Seen
+from nbsync.cluster.per_node.site import Site, Spot
 from nbsync.core.model import Active, Row, Status
+from nbsync.core.options import Call
 from nbsync.errors import NbsyncError
-from nbsync.options import Call
 
 DEAD = object()  # in a script: the worker dies now
 SILENT = object()  # it does not answer any more
@@ -59,14 +59,14 @@ class FakeWorker:
     endpoint: str = "http://localhost:80"
 
     def answer(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        if function is node.look:
+        if function is node_run.look:
             return Seen(self.site, self.endpoint)
-        if function is node.stop:
+        if function is node_run.stop:
             self.stopped += 1
             if self.on_stop is not None:
                 self.answers = [self.on_stop]
             return None
-        if function is node.begin:
+        if function is node_run.begin:
             self.begun.append(args[1])
         else:
             self.asked.append(args[1])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from nbsync.cluster.engine import Engine, Task
+from nbsync.cluster.backends.base import Engine, Task
 
 
 class Held(Executor):

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from nbsync.core.model import RemoteEntry
-from nbsync.core.spans import Ask, Spans
+from nbsync.core.parallel_listing import Ask, Spans
 
 AT_ONCE = 16
 # Without RemoteEntry's own __new__: the tests make millions, and checking its arguments is most of their time.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.clock import NO_TIME, Stamp, believed, doubted, is_coarse, is_doubted
-from nbsync.core.identity import unmoved
+from nbsync.core.evidence import unmoved
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry
 
 SECOND = 10**9

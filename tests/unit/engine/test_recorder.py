@@ -5,7 +5,7 @@ from __future__ import annotations
 from nbsync.core.model import RecordedEntry
 from nbsync.engine.recorder import Recorder
 from nbsync.errors import LocalError
-from nbsync.storage.clocks import Fresh
+from nbsync.local.clocks import Fresh
 
 ROW = RecordedEntry("b", "e", "", 5, 1, 2, 3, "md5:x")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nbsync.api.progress import SyncProgress
 from nbsync.core.model import Row
+from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
-from nbsync.options import Call
-from nbsync.progress import SyncProgress
-from nbsync.result import SyncPlan, SyncResult
-from tests.unit.ui import samples
+from nbsync.results.sync_result import SyncPlan, SyncResult
+from tests.unit import samples
 
 
 class Plan(SyncPlan):

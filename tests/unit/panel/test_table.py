@@ -11,7 +11,7 @@ import pytest
 from nbsync.core.model import Row
 from nbsync.panel.table import Query, Table
 from tests.unit.panel.fakes import planned
-from tests.unit.ui.samples import HOSTILE, row
+from tests.unit.samples import HOSTILE, row
 
 
 def table(*rows: Row) -> Table:

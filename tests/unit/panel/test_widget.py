@@ -13,12 +13,12 @@ from traitlets import TraitError
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.panel import saved
+from nbsync.panel import static_table
 from nbsync.panel.pump import Pump
 from nbsync.panel.widget import SyncPanel
-from nbsync.ui import report
+from nbsync.report import report
 from tests.unit.panel.fakes import Engine, Job, plan, planned
-from tests.unit.ui.samples import HOSTILE, result, row, snapshot
+from tests.unit.samples import HOSTILE, result, row, snapshot
 
 
 class Seen:
@@ -253,7 +253,7 @@ def test_progress_is_plain_values(seen: Seen) -> None:
 
 
 def test_two_panels_on_one_job() -> None:
-    job = Job(nbsync.options.Call(command="pull"))
+    job = Job(nbsync.core.options.Call(command="pull"))
     panels = [SyncPanel(job=job, interval=0.0) for _ in range(2)]
     job.came = [row("a", "miss")]
     for panel in panels:
@@ -292,7 +292,7 @@ def test_what_a_saved_notebook_shows(seen: Seen) -> None:
 
 def test_shown_as_a_widget_and_a_table_that_follows(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[dict[str, str], dict[str, Any]]] = []
-    monkeypatch.setattr("nbsync.ui.live.ipython_display", lambda data, **more: shown.append((data, more)))
+    monkeypatch.setattr("nbsync.notebook.live.ipython_display", lambda data, **more: shown.append((data, more)))
     seen.panel._ipython_display_()
     (widget, _), (table, first) = shown
     assert set(widget) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
@@ -353,8 +353,8 @@ def test_a_click_moves_a_panel_on_the_kernels_loop() -> None:
 
 def test_a_result_is_drawn_once_however_often_it_is_ticked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a million rows the table takes more than a second, and a tick must not."""
-    monkeypatch.setattr(saved, "display", lambda _data: None)
-    monkeypatch.setattr(saved, "show", lambda *_words, **_more: shown.append(_words[0]))
+    monkeypatch.setattr(static_table, "display", lambda _data: None)
+    monkeypatch.setattr(static_table, "show", lambda *_words, **_more: shown.append(_words[0]))
     draw, drawn, shown = report.result_html, [], []
     monkeypatch.setattr(report, "result_html", lambda result: drawn.append(result) or draw(result))
     seen = Seen("b/p", "data")

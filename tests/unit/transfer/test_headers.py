@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.option_values import typed_pair
+from nbsync.core.options import build_options
 from nbsync.errors import UsageError
-from nbsync.options import build_options
 from nbsync.transfer.headers import (
     MTIME,
     common_put_headers,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nbsync.core.identity import MD5
+from nbsync.core.evidence import MD5
 from nbsync.core.parts import Part
+from nbsync.transfer.part_pool import Stopped
 from nbsync.transfer.ranged import _BACKLOG, _Front
-from nbsync.transfer.team import Stopped
 
 LENGTH = 10
 COUNT = 2 * _BACKLOG

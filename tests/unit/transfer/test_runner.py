@@ -10,8 +10,8 @@ import pytest
 
 from nbsync.core.model import Action, Evidence, Status, Verb
 from nbsync.transfer import runner as module
+from nbsync.transfer.concurrency import MAX_WORKERS, Controller
 from nbsync.transfer.context import Slot
-from nbsync.transfer.control import MAX_WORKERS, Controller
 from nbsync.transfer.runner import Runner
 
 

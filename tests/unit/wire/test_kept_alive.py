@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from nbsync.wire import http1
+from nbsync.wire import connection as http1
+from nbsync.wire.connection import SentMeter
 from nbsync.wire.errors import ConnectionLost
-from nbsync.wire.http1 import SentMeter
 
 from .scripted import Peer, answer
-from .test_http1 import GET, answering, connect, put_head
+from .test_connection import GET, answering, connect, put_head
 
 
 def closing_after_one_answer(closed: threading.Event):

@@ -1,0 +1,1 @@
+"""The Python API, and what every face stands on: jobs, progress, background syncs, run files."""

@@ -1,0 +1,151 @@
+"""The background syncs of this process: their numbers, and the ticker that moves them on an event loop.
+
+Jobs may be begun in any thread. A ticker runs in the thread of its loop; in a notebook that is the kernel's
+main thread, so that progress, observers and displays have one writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from nbsync.api.job import SyncJob
+from nbsync.errors import UsageError
+
+INTERVAL = 0.2  # seconds: five moves a second
+_KEPT = 20  # jobs that have ended, and can still be looked up
+
+
+class Loop(Protocol):
+    """What a ticker needs of an event loop; asyncio's have it."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> object: ...
+
+    def call_exception_handler(self, context: dict[str, object], /) -> None: ...
+
+    def is_running(self) -> bool: ...
+
+
+class Ticker:
+    """Moves jobs on one event loop until they have ended and been seen. For the loop's thread alone.
+
+    Args:
+        loop: a running loop.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._jobs: list[SyncJob] = []
+        self._complained: set[int] = set()  # of jobs, by number
+
+    def runs_elsewhere(self) -> bool:
+        """Is another thread than this one at work here? A loop that was stopped or closed moves nothing."""
+        return threading.get_ident() != self._thread and self._loop.is_running()
+
+    def add(self, job: SyncJob) -> None:
+        """Move `job` from now on."""
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            self._loop.call_later(INTERVAL, self._tick)
+
+    def pump(self) -> None:
+        """Move each job once, now."""
+        for job in tuple(self._jobs):
+            try:
+                ended = job.poll()
+            except Exception as error:  # a user's observer; the others shall not stand still for it
+                ended = job.done
+                self._complain(job, error)
+            if ended and not job.is_watched and job in self._jobs:
+                self._jobs.remove(job)
+
+    def _tick(self) -> None:
+        self.pump()
+        if self._jobs:
+            self._loop.call_later(INTERVAL, self._tick)
+
+    def _complain(self, job: SyncJob, error: Exception) -> None:
+        """Tell of an error once a job, not five times a second."""
+        if job.id not in self._complained:
+            self._complained.add(job.id)
+            message = f"an observer of background sync {job.id} failed"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+
+
+class SyncJobs(list[SyncJob]):
+    """Background syncs, the oldest first; rich in a notebook."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON document in the contract's style."""
+        return {"command": "jobs", "ok": True, "jobs": [job.to_dict() for job in self]}
+
+    def __repr__(self) -> str:
+        from nbsync.report import report
+
+        return report.jobs_text(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from nbsync.report import report
+
+        return {"text/html": report.jobs_html(self), "text/plain": report.jobs_text(self)}
+
+
+class Background:
+    """The background syncs of one process, by number: 1, 2, 3 ... Any thread may use it."""
+
+    def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all: in a process that was forked, the jobs are the parent's, and so is whoever holds the lock."""
+        self._numbers = itertools.count(1)
+        self._jobs: dict[int, SyncJob] = {}
+        self._tickers: dict[Loop, Ticker] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, job: SyncJob) -> SyncJob:
+        """Number `job`, keep it, and let the event loop of this thread move it, if one runs here."""
+        with self._lock:
+            job.id = next(self._numbers)
+            self._jobs[job.id] = job
+            ended = [number for number, known in self._jobs.items() if known.done]
+            for number in ended[:-_KEPT]:
+                del self._jobs[number]
+            ticker = self._ticker()
+        if ticker is not None:
+            job.ticker = ticker
+            ticker.add(job)
+        return job
+
+    def _ticker(self) -> Ticker | None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+        self._tickers = {one: ticker for one, ticker in self._tickers.items() if one.is_running()}
+        return self._tickers.setdefault(loop, Ticker(loop))
+
+    def jobs(self) -> SyncJobs:
+        """The oldest first; of those that have ended, the last ones."""
+        with self._lock:
+            return SyncJobs(self._jobs.values())
+
+    def find(self, number: str) -> SyncJob:
+        """The job with this number.
+
+        Raises:
+            UsageError: there is none.
+        """
+        for job in self.jobs():
+            if str(job.id) == number:
+                return job
+        raise UsageError(f"there is no background sync {number!r}", "jobs lists those that there are")
+
+
+BACKGROUND = Background()
+os.register_at_fork(after_in_child=BACKGROUND.begin_anew)

@@ -1,0 +1,1 @@
+"""Dask, ipyparallel and executors behind one small protocol."""

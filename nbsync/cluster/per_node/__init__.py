@@ -1,0 +1,1 @@
+"""Nodes that each have a copy of their own."""

@@ -1,0 +1,250 @@
+"""One node as the coordinator sees it: which workers are there, who runs its pull, what has come of it so far.
+
+Used by the run's thread alone. A worker that dies takes its run with it; another one of the node begins it again,
+and the state on that node's disk makes most of it hits: what the first had told of as moved stays so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.per_node import node_run
+from nbsync.cluster.per_node.node_run import End, Report
+from nbsync.cluster.per_node.site import Site
+from nbsync.core.model import Active, Row, Status
+from nbsync.core.options import Call
+from nbsync.errors import ClusterError, Interrupted, NbsyncError
+
+MAX_ATTEMPTS = 4  # workers that may die on one node's pull, before it is taken for the cause
+_KEEP_SECONDS = node_run.PATIENCE_SECONDS / 5
+_KEPT = (Status.MISS.value, Status.DELETED.value)
+
+
+class Node:
+    """One node, whose pull is to be run once.
+
+    Attributes:
+        site: its LOCAL.
+        workers: those of its workers that live, as far as is known.
+        report: the newest of the run under way.
+        end: what it came to; `error` where nobody can tell.
+
+    Args:
+        call: what its workers are to do.
+        now: monotonic seconds.
+        interval: seconds between two questions.
+    """
+
+    def __init__(self, engine: Engine, site: Site, call: Call, *, now: Callable[[], float], interval: float) -> None:
+        self._engine, self.site, self._call, self._now, self._interval = engine, site, call, now, interval
+        self.workers: list[str] = []
+        self.worker = ""
+        self.report: Report | None = None
+        self.end: End | None = None
+        self.error: NbsyncError | None = None
+        self.notes: list[str] = []
+        self.lost_at = 0.0  # when a worker died
+        self.rows: list[Row] = []  # of this attempt
+        self.earlier: dict[str, Row] = {}  # what earlier attempts moved
+        self._requests_of: dict[str, dict[str, int]] = {}  # of workers that were lost
+        self.bytes_before = 0  # by earlier attempts
+        self._attempts = 0
+        self._lost_by = ""  # why it has to be begun again
+        self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
+        self._task: Task | None = None
+        self._sent_at = self._due = 0.0
+        self._stopped = False
+
+    @property
+    def ended(self) -> bool:
+        """Is there nothing more to come?"""
+        return self.end is not None or self.error is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Is there something to do, and no worker left to do it?"""
+        return not self.workers and not self.ended
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """What all attempts have sent."""
+        sent = dict(self.report.requests) if self.report is not None else {}
+        for earlier in self._requests_of.values():
+            sent = add(sent, earlier)
+        return sent
+
+    @property
+    def active(self) -> tuple[Active, ...]:
+        """What is on its way now."""
+        return self.report.active if self.report is not None and not self.ended else ()
+
+    def step(self) -> list[Row]:
+        """Go on, without waiting; the rows that have come.
+
+        Raises:
+            EngineLost.
+        """
+        if self.ended:
+            return []
+        if not self.worker and not self._begin():
+            return []
+        task = self._task
+        if task is None:
+            if self._now() >= self._due:
+                self._send(node_run.ask, self._ticket, len(self.rows))
+            return []
+        if not task.done():
+            self._keep()
+            return []
+        self._task = None
+        return self._take(task)
+
+    def _begin(self) -> bool:
+        """Let the next worker begin; False if there is none, or no sense in it."""
+        if self._stopped:
+            self.error = Interrupted("stopped before it could be begun again")
+        elif self._attempts >= MAX_ATTEMPTS:
+            self.error = ClusterError(f"{self._attempts} workers died while they were at it", "Look into their logs")
+        if self.error is not None or not self.workers:
+            return False
+        self.worker = self.workers[0]
+        self._attempts += 1
+        if self._lost_by:
+            self.notes.append(f"{self._lost_by}: the pull of {self.site.name} was begun again by {self.worker}")
+        self._send(node_run.begin, self._ticket, self._call)
+        return self.worker != ""
+
+    def _send(self, function: Callable[..., object], *args: object) -> None:
+        self._sent_at = self._now()
+        try:
+            self._task = self._engine.submit(function, *args, worker=self.worker)
+        except WorkerLost as error:
+            self._lose(str(error))
+
+    def _keep(self) -> None:
+        """The question waits: its worker may be busy with something else for longer than its run waits to be asked."""
+        if self._now() - self._sent_at > _KEEP_SECONDS:
+            self._sent_at = self._now()
+            with contextlib.suppress(WorkerLost, EngineLost):  # told at the next step
+                self._engine.interrupt(node_run.keep, self._ticket, worker=self.worker)
+
+    def _take(self, task: Task) -> list[Row]:
+        """What a worker has answered."""
+        try:
+            report = task.result()
+        except WorkerLost as error:
+            self._lose(str(error))
+            return []
+        except EngineLost:
+            raise
+        except NbsyncError as error:
+            self.error = error
+            return []
+        except Exception as error:
+            self.error = ClusterError(f"worker {self.worker} failed: {type(error).__name__}: {error}")
+            return []
+        if report is None:
+            self._lose(f"worker {self.worker} is another process now", is_there=True)
+            return []
+        self._due = self._now() + (0.0 if len(report.rows) == node_run.ROWS else self._interval)
+        if report.resumed:
+            self._forget_attempts_of(self.worker)
+        rows = [row._replace(worker=self.worker) for row in report.rows]
+        self.report, self.end = report, report.end
+        self.rows += rows
+        return rows
+
+    def _forget_attempts_of(self, worker: str) -> None:
+        """It was not lost after all, and tells all of it again."""
+        told = [row for row in self.earlier.values() if row.worker == worker]
+        self.earlier = {path: row for path, row in self.earlier.items() if row.worker != worker}
+        self._requests_of.pop(worker, None)
+        self.bytes_before -= sum(row.bytes for row in told if row.status == Status.MISS.value)
+
+    def _lose(self, why: str, *, is_there: bool = False) -> None:
+        """The run is gone, with its worker or without it."""
+        self._lost_by, lost = why, self.worker
+        self.workers = [name for name in self.workers if is_there or name != self.worker]
+        self.worker, self._task = "", None
+        self.lost_at = self._now()
+        self.earlier |= {row.path: row for row in self.rows if row.status in _KEPT}
+        self.bytes_before += _moved(self)
+        if self.report is not None:
+            sent = add(self._requests_of.get(lost, {}), self.report.requests)
+            self._requests_of[lost] = sent
+        self.rows, self.report = [], None
+
+    def stop(self) -> None:
+        """Let the run stop; its end comes as ever."""
+        self._stopped = True
+        if self.worker and not self.ended:
+            try:
+                self._engine.interrupt(node_run.stop, self._ticket, worker=self.worker)
+            except (WorkerLost, EngineLost):  # told at the next step
+                return
+            self._interval = self._due = 0.0
+
+    def give_up_alone(self) -> None:
+        """No worker of the node is left, and none has come."""
+        done = len(self.earlier)
+        hint = f"Files known to have arrived: {done:,}; run it again to do the rest"
+        self.give_up(ClusterError(f"{self._lost_by}, and no other worker is there for this node", hint))
+
+    def give_up(self, error: NbsyncError) -> None:
+        """Nothing more is waited for."""
+        if not self.ended:
+            self.error = error
+            if self._task is not None:
+                self._task.cancel()
+
+
+def add(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    """Sums, name by name."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+class Whole(NamedTuple):
+    """All that is known of a node's pull, over all its attempts."""
+
+    rows: list[Row]
+    counts: dict[str, int]
+    hits_omitted: int
+    bytes: dict[str, int]
+    requests: dict[str, int]
+
+
+def whole(one: Node) -> Whole:
+    """What a node's attempts come to together: a file that an earlier one moved, and the last found, has moved."""
+    earlier = dict(one.earlier)
+    rows: list[Row] = []
+    counts = dict(one.report.counts) if one.report is not None else {}
+    for row in one.rows:
+        before = earlier.get(row.path)
+        if before is not None and row.status == Status.HIT.value:
+            counts[row.status] -= 1
+            continue
+        earlier.pop(row.path, None)
+        rows.append(row)
+    omitted = one.end.hits_omitted if one.end is not None else 0
+    told = {row.path for row in one.rows} if omitted else set()
+    unsaid = min(omitted, sum(path not in told for path in earlier))  # among the hits without a row
+    if unsaid:
+        counts[Status.HIT.value] -= unsaid
+    for row in earlier.values():
+        counts[row.status] = counts.get(row.status, 0) + 1
+    moved = one.bytes_before + _moved(one)
+    saved = one.end.bytes["saved"] if one.end is not None else 0
+    saved = max(0, saved - sum(row.bytes for row in earlier.values() if row.status == Status.MISS.value))
+    bytes_of = {"moved": moved, "saved": saved}
+    return Whole([*earlier.values(), *rows], counts, omitted - unsaid, bytes_of, one.requests)
+
+
+def _moved(one: Node) -> int:
+    """Bytes that this attempt has moved, as far as it is told."""
+    if one.end is not None:
+        return one.end.bytes["moved"]
+    return sum(row.bytes for row in one.rows if row.status == Status.MISS.value)

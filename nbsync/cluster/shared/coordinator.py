@@ -1,0 +1,150 @@
+"""The workers of an engine as one run uses them: checked before anything moves, given a permit, sent home in the end.
+
+Part of the engine room's run; its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from nbsync import __version__
+from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.connect import PATIENCE_SECONDS, ask_each, open_engine, workers_of
+from nbsync.cluster.shared import worker
+from nbsync.cluster.shared.runner import SharedRunner
+from nbsync.cluster.shared.worker import Ticket
+from nbsync.core.model import Outcome
+from nbsync.core.options import Options
+from nbsync.core.saved_options import found_anywhere
+from nbsync.errors import ClusterError, Interrupted, NbsyncError
+from nbsync.local import lease as permits
+from nbsync.s3.bucket import Bucket
+from nbsync.transfer.context import Context
+from nbsync.transfer.runner import Runner
+
+_LOOK_SECONDS = 0.1
+
+
+class Crew:
+    """The workers of the engine that a call names.
+
+    Args:
+        on: the option.
+        executor: the keyword.
+
+    Attributes:
+        names: of the workers; empty before `look`.
+        notes: what they found remarkable about the service.
+        unheard: a batch was lost without a word: who had it may be at it still.
+
+    Raises:
+        ClusterError: see open_engine.
+    """
+
+    def __init__(self, on: str, executor: Executor | None) -> None:
+        self.engine: Engine = open_engine(on, executor)
+        self.names: list[str] = []
+        self.notes: list[str] = []
+        self.unheard = False
+        self._ticket: Ticket | None = None
+        self._revoked_at = 0.0
+
+    def look(self) -> None:
+        """Find out who is there.
+
+        Raises:
+            ClusterError: nobody, or somebody with another nbsync or none.
+        """
+        self.names = workers_of(self.engine)
+
+    def runner(self, ctx: Context, own: Runner[Outcome]) -> SharedRunner:
+        """What runs the Actions of one phase; `own` does what stays on this machine."""
+        return SharedRunner(self, ctx, own)
+
+    def enlist(self, ctx: Context) -> Ticket:
+        """What the workers must know of the run, once each of them was found fit for it.
+
+        Raises:
+            ClusterError: one is not. Interrupted: the run was stopped.
+        """
+        if self._ticket is not None:
+            return self._ticket
+        assert ctx.room is not None  # the run may change something
+        stage = ctx.room.stage
+        permit = ctx.room.guests = permits.issue(stage)
+        self._ticket = Ticket(
+            __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
+            ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), ctx.bucket.can.unconditional,
+        )  # fmt: skip
+        self._check(self._ticket, ctx.cancelled)
+        return self._ticket
+
+    def _check(self, ticket: Ticket, cancelled: Callable[[], bool]) -> None:
+        engine = self.engine
+
+        def take(name: str, task: Task) -> None:
+            try:
+                _wait(task, cancelled)
+            except (EngineLost, WorkerLost, Interrupted):
+                raise
+            except TimeoutError:
+                raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s",
+                                   "Is it busy or dead? Nothing was changed") from None  # fmt: skip
+            except NbsyncError as error:
+                raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
+            except Exception as error:
+                raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+
+        self.names = ask_each(engine, self.names, lambda name: engine.submit(worker.check, ticket, worker=name), take)
+
+    def revoke(self) -> None:
+        """Let no worker go on."""
+        if self._ticket is not None and not self._revoked_at:
+            self._revoked_at = time.monotonic()
+            permits.revoke(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
+
+    def dismiss(self) -> None:
+        """The run is over, and everybody has seen that: what workers have left in staging goes."""
+        if self._ticket is not None:
+            self.revoke()
+            if self.unheard:
+                time.sleep(max(0.0, self._revoked_at + permits.SEEN_SECONDS - time.monotonic()))
+            permits.clear(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
+            self._ticket, self._revoked_at = None, 0.0
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        self.dismiss()
+        self.engine.close()
+
+
+def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            task.result(_LOOK_SECONDS)
+            return
+        except TimeoutError:
+            if task.done():
+                raise
+            if cancelled():
+                raise Interrupted("stopped by the user") from None
+            if time.monotonic() > deadline:
+                task.cancel()
+                raise
+
+
+def _options(bucket: Bucket, options: Options) -> Options:
+    """The options as workers need them: names and settings, where to go. --bandwidth comes with each batch."""
+    known = bucket.client.target
+    endpoint = options.endpoint_url
+    if not known.host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        endpoint = bucket.endpoint  # it may have been told by this machine's environment
+    return replace(
+        found_anywhere(options), files_from="", on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
+        region=bucket.region, bandwidth=0,
+    )  # fmt: skip

@@ -1,0 +1,299 @@
+"""What a worker does with a batch: with a bucket, credentials and a context of its own, as a guest in LOCAL's room.
+
+Runs in the worker's process, in whichever thread the engine calls; one session a run and process, kept for its
+next batches. A thread of the session looks some times a second whether the run still goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nbsync import __version__
+from nbsync.cluster.backends.remote_call import where
+from nbsync.cluster.shared.resume_check import done_before
+from nbsync.core.location import Location
+from nbsync.core.model import Action, Outcome, Status
+from nbsync.core.options import Options
+from nbsync.errors import ClusterError, NbsyncError
+from nbsync.local import lease as permits
+from nbsync.local.install import Installed, Installer
+from nbsync.local.lease import Hold, Permit
+from nbsync.local.record import RemoteName
+from nbsync.local.scan import check_encoding
+from nbsync.local.shared_dir import Guest, GuestJournal
+from nbsync.s3.bucket import Bucket
+from nbsync.transfer.concurrency import Controller, files_left
+from nbsync.transfer.context import Context
+from nbsync.transfer.rate_limiter import Limiter
+from nbsync.transfer.runner import Runner
+from nbsync.transfer.small_files import Lane
+from nbsync.transfer.upload_outcome import Earlier
+from nbsync.transfer.worker import Worker
+
+_LOOK_SECONDS = 0.2  # with the time for last words less than permits.SEEN_SECONDS
+
+
+class Ticket(NamedTuple):
+    """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
+
+    `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker whose are others is
+    not fit. `unconditional` is what the coordinator has learnt of the bucket: see storage.capabilities.
+    """
+
+    version: str
+    permit: Permit
+    root: str
+    place: str
+    run: str
+    location: Location
+    prefix: str
+    endpoint: str
+    options: Options
+    unconditional: str = ""
+
+
+class Reply(NamedTuple):
+    """What has become of a batch."""
+
+    outcomes: list[Outcome]
+    requests: dict[str, int]
+    seconds: float
+    notes: list[str]
+    worker: str
+    failure: NbsyncError | None = None  # what ended it for the whole run
+
+
+def check(ticket: Ticket) -> None:
+    """Is this worker fit for the run? Nothing is asked of the service yet.
+
+    Raises:
+        ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
+    """
+    session = _session(ticket)
+    probe = os.path.join(session.stage, f"{ticket.permit.staged()}-0")  # a push has its notes there
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        os.unlink(probe)
+    except OSError as error:
+        raise ClusterError(f"it cannot write in {session.stage}: {error.strerror}", "Check its user") from None
+    found = session.ctx.bucket.endpoint
+    if found != ticket.endpoint:
+        hint = "Give --endpoint-url and --region, or the same AWS configuration"
+        raise ClusterError(f"its requests would go to {found}, and this machine's to {ticket.endpoint}", hint)
+
+
+def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: int, again: bool) -> Reply:
+    """Do the Actions of a batch.
+
+    Args:
+        number: the batch's, of which there is none other in this run.
+        bandwidth: this worker's share of the run's, bytes a second: it changes as workers come and go; 0: no limit.
+        again: a worker that was lost may have done some of it.
+
+    Raises:
+        NbsyncError, OSError: the session cannot be opened.
+    """
+    started = time.monotonic()
+    session = _session(ticket)
+    with session.turn:
+        session.ctx.limiter.rate = bandwidth
+        outcomes, failure = session.perform(number, actions, again)
+        requests = session.requests()
+    return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)
+
+
+@dataclass
+class GuestContext(Context):
+    """A Context that is cancelled when the permit is gone, or the hold on the batch under way."""
+
+    permitted: Callable[[], bool] = field(default=lambda: True)
+    _looked_at: float = 0.0
+
+    def cancelled(self) -> bool:
+        """Was the run stopped, or is it over, or is this worker taken for lost? Looks if that was not done just now."""
+        now = time.monotonic()
+        if not self.cancel.is_set() and now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            if not self.permitted():
+                self.cancel.set()
+                self.bucket.client.abort()
+        return self.cancel.is_set()
+
+
+class _Installer(Installer):
+    """Installs only as long as the run goes on."""
+
+    def __init__(self, ctx: Context) -> None:
+        assert ctx.room is not None  # a guest has one
+        super().__init__(ctx.room)
+        self._ctx = ctx
+
+    def install(self, *args: Any, **more: Any) -> Installed:
+        if self._ctx.cancelled():
+            raise InterruptedError
+        return super().install(*args, **more)
+
+
+class _Hands(Worker):
+    """A Worker whose Action may have been done before."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self._own_installer = _Installer(ctx)
+
+    def redo(self, action: Action) -> Outcome:
+        """As `perform`, of an Action that a lost worker may have done, or be doing."""
+        return self._ending_in_a_row(action, self._redo)
+
+    def _redo(self, action: Action) -> Outcome:
+        self.slot.begin(action.path, action.verb, action.bytes)
+        return done_before(self.ctx, action) or self._perform(action, Earlier(lost=True))
+
+
+class Session:
+    """One run in one process."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self.stage = os.path.join(ticket.place, "stage")
+        cancel, options = threading.Event(), ticket.options
+        controller = Controller(options.jobs, files=files_left())
+        bucket = Bucket(ticket.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
+        bucket.can.unconditional = ticket.unconditional
+        remote = RemoteName(ticket.endpoint, ticket.location.bucket, ticket.prefix)
+        self.ctx = GuestContext(
+            bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),
+            Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
+            journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
+            stopped=lambda: True, permitted=self._is_wanted,
+        )  # fmt: skip
+        self.turn = threading.Lock()  # whose holder may perform
+        self._over = False  # nothing can be performed any more; who waited for his turn finds that
+        self._counted: dict[str, int] = {}
+        self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
+        self._hold: Hold | None = None  # on the batch under way
+        self._at_work: tuple[Hold, Runner[Outcome], int] | None = None  # who does that, the bytes moved before
+        threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
+
+    def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
+        """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
+        if self._over:
+            return [], None
+        self._hold = Hold(self.stage, self._ticket.permit, number)
+        try:
+            if not self._hold.lasts():
+                return [], None  # whoever waits for it was told that this worker is lost
+            again = again or not self._hold.is_first
+            if again:  # who had it before may be at it still, and must have seen that it is ours
+                self.ctx.cancel.wait(permits.SEEN_SECONDS)
+            return self._perform(self._hold, actions, again)
+        finally:
+            hold, self._hold, self._at_work = self._hold, None, None
+            hold.close()
+
+    def _perform(self, hold: Hold, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
+        if again or self._runner is None:
+            runner = self._make_runner(again)
+            self._runner = self._runner if again else runner
+        else:
+            runner = self._runner
+        self._at_work = hold, runner, runner.bytes_moved()
+        outcomes: list[Outcome] = []
+        for action in actions:
+            runner.submit(action)
+            outcomes += runner.drain()
+        outcomes += runner.finish() if again else runner.settle()
+        failure = runner.failure
+        if failure is not None and not again:
+            outcomes += runner.finish()
+            self._runner = None
+        if failure is not None and not isinstance(failure, NbsyncError):
+            failure = NbsyncError(f"internal error: {type(failure).__name__}: {failure}")
+        return outcomes, failure
+
+    def requests(self) -> dict[str, int]:
+        """Those that were sent since the last time that this was asked, by kind."""
+        before, self._counted = self._counted, self.ctx.bucket.counts.snapshot()
+        return {kind: count - before.get(kind, 0) for kind, count in self._counted.items()}
+
+    def _make_runner(self, again: bool) -> Runner[Outcome]:
+        ctx = self.ctx
+
+        def do(worker: Worker, action: Action) -> Outcome:
+            return worker.redo(action) if again and isinstance(worker, _Hands) else worker.perform(action)
+
+        runner: Runner[Outcome] = Runner(
+            lambda: _Hands(ctx), do, controller=ctx.controller, cancel=ctx.cancel, abort=ctx.bucket.client.abort
+        )
+        if not again:
+            runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
+        return runner
+
+    def _is_wanted(self) -> bool:
+        """Does the run go on, with this worker at its batch?"""
+        hold = self._hold
+        if not permits.holds(self.stage, self._ticket.permit):
+            return False
+        return hold is None or hold.lasts() or hold is not self._hold
+
+    def _watch(self) -> None:
+        """Until the session is over: look whether it is, and tell how far the batch is."""
+        while not self.ctx.cancelled():
+            self.ctx.cancel.wait(_LOOK_SECONDS * 1.1)
+            at_work = self._at_work
+            if at_work is not None:
+                hold, runner, before = at_work
+                active = [(one.path, one.verb.value, one.done, one.size) for one in runner.active()[:4]]
+                told = {"moved": runner.bytes_moved() - before, "active": active}
+                hold.tell(told)
+        with _opening:
+            if _sessions.get(self._ticket.permit.id) is self:
+                del _sessions[self._ticket.permit.id]
+        with self.turn:  # what is under way ends by itself now
+            self._over = True
+            if self._runner is not None:
+                list(self._runner.finish())
+            self.ctx.bucket.client.close()
+            if self.ctx.room is not None:
+                self.ctx.room.close()
+
+
+_sessions: dict[str, Session] = {}  # by permit
+_opening = threading.Lock()
+
+
+def _session(ticket: Ticket) -> Session:
+    with _opening:
+        session = _sessions.get(ticket.permit.id)
+        if session is None:
+            check_encoding(sys.getfilesystemencoding())
+            if ticket.version != __version__:
+                wanted = f'pip install "nbsync=={ticket.version}" there'
+                raise ClusterError(f"it has nbsync {__version__}, and not {ticket.version}", wanted)
+            if not permits.holds(os.path.join(ticket.place, "stage"), ticket.permit):
+                hint = "--spread shared needs a file system that all mount at the same path; --spread each needs none"
+                raise ClusterError(f"it does not see {ticket.root} as the machine does that began the run", hint)
+            session = _sessions[ticket.permit.id] = Session(ticket)
+        return session
+
+
+def _begin_anew() -> None:
+    """In a process that was forked: nothing of the parent's sessions, nor of who held the lock, is of use here."""
+    global _opening  # noqa: PLW0603 (a lock that was held at the fork is never given back)
+    _sessions.clear()
+    _opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def not_done(actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[Action]:
+    """The Actions that have no outcome, or were stopped."""
+    ended = {outcome.path for outcome in outcomes if outcome.status is not Status.CANCELLED}
+    return [action for action in actions if action.path not in ended]

@@ -1,0 +1,227 @@
+"""LOCAL's side of one run: when its folder, its room with the lock, and its record are opened or made.
+
+A room that is there is locked before anything is looked at, so that what another run is doing is never
+seen half done. One that is not there is made just before the first change, after the guards have
+answered: a run that is refused makes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable
+
+from nbsync.core.model import Direction, RecordedEntry
+from nbsync.errors import ConfigError, LocalError
+from nbsync.local import database, past_syncs
+from nbsync.local.clocks import Clocks
+from nbsync.local.journal import Journal, no_journal, unheard
+from nbsync.local.past_syncs import PastSync
+from nbsync.local.place import find_place
+from nbsync.local.record import RemoteName, State, open_state
+from nbsync.local.state_dir import TRASH_DAYS, Room, local_record
+from nbsync.results.sync_result import SyncResult
+from nbsync.s3.prefetch import Waypoints
+
+NO_RECORD = "protection: no record"
+_TRASH_DAYS = "NBSYNC_TRASH_DAYS"
+
+
+def trash_days(asked: float | None = None) -> float:
+    """How long the trash is kept, in days: what is asked, what the environment says (NBSYNC_TRASH_DAYS), or a week.
+
+    Raises:
+        ConfigError: it says something else than a number.
+    """
+    if asked is not None:
+        return asked
+    text = os.environ.get(_TRASH_DAYS, "")
+    if not text:
+        return TRASH_DAYS
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise ConfigError(f"{_TRASH_DAYS} is a number of days, not {text!r}", "Correct it, or unset it")
+    return float(text)
+
+
+class RoomTaken(Exception):
+    """Another run began in LOCAL while this one looked: what was seen may be stale. Begin again."""
+
+
+class Workplace:
+    """One LOCAL during one run; used by the run's own thread.
+
+    Attributes:
+        room: None where nothing is written locally (yet).
+        is_new: LOCAL was not there when the run began.
+        clocks: of the file systems that LOCAL is on, once there is a room.
+
+    Args:
+        root: LOCAL's absolute path.
+        name: LOCAL as the user wrote it.
+        changes: False for a plan or dry run: nothing is created.
+        wait: sleeps so many seconds, returns True when the run was cancelled.
+        on_wait: told who holds the lock, before it is waited for.
+        now_ns: the wall clock.
+        trash_days: how long the trash is kept; None: see `trash_days`.
+        follow_symlinks: files may be anywhere.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        direction: Direction,
+        *,
+        changes: bool,
+        wait: Callable[[float], bool],
+        on_wait: Callable[[str], None],
+        now_ns: Callable[[], int],
+        trash_days: float | None = None,
+        follow_symlinks: bool = False,
+    ) -> None:
+        self.root, self._name, self._direction, self._changes = root, name, direction, changes
+        self._wait, self._on_wait, self._now_ns = wait, on_wait, now_ns
+        self._trash_days, self._follow_symlinks = trash_days, follow_symlinks
+        self._made_at = time.monotonic()
+        self.clocks: Clocks | None = None
+        self.is_new = not os.path.isdir(root)
+        self.room: Room | None = None
+        self._remote: RemoteName | None = None
+        self._state: State | None = None
+        self._journal: Journal | None = None
+
+    def begin(self) -> None:
+        """Take the lock, if there is a room to lock.
+
+        Raises:
+            LocalError, LockedError: see Room.
+        """
+        if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
+            self.room = self._open_room()
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks)
+
+    def open_record(self, remote: RemoteName) -> State:
+        """What was recorded of `remote` here; what is remarkable about it is in its notes.
+
+        Raises:
+            LocalError: see open_state.
+        """
+        path = database.path_in(self._place())
+        was_used = self.room is not None and os.path.exists(os.path.join(self._place(), past_syncs.NAME))
+        gone = was_used and not os.path.exists(path)  # a run may have ended between its room and its record
+        self._remote = remote
+        self._state = open_state(path, remote, writable=self.room is not None, seed=local_record(self.root))
+        if gone:
+            self._state.notes.append(f"{NO_RECORD}: the state database is gone, and is begun anew")
+        return self._state
+
+    def open_journal(self) -> Journal:
+        """What earlier runs with this REMOTE left unfinished here; it keeps nothing while there is no room."""
+        assert self._remote is not None  # the record was opened before
+        if self._journal is None and self.room is not None:
+            self._journal = Journal(self.room.place, self._remote, now_ns=self._now_ns)
+        return self._journal or no_journal()
+
+    def unheard(self) -> dict[str, list[RecordedEntry]]:
+        """Objects that earlier pushes may have made without hearing of it, by path."""
+        assert self._remote is not None  # the record was opened before
+        return unheard(self._place(), self._remote, now_ns=self._now_ns())
+
+    def prepare(self) -> State | None:
+        """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
+
+        Raises:
+            RoomTaken: somebody else made the room meanwhile. LocalError, LockedError: it cannot be made.
+        """
+        if not self._changes:
+            return None
+        if self.room is None:
+            if self._direction is Direction.PULL:
+                self._make_local()
+            elif not os.path.isdir(self.root):
+                return None  # a push of nothing: see --allow-empty-source
+            self.room = self._open_room()
+            if not self.room.is_new:
+                raise RoomTaken
+            since = self._made_at
+            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks, reading_since=since)
+            assert self._remote is not None  # the record was opened before
+            self.open_record(self._remote)
+        return self._state
+
+    def file_time_ns(self) -> int:
+        """What a file that is written now has for its ctime, about; ns since the epoch."""
+        return self._now_ns() if self.clocks is None else self.clocks.now_ns()
+
+    def purge_trash(self, service_time: float | None) -> list[str]:
+        """Remove what has been in the trash for too long; what to say of it.
+
+        How long, the earliest of three clocks tells: this machine's, the file system's, and the service's
+        (`service_time`, seconds since the epoch). One that is far ahead must not empty the trash.
+        """
+        if self.room is None:
+            return []
+        clocks = [self._now_ns() / 1e9, self.file_time_ns() / 1e9]
+        now = min(clocks if service_time is None else [*clocks, service_time])
+        days = trash_days(self._trash_days)
+        files, size = self.room.purge_trash(now, days)
+        return [f"removed from the trash after {days:g} days: {_files(files)} ({size:,} bytes)"] if files else []
+
+    def note_waypoints(self, waypoints: Waypoints) -> None:
+        """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
+        ends = waypoints.worth_noting
+        if self._state is not None and waypoints.complete and ends != waypoints.known:
+            with contextlib.suppress(LocalError):
+                self._state.note_waypoints(ends)
+
+    def note_sync(self, sync: PastSync) -> str:
+        """Remember what is done here, where there is a room to remember it in; a note if it cannot be proved later."""
+        return self.room.note_sync(sync) if self.room is not None else ""
+
+    def _place(self) -> str:
+        """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
+        return find_place(self.root, elsewhere=self._direction is Direction.PUSH)
+
+    def _make_local(self) -> None:
+        try:
+            os.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise LocalError(f"{self._name} cannot be made: {error.strerror}", "Choose another LOCAL") from None
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise LocalError(f"{self._name} cannot be written", "Check its permissions, or choose another LOCAL")
+
+    def _open_room(self) -> Room:
+        self._trash_days = trash_days(self._trash_days)
+        return Room(self.root, self._place(), run_name(self._now_ns()), wait=self._wait, on_wait=self._on_wait)
+
+    def close(self) -> None:
+        """Give back the lock, the record and the journal."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._state is not None:
+            self._state.close()
+        if self.room is not None:
+            self.room.close()
+        self._state = self._journal = self.room = None
+
+
+def run_name(now_ns: int) -> str:
+    """A name for a run that begins now (ns since the epoch): its trash bears it; names sort by time."""
+    stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
+    return f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
+
+
+def note_trash(result: SyncResult, room: Room, why: str, days: float | None) -> None:
+    """Say in `result` what the room's run moved to the trash, and what is in it by now; nothing if it moved nothing."""
+    result.trashed, size, all_files, all_bytes = room.trash_summary()
+    if not result.trashed:
+        return
+    more = f"; in the trash by now: {_files(all_files)} ({all_bytes:,} bytes)" if all_files > result.trashed else ""
+    kept = f"kept for {trash_days(days):g} days in {room.trash}"
+    result.notes.append(f"{_files(result.trashed)} ({size:,} bytes), {why}, {kept}{more}")
+
+
+def _files(count: int) -> str:
+    return "1 local file" if count == 1 else f"{count:,} local files"

@@ -1,0 +1,1 @@
+"""The disk: LOCAL, and the state directory LOCAL/.nbsync."""

@@ -1,0 +1,235 @@
+"""A run's permit: a file in staging by which workers on other machines know LOCAL, and that the run still goes on.
+
+Its content is nobody's to guess: who reads it sees the very staging in which it was written. It is made of the user's
+secret, so that a later run of his knows by it what his workers have noted there. When it is gone, the run is over,
+was stopped, or died and the next one has emptied staging: then nobody has any business in LOCAL any more.
+What workers write into staging bears the permit's id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from typing import Any, NamedTuple
+
+from nbsync.local import own_secret
+from nbsync.local.own_secret import NoSecret
+
+SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that, and ended
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_PERMIT = re.compile(r"permit-[0-9a-f]{16}")
+_NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")
+
+
+class Permit(NamedTuple):
+    """`id` is in the names of files, `token` the content of the permit's own."""
+
+    id: str
+    token: str
+
+    @property
+    def name(self) -> str:
+        """The file in staging."""
+        return f"permit-{self.id}"
+
+    def staged(self) -> str:
+        """The beginning of names in staging that are one worker's own."""
+        return f"guest-{self.id}-{secrets.token_hex(4)}"
+
+    def is_staged(self, name: str) -> bool:
+        """Is this the name of what a worker has staged under this permit?"""
+        return re.fullmatch(rf"guest-{self.id}-[0-9a-f-]+", name) is not None
+
+    def batch(self, number: int) -> str:
+        """The coordinator's file that says that it wants a batch to be done."""
+        return f"batch-{self.id}-{number}"
+
+    def hold(self, number: int) -> str:
+        """The worker's file that says who has begun a batch, and how far it is."""
+        return f"hold-{self.id}-{number}"
+
+
+def issue(stage: str) -> Permit:
+    """A new permit, whose file is in staging.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    number = secrets.token_hex(8)
+    permit = Permit(number, _token(stage, number) or secrets.token_hex(16))
+    _write(os.path.join(stage, permit.name), permit.token)
+    return permit
+
+
+def _token(stage: str, number: str) -> str:
+    """What the permit of this id in this staging holds, if this user issued it; empty where there is no secret."""
+    with contextlib.suppress(NoSecret):
+        return own_secret.proof("permit", os.path.realpath(stage), number)[:32]
+    return ""
+
+
+def sign(token: str, note: str, told: Any) -> str:
+    """What shows that who noted this, as JSON has it, under this name was let in by the permit with this token."""
+    return hmac.new(token.encode(), json.dumps([note, told], sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+def is_signed(stage: str, note: str, signature: object, told: Any) -> bool:
+    """Was this noted, under this name in staging, by who was let in by a permit of this user's?"""
+    token = _token(stage, note.split("-")[1])
+    made = sign(token, note, told)
+    return bool(token) and isinstance(signature, str) and signature.isascii() and hmac.compare_digest(made, signature)
+
+
+def revoke(stage: str, permit: Permit) -> None:
+    """From now on, nobody who looks may go on."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(stage, permit.name))
+
+
+def holds(stage: str, permit: Permit) -> bool:
+    """Is this the permit's staging, and does the run go on? It is opened anew each time, for NFS looks again then."""
+    try:
+        fd = os.open(os.path.join(stage, permit.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(fd, 64) == permit.token.encode()
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def clear(stage: str, permit: Permit) -> None:
+    """Remove what workers have left in staging under this permit; notes of their uploads stay, see `guest`."""
+    mine = tuple(f"{kind}-{permit.id}-" for kind in ("guest", "batch", "hold"))
+    with contextlib.suppress(OSError):
+        for name in os.listdir(stage):
+            if name.startswith(mine):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(stage, name))
+
+
+def begin_batch(stage: str, permit: Permit, number: int) -> None:
+    """From now on, and until `end_batch`, who gets this batch is to do it.
+
+    Raises:
+        OSError: staging cannot be written.
+    """
+    _write(os.path.join(stage, permit.batch(number)), "")
+
+
+class Hold:
+    """A worker's claim on a batch: the file that it has made for that in staging.
+
+    It holds until another worker puts its own there, which does the batch anew, or the coordinator takes this worker
+    for lost and no longer wants this batch: it sends its Actions in another one. An engine may be wrong about that:
+    the worker goes on, or begins only then, and finds it here.
+
+    Args:
+        number: the batch's.
+
+    Attributes:
+        is_first: nobody has had it before.
+
+    Raises:
+        OSError: staging cannot be written.
+    """
+
+    def __init__(self, stage: str, permit: Permit, number: int) -> None:
+        self._wanted = os.path.join(stage, permit.batch(number))
+        self._path = os.path.join(stage, permit.hold(number))
+        try:
+            self._fd = os.open(self._path, _NEW, 0o666)
+            self.is_first = True
+        except FileExistsError:
+            mine = os.path.join(stage, f"{permit.staged()}-0")
+            self._fd = os.open(mine, _NEW, 0o666)
+            os.rename(mine, self._path)
+            self.is_first = False
+
+    def lasts(self) -> bool:
+        """Is the batch wanted, and still this worker's? What is there is opened: NFS may believe in what is gone."""
+        try:
+            os.close(os.open(self._wanted, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return False
+        found = self._open()
+        if found is not None:
+            os.close(found)
+        return found is not None
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Say how far the batch is. Not to be had is no matter."""
+        fd = self._open()
+        if fd is not None:
+            with contextlib.suppress(OSError), open(fd, "w", encoding="utf-8") as file:
+                file.truncate()
+                json.dump(told, file)
+
+    def _open(self) -> int | None:
+        """The file, opened anew, for NFS looks again then; None if it is gone, or another's."""
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(fd), os.fstat(self._fd)):  # ours is open: no new file has its number
+                return fd
+        os.close(fd)
+        return None
+
+    def close(self) -> None:
+        """Let go of it; the file stays, and says that the batch was begun."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+
+
+def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
+    """What was last told of a batch; empty if nothing was, or it is just being told."""
+    try:
+        path = os.path.join(stage, permit.hold(number))
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def end_batch(stage: str, permit: Permit, number: int) -> None:
+    """Its outcomes are known, or whoever had it is taken for lost: nobody is to do it, and no hold on it lasts."""
+    for name in (permit.batch(number), permit.hold(number)):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(stage, name))
+
+
+def notes_in(stage: str) -> frozenset[str]:
+    """The names in staging of notes of multipart uploads, which workers have begun: see `guest`."""
+    return _matching(stage, _NOTE)
+
+
+def is_note(name: str) -> bool:
+    """Is this the name of such a note?"""
+    return _NOTE.fullmatch(name) is not None
+
+
+def issued_in(stage: str) -> frozenset[str]:
+    """The names in staging of permits: under the room's lock, those of runs that died."""
+    return _matching(stage, _PERMIT)
+
+
+def _matching(stage: str, names: re.Pattern[str]) -> frozenset[str]:
+    with contextlib.suppress(OSError):
+        return frozenset(name for name in os.listdir(stage) if names.fullmatch(name))
+    return frozenset()
+
+
+def _write(path: str, content: str) -> None:
+    fd = os.open(path, _NEW, 0o666)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(content)

@@ -1,0 +1,1 @@
+"""The magic, its live table, completion."""

@@ -1,0 +1,1 @@
+"""Pictures of results and snapshots, as text and HTML."""

@@ -1,0 +1,77 @@
+"""Every report under one roof: text, HTML and JSON of results, listings and progress. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from nbsync.core.location import parse_location
+from nbsync.core.options import Call
+from nbsync.errors import NbsyncError, UsageError
+from nbsync.report.answers import (
+    item_html,
+    item_line,
+    item_text,
+    results_html,
+    results_text,
+    together_html,
+    together_text,
+)
+from nbsync.report.html_page import listing_html, result_html, snapshot_html
+from nbsync.report.jobs import job_html, job_text, job_title, jobs_html, jobs_text
+from nbsync.report.text_page import (
+    listing_lines,
+    listing_text,
+    listing_total,
+    one_line_summary,
+    result_text,
+    snapshot_text,
+)
+from nbsync.results.sync_result import SyncResult
+
+
+class _HasDict(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def json_document(result: _HasDict) -> str:
+    """The contract's JSON, on one line. Plain ASCII: no name in it can act on a terminal."""
+    return json.dumps(result.to_dict())
+
+
+def refusal(call: Call, error: NbsyncError) -> SyncResult:
+    """The result of a command that was refused before it was a run."""
+    try:
+        remote = parse_location(call.remote).uri if call.remote else ""
+    except UsageError:
+        remote = ""  # never repeated: other tools take KEY:SECRET@bucket and URLs with a signature
+    result = SyncResult(command=call.command, remote=remote, local=call.local, dry_run=call.options.dry_run)
+    result.error = error
+    return result
+
+
+__all__ = [
+    "item_html",
+    "item_line",
+    "item_text",
+    "job_html",
+    "job_text",
+    "job_title",
+    "jobs_html",
+    "jobs_text",
+    "json_document",
+    "listing_html",
+    "listing_lines",
+    "listing_text",
+    "listing_total",
+    "one_line_summary",
+    "refusal",
+    "result_html",
+    "result_text",
+    "results_html",
+    "results_text",
+    "snapshot_html",
+    "snapshot_text",
+    "together_html",
+    "together_text",
+]

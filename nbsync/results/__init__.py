@@ -1,0 +1,1 @@
+"""What commands give back: data, JSON, frames."""

@@ -1,0 +1,97 @@
+"""Is what arrived to be kept, to be fetched once more, or refused? Worker threads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nbsync.core.evidence import Digest
+from nbsync.core.model import Action, RemoteEntry
+from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
+from nbsync.transfer import compare
+from nbsync.transfer.context import Context
+from nbsync.transfer.headers import recorded_md5
+from nbsync.transfer.integrity import Corrupted, coded, prove
+from nbsync.wire.errors import ServiceError
+
+
+class Staged(NamedTuple):
+    """A checked file in staging. `verified` is False where the server gave nothing to check with."""
+
+    path: str
+    headers: dict[str, str]
+    content: str  # its digest's name, for the state
+    verified: bool
+    doubtful: bool = False  # it is not what its ETag says if that is an MD5, which nothing else tells
+
+
+class Doubt(NamedTuple):
+    """A download that is held back until it is known whether ETags here are MD5s."""
+
+    action: Action
+    remote: RemoteEntry
+    staged: Staged
+
+
+class Judge:
+    """Judges what arrives of one object, each time that it does."""
+
+    def __init__(self, ctx: Context, remote: RemoteEntry) -> None:
+        self._ctx, self._remote = ctx, remote
+        self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
+        self._times = 0
+        self._doubtful = False
+
+    def judge(self, headers: dict[str, str], digest: Digest, value: str, fd: int) -> Staged | None:
+        """The file, without its path; None if it must come once more. That is no failure, and costs no retry.
+
+        Args:
+            headers: of the GET's answer, with checksum mode on.
+            digest: what was computed on its way, and its `value`.
+            fd: what arrived, an open file.
+
+        Raises:
+            Corrupted: it is not the object. InterruptedError: cancelled. OSError.
+            ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
+        """
+        self._ctx.bucket.can.downloaded = True
+        self._ctx.bucket.can.observe(headers)
+        if not self._remote.etag:  # of what was listed; the answer may tell it all the same
+            self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
+        values = {digest: value}
+        verified = prove(self._ctx, self._remote, headers, values, fd)
+        if verified is None and not self._came_often(headers, value):
+            return None
+        content = next(digest.name(value) for digest, value in values.items())
+        return Staged("", headers, content, bool(verified), not verified and self._doubtful)
+
+    def _came_often(self, headers: dict[str, str], value: str) -> bool:
+        """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
+
+        Twice is enough for parts that nobody told of; after three times, an ETag that looks like an MD5 may be none:
+        the other objects of the endpoint tell, some of which may still be on their way.
+
+        Raises:
+            Corrupted: other bytes came than the time before, or the same although ETags here are MD5s.
+            ServiceError: 412, as a server that honours If-Match would have answered: it is another object.
+        """
+        etag, can = self._remote.etag, self._ctx.bucket.can
+        came = bare_etag(headers.get("etag", ""))
+        if etag and came and came != etag:
+            raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
+        like_md5 = looks_like_md5(etag)
+        no_digest = compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
+        self._doubtful = like_md5 and not compare.opaque(headers)
+        if no_digest and not recorded_md5(headers):
+            return True
+        seen, self._seen = self._seen, value
+        if seen and seen != value:
+            self._times = 1
+            raise Corrupted("other bytes arrived each time, and the object's ETag confirms none of them")
+        self._times += 1
+        if no_digest:  # the uploader recorded another MD5: who comes twice is right
+            return self._times == 2
+        if self._times < (3 if like_md5 else 2):
+            return False
+        if like_md5 and can.etag_is_md5:
+            raise Corrupted(f"what arrived does not have the object's MD5{coded(headers)}")
+        return True

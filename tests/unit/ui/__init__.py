@@ -1,1 +1,0 @@
-"""The faces, with a fake engine."""
