@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.5.0"
+from nbsync._version import __version__
 
 _PUBLIC = {
     "pull": "api.functions", "push": "api.functions", "plan": "api.functions", "apply": "api.functions",

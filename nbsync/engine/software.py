@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from nbsync import __version__
+from nbsync._version import __version__
 
 _MATTER = ("boto3", "botocore", "awscrt", "ipython", "ipykernel", "ipywidgets", "anywidget", "traitlets", "jupyterlab",
            "notebook", "jupyter_server", "pandas")  # fmt: skip

@@ -12,7 +12,7 @@ import keyword
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from nbsync import __version__
+from nbsync._version import __version__
 from nbsync.core.options import BEHIND, FIELDS, Call, build_options, flag, is_taken
 from nbsync.errors import UsageError
 from nbsync.grammar import help as texts

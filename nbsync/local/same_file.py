@@ -9,7 +9,7 @@ import os
 import stat
 from operator import attrgetter
 
-from nbsync.local.digest import PIECE_BYTES
+from nbsync.core.hashing import PIECE_BYTES
 
 _LINKED = ("st_nlink", "st_ctime_ns")
 _SEEN = ("st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_size", "st_mtime_ns")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbsync import __version__
+from nbsync._version import __version__
 from nbsync.core import planfile, verify
 from nbsync.core.model import NodeResult, Outcome, Problem, Row, Status
 from nbsync.core.planfile import Header, SavedPlan

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nbsync.core.hashing import md5
 from nbsync.errors import UsageError
-from nbsync.local.digest import md5
 from nbsync.wire.client import Client, Target
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.response_reader import Response

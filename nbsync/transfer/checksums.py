@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from nbsync.core.hashing import PIECE_BYTES
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MAX_PARTS, layout
-from nbsync.local.digest import PIECE_BYTES
 
 _PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
 

@@ -7,10 +7,10 @@ import os
 
 from nbsync.core.clock import COARSE_NS, COARSEST_NS, is_coarse
 from nbsync.core.evidence import MD5, digests_to_try
+from nbsync.core.hashing import Hasher, md5
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
 from nbsync.local.attributes import set_time
-from nbsync.local.digest import Hasher, md5
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download_check import Judge, Staged
 from nbsync.transfer.headers import MTIME, parse_mtime

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from nbsync.core.evidence import MD5, Digest, digests_to_try
+from nbsync.core.hashing import Hasher
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import looks_like_md5, parse_multipart_etag
-from nbsync.local.digest import Hasher
 from nbsync.transfer import checksums, compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5

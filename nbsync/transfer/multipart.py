@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from nbsync.core.evidence import MD5, Digest
+from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import (
     MiB,
@@ -29,7 +30,7 @@ from nbsync.core.parts import (
     part_size_for,
     parts_taken,
 )
-from nbsync.local.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.local.digest import FileChanged, same_stat
 from nbsync.local.journal import Upload
 from nbsync.s3.look import etag_in, look_at
 from nbsync.s3.multipart import abort_upload, list_parts, text_in

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from nbsync.core.evidence import Digest
+from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag, combine_etag, parse_multipart_etag
-from nbsync.local.digest import PIECE_BYTES, md5
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError
 

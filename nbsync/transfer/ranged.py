@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from nbsync.core.evidence import MD5, Digest, digests_to_try
+from nbsync.core.hashing import PIECE_BYTES, Hasher
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
-from nbsync.local.digest import PIECE_BYTES, Hasher
 from nbsync.local.journal import Download
 from nbsync.transfer.context import Context, Slot, is_passing
 from nbsync.transfer.download_check import Judge, Staged

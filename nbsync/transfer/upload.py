@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.core.evidence import MD5
+from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
-from nbsync.local.digest import PIECE_BYTES, FileChanged, md5, same_stat
+from nbsync.local.digest import FileChanged, same_stat
 from nbsync.local.journal import Sent
 from nbsync.s3.look import etag_in, etag_now, look_at
 from nbsync.transfer import checksums, compare

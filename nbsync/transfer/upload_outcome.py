@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from nbsync.core.evidence import Digest
+from nbsync.core.hashing import Hasher
 from nbsync.core.model import BY_TIME, RecordedEntry
-from nbsync.local.digest import FileChanged, Hasher
+from nbsync.local.digest import FileChanged
 from nbsync.s3.capabilities import ANSWERED_WRONGLY, REFUSED
 from nbsync.s3.errors import SentWithCondition
 from nbsync.s3.listing import find_object

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from nbsync import __version__
+from nbsync._version import __version__
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.core.options import Call
 from nbsync.errors import ClusterError, UsageError
@@ -113,7 +113,7 @@ def workers_of(engine: Engine) -> list[str]:
             )
     except EngineLost as error:
         raise lost(engine, error) from None
-    return ask_each(engine, names, lambda name: engine.ask(pydoc.locate, "nbsync.__version__", worker=name),
+    return ask_each(engine, names, lambda name: engine.ask(pydoc.locate, "nbsync._version.__version__", worker=name),
                     partial(_check_version, engine))  # fmt: skip
 
 

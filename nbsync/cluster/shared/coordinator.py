@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from nbsync import __version__
+from nbsync._version import __version__
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import PATIENCE_SECONDS, ask_each, open_engine, workers_of
 from nbsync.cluster.shared import worker

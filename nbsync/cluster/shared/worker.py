@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nbsync import __version__
+from nbsync._version import __version__
 from nbsync.cluster.backends.remote_call import where
 from nbsync.cluster.shared.resume_check import done_before
 from nbsync.core.location import Location

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.evidence import MD5, Digest, Verdict, at_a_glance, content_name, digests_to_try, judge, still, unmoved
+from nbsync.core.hashing import Hasher
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MiB, candidate_part_sizes, combine_etag
-from nbsync.local.digest import Hasher
 from tests.unit.core.entries import ETAG, here, row, there
 
 
