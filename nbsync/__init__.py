@@ -13,15 +13,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from nbsync._version import __version__
+from nbsync.results import display
 
 _PUBLIC = {
     "pull": "api.functions", "push": "api.functions", "plan": "api.functions", "apply": "api.functions",
     "verify": "api.functions", "undo": "api.functions", "ls": "api.functions", "status": "api.functions",
     "doctor": "api.functions", "link": "api.functions", "jobs": "api.functions", "run": "api.run_file",
     "LocalObjectCache": "api.cache", "SyncJob": "api.job", "SyncJobs": "api.background",
-    "SyncProgress": "api.progress", "SyncResult": "results.sync_result", "SyncResults": "results.sync_result",
+    "SyncProgress": "api.progress", "SyncResult": "results.sync_result", "SyncResults": "results.batch",
     "SyncPlan": "results.sync_result", "VerifyResult": "results.sync_result", "Listing": "results.listing",
-    "Status": "results.folder_status", "Diagnosis": "results.diagnosis", "Link": "engine.link",
+    "Status": "results.folder_status", "Diagnosis": "results.diagnosis", "Link": "results.link",
     "SyncPanel": "panel.widget", "NbsyncError": "errors",
 }  # fmt: skip
 
@@ -64,13 +65,17 @@ if TYPE_CHECKING:
     from nbsync.api.job import SyncJob
     from nbsync.api.progress import SyncProgress
     from nbsync.api.run_file import run
-    from nbsync.engine.link import Link
     from nbsync.errors import NbsyncError
     from nbsync.panel.widget import SyncPanel
+    from nbsync.results.batch import SyncResults
     from nbsync.results.diagnosis import Diagnosis
     from nbsync.results.folder_status import Status
+    from nbsync.results.link import Link
     from nbsync.results.listing import Listing
-    from nbsync.results.sync_result import SyncPlan, SyncResult, SyncResults, VerifyResult
+    from nbsync.results.sync_result import SyncPlan, SyncResult, VerifyResult
+
+
+display.load_with(lambda: importlib.import_module("nbsync.report.answers"))
 
 
 def __getattr__(name: str) -> Any:

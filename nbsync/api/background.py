@@ -10,71 +10,14 @@ import asyncio
 import itertools
 import os
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from nbsync.api.job import SyncJob
+from nbsync.api.ticker import Loop, Ticker
 from nbsync.errors import UsageError
+from nbsync.report.jobs import jobs_html, jobs_text
 
-INTERVAL = 0.2  # seconds: five moves a second
 _KEPT = 20  # jobs that have ended, and can still be looked up
-
-
-class Loop(Protocol):
-    """What a ticker needs of an event loop; asyncio's have it."""
-
-    def call_later(self, delay: float, callback: Callable[[], None], /) -> object: ...
-
-    def call_exception_handler(self, context: dict[str, object], /) -> None: ...
-
-    def is_running(self) -> bool: ...
-
-
-class Ticker:
-    """Moves jobs on one event loop until they have ended and been seen. For the loop's thread alone.
-
-    Args:
-        loop: a running loop.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self._thread = threading.get_ident()
-        self._jobs: list[SyncJob] = []
-        self._complained: set[int] = set()  # of jobs, by number
-
-    def runs_elsewhere(self) -> bool:
-        """Is another thread than this one at work here? A loop that was stopped or closed moves nothing."""
-        return threading.get_ident() != self._thread and self._loop.is_running()
-
-    def add(self, job: SyncJob) -> None:
-        """Move `job` from now on."""
-        self._jobs.append(job)
-        if len(self._jobs) == 1:
-            self._loop.call_later(INTERVAL, self._tick)
-
-    def pump(self) -> None:
-        """Move each job once, now."""
-        for job in tuple(self._jobs):
-            try:
-                ended = job.poll()
-            except Exception as error:  # a user's observer; the others shall not stand still for it
-                ended = job.done
-                self._complain(job, error)
-            if ended and not job.is_watched and job in self._jobs:
-                self._jobs.remove(job)
-
-    def _tick(self) -> None:
-        self.pump()
-        if self._jobs:
-            self._loop.call_later(INTERVAL, self._tick)
-
-    def _complain(self, job: SyncJob, error: Exception) -> None:
-        """Tell of an error once a job, not five times a second."""
-        if job.id not in self._complained:
-            self._complained.add(job.id)
-            message = f"an observer of background sync {job.id} failed"
-            self._loop.call_exception_handler({"message": message, "exception": error})
 
 
 class SyncJobs(list[SyncJob]):
@@ -85,14 +28,10 @@ class SyncJobs(list[SyncJob]):
         return {"command": "jobs", "ok": True, "jobs": [job.to_dict() for job in self]}
 
     def __repr__(self) -> str:
-        from nbsync.report import report
-
-        return report.jobs_text(self)
+        return jobs_text(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.jobs_html(self), "text/plain": report.jobs_text(self)}
+        return {"text/html": jobs_html(self), "text/plain": jobs_text(self)}
 
 
 class Background:

@@ -6,28 +6,22 @@ The faces call `start` and `answer`.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
 from typing import Any, Literal, overload
 
 from nbsync.api.background import BACKGROUND, SyncJobs
 from nbsync.api.job import SyncJob
-from nbsync.core.filters import Filters
-from nbsync.core.location import Location, parse_location
 from nbsync.core.options import Call, Options, build_options
-from nbsync.core.planfile import SavedPlan
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
-from nbsync.engine.link import Link, make
-from nbsync.errors import NbsyncError, OutOfOrder, UsageError
+from nbsync.engine.link import make
+from nbsync.engine.ls import listing
+from nbsync.errors import UsageError
+from nbsync.report import row_log
 from nbsync.results.diagnosis import Diagnosis
 from nbsync.results.folder_status import Status
-from nbsync.results.listing import ListedObject, Listing
+from nbsync.results.link import Link
+from nbsync.results.listing import Listing
 from nbsync.results.sync_result import SyncPlan, SyncResult, VerifyResult
-from nbsync.s3.bucket import Bucket
-from nbsync.s3.errors import is_denied, may_not_list, translate
-from nbsync.s3.listing import list_objects, single_object
-from nbsync.wire.errors import ServiceError, WireError
 
 PathLike = str | os.PathLike[str]
 _LAST = "that of the last sync"  # told by its identity
@@ -114,12 +108,6 @@ def apply(path: PathLike, **options: Any) -> SyncResult:
     """
     call = Call(command="apply", file=os.fspath(path), options=build_options("apply", options),
                 asked=frozenset(options))  # fmt: skip
-    return run(call)
-
-
-def apply_plan(plan: SavedPlan, options: dict[str, Any]) -> SyncResult:
-    """As `apply`, with a plan that need not come from a file."""
-    call = Call(command="apply", plan=plan, options=build_options("apply", options), asked=frozenset(options))
     return run(call)
 
 
@@ -242,7 +230,7 @@ def prepare(call: Call) -> SyncJob:
     Raises:
         UsageError: the call makes no sense.
     """
-    return SyncJob(call, at_once=False)
+    return SyncJob(call, at_once=False, perform=run)
 
 
 def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
@@ -255,7 +243,7 @@ def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
     Raises:
         UsageError: the call makes no sense.
     """
-    return BACKGROUND.begin(SyncJob(call, after=after))
+    return BACKGROUND.begin(SyncJob(call, after=after, perform=run))
 
 
 def jobs() -> SyncJobs:
@@ -283,8 +271,6 @@ def run(call: Call) -> SyncResult:
 
 
 def _start(call: Call, background: bool) -> SyncResult | SyncJob:
-    from nbsync.report import row_log
-
     log_file = call.options.log_file
     if log_file and background:
         raise UsageError("--log-file is written at the end of a run that is waited for, not of a background job")
@@ -306,47 +292,6 @@ def _start(call: Call, background: bool) -> SyncResult | SyncJob:
     if call.options.strict:
         result.raise_for_problems()
     return result
-
-
-def listing(call: Call) -> Listing:
-    """What `ls` shows.
-
-    Raises:
-        NbsyncError: no such bucket, no access, no answer, wrong words.
-    """
-    location = parse_location(call.remote)
-    bucket = Bucket(location, call.options, wait=threading.Event().wait)
-    try:
-        filters = Filters(call.options.filters)
-        try:
-            entries = list(_listed(bucket, location, filters))
-        except OutOfOrder:  # it is sorted now
-            entries = list(_listed(bucket, location, filters))
-    except (NbsyncError, WireError, OSError) as error:
-        raise translate(error, location.uri) from None
-    finally:
-        bucket.client.close()
-    return Listing(location.uri, entries, bucket.counts.snapshot(), bucket.can.notes())
-
-
-def _listed(bucket: Bucket, location: Location, filters: Filters) -> Iterator[ListedObject]:
-    """What lies under REMOTE, made while the next pages are on their way; else the one object that REMOTE names."""
-    admits = filters.admits if filters else None
-    empty, denied = True, None
-    try:
-        for one in list_objects(bucket, location.prefix):
-            empty = False
-            if admits is None or admits(one.path):
-                yield ListedObject.of(one)
-    except ServiceError as error:
-        if not empty or not is_denied(error):
-            raise
-        denied = error
-    one_object = single_object(bucket, location, denied=denied) if empty else None
-    if one_object is None and denied is not None:
-        raise may_not_list(denied, location.uri)
-    if one_object is not None and filters.admits(one_object.path):
-        yield ListedObject.of(one_object)
 
 
 def _text(value: Any, name: str) -> str:

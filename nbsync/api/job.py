@@ -1,7 +1,7 @@
 """SyncJob: a run under way. The run has its own thread; progress moves in the thread that polls or waits.
 
 A background job that was begun where an event loop runs (a notebook's kernel) is moved by a ticker on that
-loop; then no other thread moves it. See `nbsync.api.background`.
+loop; then no other thread moves it. See `nbsync.api.ticker`.
 """
 
 from __future__ import annotations
@@ -13,27 +13,20 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbsync.api.progress import SyncProgress
+from nbsync.api.runs import run_of
+from nbsync.api.ticker import Ticker
 from nbsync.core.model import Row, Snapshot
 from nbsync.core.options import Call
-from nbsync.engine.apply import Apply
 from nbsync.engine.elsewhere import Elsewhere
-from nbsync.engine.run import BaseRun
-from nbsync.engine.sync import Run
-from nbsync.engine.undo import Undo
-from nbsync.engine.verify import Verify
+from nbsync.engine.ports import Run
 from nbsync.errors import NbsyncError
+from nbsync.report.jobs import job_html, job_summary, job_text
+from nbsync.results import display
 from nbsync.results.sync_result import SyncResult
 
-if TYPE_CHECKING:
-    from nbsync.api.background import Ticker
-    from nbsync.cluster.per_node.coordinator import Each
-
-_RUNS: dict[str, type[BaseRun] | type[Undo]] = {
-    "pull": Run, "push": Run, "plan": Run, "apply": Apply, "verify": Verify, "undo": Undo,
-}  # fmt: skip
 _PATIENCE = 0.5  # seconds
 _RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
 _INTERVAL = 0.2  # seconds between two looks of who waits
@@ -41,19 +34,6 @@ _GLANCE = 0.05  # seconds between two looks of a job that waits for another one
 
 
 _going: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
-
-
-def _run_of(call: Call, cancel: threading.Event) -> BaseRun | Undo | Each:
-    """Who does it.
-
-    Raises:
-        UsageError: the call makes no sense.
-    """
-    if call.options.spread == "each":
-        from nbsync.cluster.per_node.coordinator import Each
-
-        return Each(call, cancel)
-    return _RUNS[call.command](call, cancel)
 
 
 class SyncJob:
@@ -70,6 +50,7 @@ class SyncJob:
         after: begin when this job has ended; not at all if it was stopped or refused.
         at_once: begin now; else `wait` does. Who must not lose hold of a run that Ctrl-C finds just begun has it first.
         now: monotonic seconds.
+        perform: does another call, for the result's `retry` and a plan's `apply`.
 
     Raises:
         UsageError: the call makes no sense.
@@ -77,13 +58,14 @@ class SyncJob:
 
     def __init__(
         self, call: Call, *, after: SyncJob | None = None, at_once: bool = True,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.monotonic, perform: Callable[[Call], SyncResult] | None = None,
     ) -> None:  # fmt: skip
         self.id = 0
         self.ticker: Ticker | None = None
         self._cancel = threading.Event()
-        self._run: BaseRun | Undo | Each | Elsewhere = _run_of(call, self._cancel)
+        self._run: Run = run_of(call, self._cancel)
         self.call = self._run.call  # what is repeated is known now
+        self._run.result.perform = perform
         self._after = after
         self._now = now
         self._started = now()
@@ -94,7 +76,7 @@ class SyncJob:
         self._moving = threading.Lock()
         self._watchers: list[Callable[[], bool | None]] = []
         self.progress = SyncProgress()
-        self.progress.apply(self._snapshot())
+        self.progress.apply(self.look())
         self._begun = False
         self._turn = threading.Lock()  # taken by the one thread that works
         if at_once:
@@ -215,7 +197,7 @@ class SyncJob:
         if self._is_moved_elsewhere() or not self._moving.acquire(blocking=False):
             return ended
         try:
-            self.progress.apply(self._snapshot())
+            self.progress.apply(self.look())
         finally:  # also when a user's observer failed
             try:
                 for watcher in tuple(self._watchers):
@@ -318,7 +300,8 @@ class SyncJob:
             self._run.abandon()
             self._ended.set()
 
-    def _snapshot(self) -> Snapshot:
+    def look(self) -> Snapshot:
+        """How it goes at this moment; moves nothing."""
         run, board = self._run, self._run.board
         runner = run.runner
         seconds = self._now() - self._started
@@ -348,13 +331,7 @@ class SyncJob:
         return f"<SyncJob {number}{self.call.command} {self._run.result.remote or self._run.local}: {self.state}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        if self._ended.is_set():
-            self.poll()
-            return self._run.result._repr_mimebundle_()
-        snapshot = self._snapshot()
-        return {"text/html": report.job_html(snapshot, self.id), "text/plain": report.job_text(snapshot, self.id)}
+        return {"text/html": display.html(self), "text/plain": display.text(self)}
 
 
 def _leave_to_parent() -> None:
@@ -364,3 +341,16 @@ def _leave_to_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+@display.text.register
+def _(job: SyncJob) -> str:
+    return display.text(job.result) if job.done else job_text(job.look(), job.id)
+
+
+@display.html.register
+def _(job: SyncJob) -> str:
+    return display.html(job.result) if job.done else job_html(job.look(), job.id)
+
+
+display.summary.register(SyncJob, job_summary)

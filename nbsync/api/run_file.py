@@ -8,7 +8,7 @@ from typing import Any
 from nbsync.api import functions
 from nbsync.core.options import FIELDS, loose_filters
 from nbsync.errors import UsageError
-from nbsync.results.sync_result import SyncResults
+from nbsync.results.batch import SyncResults
 
 
 def run(file: str | os.PathLike[str], **options: Any) -> SyncResults:

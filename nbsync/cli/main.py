@@ -15,12 +15,16 @@ from errno import EIO, EPIPE
 from types import FrameType
 from typing import Any, TextIO
 
-from nbsync.api.ports import ANSWERS, Engine, Item, Listing, default_engine
+from nbsync.api.follow import SilentFace, follow
+from nbsync.api.ports import ANSWERS, Engine, default_engine
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.grammar.parse import HelpRequested, Invocation, parse
 from nbsync.grammar.script import Given, Step, not_here, steps_of
 from nbsync.report.row_log import Clock, utc_now
+from nbsync.results import display
+from nbsync.results.answer import Answer
+from nbsync.results.listing import Listing
 from nbsync.results.sync_result import SyncResult
 
 INTERNAL_ERROR = UNWRITABLE = 2
@@ -83,7 +87,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
         from nbsync.demo import show
 
         try:
-            return show.run(lab=invocation.lab, serve=invocation.serve)
+            return show.run(main, lab=invocation.lab, serve=invocation.serve)
         except NbsyncError as error:
             return _refused(error, Call(command=invocation.command), json=False)
     try:
@@ -98,7 +102,7 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
 def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
     """The lines of a file, one after the other, until one is refused; its exit code is the worst."""
     from nbsync.report import report
-    from nbsync.results.sync_result import SyncResults
+    from nbsync.results.batch import SyncResults
 
     options = call.options
     todo = steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False)
@@ -122,7 +126,7 @@ def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) 
     return results.exit_code
 
 
-def _value(step: Step, engine: Engine, clock: Clock) -> Item:
+def _value(step: Step, engine: Engine, clock: Clock) -> Answer:
     """What one command comes to; its table and its errors are printed."""
     call = step.invocation.call
     assert call is not None  # a `demo` is run elsewhere
@@ -132,15 +136,14 @@ def _value(step: Step, engine: Engine, clock: Clock) -> Item:
 
 
 def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, silent: bool) -> SyncResult:
-    from nbsync.notebook import live
     from nbsync.report import report, row_log
     from nbsync.report.terminal import TerminalFace
 
     options = call.options
     if options.log_file:
         row_log.check(options.log_file)
-    face = live.SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
-    result = live.follow(engine.prepare(call), face)
+    face = SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
+    result = follow(engine.prepare(call), face)
     if options.json and not silent:
         _say([report.json_document(result)])
     elif options.quiet:
@@ -156,11 +159,11 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
     return result
 
 
-def _answer(call: Call, engine: Engine, *, silent: bool) -> Item:
-    from nbsync.engine.link import Link
+def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
     from nbsync.report import report
     from nbsync.results.diagnosis import Diagnosis
     from nbsync.results.folder_status import Status
+    from nbsync.results.link import Link
 
     found = engine.answer(call)
     if silent:
@@ -173,9 +176,9 @@ def _answer(call: Call, engine: Engine, *, silent: bool) -> Item:
     elif not isinstance(found, Status | Diagnosis):
         _list(found, quiet=call.options.quiet)
     elif not call.options.quiet:
-        _say([report.item_text(found)])
+        _say([display.text(found)])
     elif found.exit_code:
-        _complain(report.item_line(found))
+        _complain(display.line(found))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -49,11 +48,6 @@ def repeated_options(options: Options) -> dict[str, Any]:
 def words_of(options: Options) -> list[str]:
     """Those options that `repeated_options` tells, as the words of a command line: `--exclude *.tmp --delete`."""
     return typed(repeated_options(options))
-
-
-def found_anywhere(options: Options) -> Options:
-    """The options with their files named from the root: who reads them may stand in another directory."""
-    return replace(options, **{name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))})
 
 
 def typed(given: Mapping[str, Any]) -> list[str]:

@@ -31,8 +31,15 @@ _STATION = "stations/2024/forest.csv"
 _server: DemoServer | None = None
 
 
-def run(*, lab: bool = False, serve: bool = False, say: Callable[[str], None] = print) -> int:
+def run(main: Callable[[list[str]], int], *, lab: bool = False, serve: bool = False,
+        say: Callable[[str], None] = print) -> int:  # fmt: skip
     """Show the main job; with `lab`, open JupyterLab on the quickstart instead; with `serve`, only serve.
+
+    Args:
+        main: the command line: words in, an exit code out.
+        lab: open JupyterLab.
+        serve: serve until it is interrupted.
+        say: takes each line of the story.
 
     Returns the exit code.
 
@@ -45,7 +52,7 @@ def run(*, lab: bool = False, serve: bool = False, say: Callable[[str], None] = 
         if lab:
             return _open_lab(Path(folder), environment, say)
         with _environment(environment):
-            return _show(Path(folder), environment[ENDPOINT], say)
+            return _show(Path(folder), environment[ENDPOINT], main, say)
 
 
 def use_demo_server() -> str:
@@ -98,10 +105,8 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _show(folder: Path, endpoint: str, say: Callable[[str], None]) -> int:
+def _show(folder: Path, endpoint: str, main: Callable[[list[str]], int], say: Callable[[str], None]) -> int:
     """The story: all misses, all hits, one edit from there, one edit from here. It ends at a step that fails."""
-    from nbsync.cli.main import main
-
     local = folder / "weather"
     pull, push = ("pull", REMOTE, str(local)), ("push", str(local), REMOTE)
 
@@ -178,7 +183,7 @@ def quickstart() -> Path:
     Raises:
         ConfigError: it is in neither.
     """
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     for place in (here / "notebooks", here.parent / "notebooks"):
         if (place / "01_quickstart.ipynb").is_file():
             return place / "01_quickstart.ipynb"

@@ -19,7 +19,7 @@ from nbsync.core.planfile import SavedPlan
 from nbsync.core.saved_options import ELSEWHERE, over_saved
 from nbsync.engine import foreign
 from nbsync.engine.plan_items import Expected
-from nbsync.engine.sync import Run
+from nbsync.engine.sync import Hire, Run, alone
 from nbsync.errors import UsageError
 from nbsync.local.plan_files import load
 from nbsync.results.sync_result import SyncResult
@@ -38,10 +38,12 @@ class Apply(Run):
 
     as_planned = True
 
-    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns, hire: Hire = alone,
+    ) -> None:  # fmt: skip
         self._plan: SavedPlan = call.plan or load(call.file)
         self._given = call
-        super().__init__(_as_planned(call, self._plan), cancel, now_ns=now_ns)
+        super().__init__(_as_planned(call, self._plan), cancel, now_ns=now_ns, hire=hire)
         self._expected: Expected | None = None
         self._listed = None  # what is in scope is the plan's; `only` picks among its items
         self._admits = self._scope()

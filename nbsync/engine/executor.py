@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbsync.core import guard
 from nbsync.core.decide import clashing
 from nbsync.core.model import Action, Direction, Outcome, Status, Verb
+from nbsync.engine.ports import Workforce
 from nbsync.engine.status_board import Board, Tally
 from nbsync.errors import GuardRefusal, NbsyncError
 from nbsync.local.action_spool import Spool
@@ -22,9 +23,6 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.runner import AnyRunner, Runner
 from nbsync.transfer.small_files import Lane
 from nbsync.transfer.worker import Worker, settled
-
-if TYPE_CHECKING:
-    from nbsync.cluster.shared.coordinator import Crew
 
 _HELD = 256  # Actions looked at before it is known whether the run can stream
 _PLENTY = 100  # times the room that those need: then there is no need to know the rest first
@@ -36,14 +34,14 @@ class Execution:
     """Runs the Actions of one run.
 
     `prepare` is called before the first change, and before anything is tallied. Under `limits`, all is compared
-    before that. What can be is done by the `crew`, workers of an engine, if there is one.
+    before that. What can be is done by the `workforce`, if there is one.
     """
 
     def __init__(
         self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None],
-        limits: guard.Limits = guard.NO_LIMITS, crew: Crew | None = None,
+        limits: guard.Limits = guard.NO_LIMITS, workforce: Workforce | None = None,
     ) -> None:  # fmt: skip
-        self._prepare, self._limits, self._crew = prepare, limits, crew
+        self._prepare, self._limits, self._workforce = prepare, limits, workforce
         self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
         self._distrust = ""
         self._doubtful: list[str] = []  # paths of files that were kept although they are not as their ETags
@@ -128,8 +126,8 @@ class Execution:
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> AnyRunner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
         runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
-        if self._crew is not None and self._ctx.room is not None:
-            self.runner = self._crew.runner(self._ctx, runner)
+        if self._workforce is not None and self._ctx.room is not None:
+            self.runner = self._workforce.runner(self._ctx, runner)
             return self.runner
         if not self._ctx.dry_run:
             runner.lane = Lane(self._ctx, done=runner.ended, hand_over=runner.hand_over)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbsync.core import decide, guard, names
 from nbsync.core.join import known_again
@@ -23,6 +23,7 @@ from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine.executor import Execution
 from nbsync.engine.local_session import NO_RECORD, RoomTaken, Workplace, note_trash
 from nbsync.engine.names import Names
+from nbsync.engine.ports import Workforce
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.run import STANDARD_INPUT, BaseRun
 from nbsync.engine.status_board import Tally, printable
@@ -40,16 +41,25 @@ from nbsync.transfer.headers import common_put_headers
 from nbsync.transfer.rate_limiter import Limiter
 from nbsync.transfer.runner import AnyRunner
 
-if TYPE_CHECKING:
-    from nbsync.cluster.shared.coordinator import Crew
+Hire = Callable[[Call], Callable[[], Workforce] | None]
+
+
+def alone(_call: Call) -> None:
+    """Nobody else works for a run."""
 
 
 class Run(BaseRun):
-    """A pull, a push, or the plan of one."""
+    """A pull, a push, or the plan of one.
+
+    Args:
+        hire: gives, for a call, what opens the workforce that it names; None if it names none. Looks at words alone.
+    """
 
     as_planned = False  # nothing is decided anew for what changes while the run goes on: it is a conflict
 
-    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns, hire: Hire = alone,
+    ) -> None:  # fmt: skip
         self.direction = Direction(call.direction)
         super().__init__(resolved(call), cancel, now_ns=now_ns)
         self.execution: Execution | None = None
@@ -59,8 +69,8 @@ class Run(BaseRun):
         if self.direction is Direction.PUSH:
             _check_keys(self.location)
         common_put_headers(self.options)
-        self._is_for_engine = _is_for_engine(self.call)
-        self._crew: Crew | None = None
+        self._hired = hire(self.call)
+        self._workforce: Workforce | None = None
         if self.options.save:
             plan_files.check(self.options.save)
 
@@ -81,17 +91,15 @@ class Run(BaseRun):
 
     def _run(self, bucket: Bucket) -> None:
         check_place(self.call, bucket)
-        if self._is_for_engine:
-            from nbsync.cluster.shared.coordinator import Crew
-
-            self._crew = Crew(self.options.on, self.call.executor)
+        if self._hired is not None:
+            self._workforce = self._hired()
         try:
-            if self._crew is not None:  # a dry run is done here, but says the same of the workers
-                self._crew.look()
+            if self._workforce is not None:  # a dry run is done here, but says the same of the workers
+                self._workforce.look()
             self._in_place(bucket)
         finally:
-            if self._crew is not None:
-                self._crew.close()
+            if self._workforce is not None:
+                self._workforce.close()
 
     def _in_place(self, bucket: Bucket) -> None:
         while True:
@@ -146,7 +154,7 @@ class Run(BaseRun):
                 self.result.notes += filter(None, [place.note_sync(self._noted)])
             self._changing = True
 
-        self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._crew)
+        self.execution = Execution(ctx, self.direction, self.board, tally, prepare, self.call.limits, self._workforce)
         complete = False
         try:
             self._execute(found, remote, state, place, tally, bucket)
@@ -156,8 +164,8 @@ class Run(BaseRun):
                 ctx.journal.forget_unheard()
         finally:
             found.close()
-            if self._crew is not None:
-                self._crew.dismiss()
+            if self._workforce is not None:
+                self._workforce.dismiss()
             self.result.notes += state.notes
             tally.finish()
             place.note_waypoints(self._waypoints)
@@ -335,8 +343,8 @@ class Run(BaseRun):
         if Verb.DELETE_REMOTE.value in verbs and not can.conditional_delete and not can.wrote_unconditionally:
             notes.append("conditional DELETE is unproven on this server: best effort")
         notes += bucket.can.notes()
-        if self._crew is not None:
-            notes += [note for note in self._crew.notes if note not in notes]
+        if self._workforce is not None:
+            notes += [note for note in self._workforce.notes if note not in notes]
         if state.fresh and any(row.reason == decide.NEVER_SYNCED for row in rows):
             notes.append(f"{NO_RECORD} of an earlier sync with this REMOTE: others' changes could not be told")
         self._note_filters()
@@ -369,19 +377,6 @@ def _outside_repositories(entry: RemoteEntry) -> RemoteEntry:
     if entry.refused or not names.is_repository(entry.path):
         return entry
     return entry._replace(refused="is in .git or .hg, which a link does not bring: git and Mercurial run what is there")
-
-
-def _is_for_engine(call: Call) -> bool:
-    """Is the work for the workers of an engine?
-
-    Raises:
-        UsageError: the words that name it make no sense.
-    """
-    if not call.options.on and not call.options.spread and call.executor is None:
-        return False
-    from nbsync.cluster.backends.connect import check_call
-
-    return check_call(call)
 
 
 def _nearest(path: str) -> str:

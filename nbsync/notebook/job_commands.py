@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from nbsync.api.ports import Engine
 from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
-from nbsync.notebook import live
 from nbsync.notebook.tables import Shown, Tables
 from nbsync.report import report
+from nbsync.report.ipython import ipython_display
 
 if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
@@ -45,7 +45,7 @@ def _show(found: SyncJobs, shown: Shown) -> None:
     if not isinstance(shown, Tables):
         print(report.jobs_text(found))
         return
-    live.ipython_display({"text/html": report.jobs_html(found), "text/plain": report.jobs_text(found)}, raw=True)
+    ipython_display({"text/html": report.jobs_html(found), "text/plain": report.jobs_text(found)}, raw=True)
     for job in found:
         if not job.done:
             shown.again(job)

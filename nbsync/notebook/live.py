@@ -1,4 +1,4 @@
-"""Follow a run and draw it. Everything here runs in the thread that waits (in a notebook, the kernel's main one).
+"""A run as a cell draws it. Everything here runs in the thread that waits (in a notebook, the kernel's main one).
 
 The job's `wait` calls `tick` a few times a second; a face draws it. In a notebook the cell has one output
 that is updated in place and ends as the finished table, so a saved notebook shows that.
@@ -9,35 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from nbsync.api.ports import Job
+from nbsync.api.follow import INTERVAL
 from nbsync.core.model import Snapshot
-from nbsync.errors import Interrupted
 from nbsync.report import formats, report
+from nbsync.report.ipython import ipython_display
 from nbsync.report.terminal import TerminalFace
 from nbsync.report.view import too_early
-from nbsync.results.sync_result import SyncResult, SyncResults
-
-INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at some ten times that
-
-
-class Face(Protocol):
-    """Something that shows a run: called with snapshots, then once with the result (None: it blew up)."""
-
-    def tick(self, snapshot: Snapshot) -> None: ...
-
-    def close(self, result: SyncResult | None) -> None: ...
-
-
-class SilentFace:
-    """Shows nothing."""
-
-    def tick(self, snapshot: Snapshot) -> None:
-        pass
-
-    def close(self, result: SyncResult | None) -> None:
-        pass
+from nbsync.results.batch import SyncResults
+from nbsync.results.sync_result import SyncResult
 
 
 class NotebookFace:
@@ -130,35 +111,5 @@ class Headline:
         self._handle.update({"text/html": html, "text/plain": report.together_text(results, self._expected)}, raw=True)
 
 
-def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:
-    """Wait for `job`, drawing it on `face`; an interrupt cancels it and still gives what was done.
-
-    The result of an interrupted run carries Interrupted as its `error`.
-
-    Raises:
-        KeyboardInterrupt: a second interrupt, while the first is being obeyed.
-    """
-    result: SyncResult | None = None
-    try:
-        try:
-            result = job.wait(tick=face.tick, interval=interval)
-        except KeyboardInterrupt:
-            job.cancel()
-            result = job.wait(tick=face.tick, interval=interval)
-            if result.error is None:
-                result.error = Interrupted("interrupted", "What was done is kept; the next run does the rest.")
-    finally:
-        face.close(result)
-    return result
-
-
 def _worth_a_table(result: SyncResult) -> bool:
     return result.error is None or bool(result.files)
-
-
-def ipython_display(*args: Any, **kwargs: Any) -> Any:
-    """IPython's `display`, imported when something is shown."""
-    import IPython.display
-
-    display: Any = IPython.display.display
-    return display(*args, **kwargs)

@@ -17,6 +17,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from traitlets import Bool, Enum, Float, Int, Unicode
 
+from nbsync.api.follow import Face, SilentFace, follow
 from nbsync.api.ports import ANSWERS, Engine, default_engine
 from nbsync.core.options import PANEL, Call
 from nbsync.core.saved_options import saved_options
@@ -28,6 +29,8 @@ from nbsync.grammar.split import Expand, expander, split
 from nbsync.notebook import completer, job_commands, live
 from nbsync.notebook.tables import LINES, TABLES, Shown
 from nbsync.report import report, row_log
+from nbsync.report.ipython import ipython_display
+from nbsync.results import display
 
 if TYPE_CHECKING:
     from nbsync.api.job import SyncJob
@@ -129,7 +132,7 @@ class S3Sync(Magics):
 
     def _run_all(self, todo: list[Step], run: Invocation | None) -> Any:
         """The commands of a cell or of a file one after the other, until one is refused; then what they came to."""
-        from nbsync.results.sync_result import SyncResults
+        from nbsync.results.batch import SyncResults
 
         call = run.call if run is not None else None
         results = SyncResults(file=call.file if call is not None else "")
@@ -192,10 +195,10 @@ class S3Sync(Magics):
         options = call.options
         if options.log_file:
             row_log.check(options.log_file)
-        face: live.Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
+        face: Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
         if silent or options.json:
-            face = live.SilentFace()
-        result = live.follow(engine.prepare(call), face)
+            face = SilentFace()
+        result = follow(engine.prepare(call), face)
         if options.json:
             print(report.json_document(result))
         if options.log_file:
@@ -207,7 +210,7 @@ class S3Sync(Magics):
         if call.options.json:
             print(report.json_document(found))
         elif not silent:
-            self._show(report.item_html(found), report.item_text(found))
+            self._show(display.html(found), display.text(found))
         return found
 
     def _panel(self, invocation: Invocation) -> Any:
@@ -220,7 +223,7 @@ class S3Sync(Magics):
         call = _call(invocation)
         given = {**saved_options(call.options), "files_from": call.options.files_from}
         panel = SyncPanel(call.remote, call.local, **given)
-        live.ipython_display(panel)
+        ipython_display(panel)
         self._shows_nothing_more(panel)
         if invocation.output_name:
             self._ip.user_ns[invocation.output_name] = panel
@@ -230,7 +233,7 @@ class S3Sync(Magics):
         if not self._in_kernel():
             print(text)
             return
-        live.ipython_display({"text/html": html, "text/plain": text}, raw=True)
+        ipython_display({"text/html": html, "text/plain": text}, raw=True)
 
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbsync.notebook.live import INTERVAL, ipython_display
+from nbsync.api.follow import INTERVAL
 from nbsync.report import report
+from nbsync.report.ipython import ipython_display
 
 if TYPE_CHECKING:
     from nbsync.api.job import SyncJob

@@ -7,14 +7,12 @@ obeyed when it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from nbsync.errors import UsageError
 from nbsync.panel import form, suggestions
+from nbsync.panel.controller import Session
 from nbsync.s3.profiles import profile_names
-
-if TYPE_CHECKING:
-    from nbsync.panel.widget import SyncPanel
 
 MAX_WINDOW = 500
 MAX_TEXT = 4096
@@ -26,7 +24,23 @@ Reply = dict[str, Any]
 HEARD: Reply = {"kind": "heard"}  # to a command that needs no answer: the front end says when none comes
 
 
-def obey(panel: SyncPanel, message: Any) -> list[Reply]:
+class Panel(Protocol):
+    """What a command acts on; `nbsync.panel.widget.SyncPanel` is one."""
+
+    session: Session
+    lookups: suggestions.Lookups
+
+    @property
+    def class_name(self) -> str: ...
+
+    def given(self) -> dict[str, Any]: ...
+
+    def plan(self) -> None: ...
+
+    def apply(self) -> None: ...
+
+
+def obey(panel: Panel, message: Any) -> list[Reply]:
     """Do what a message asks for; the replies to send.
 
     Raises:
@@ -45,11 +59,11 @@ def looked_up(asked: suggestions.Lookups) -> Iterator[Reply]:
         yield {"kind": kind, "view": view, "what": what, "value": answer.value, "error": answer.error}
 
 
-def _hello(panel: SyncPanel, message: Mapping[str, Any]) -> list[Reply]:
-    return [{"kind": "hello", "view": _text(message, "view"), "class": panel._class}]
+def _hello(panel: Panel, message: Mapping[str, Any]) -> list[Reply]:
+    return [{"kind": "hello", "view": _text(message, "view"), "class": panel.class_name}]
 
 
-def _set(panel: SyncPanel, message: Mapping[str, Any]) -> None:
+def _set(panel: Panel, message: Mapping[str, Any]) -> None:
     name, value = message.get("name"), message.get("value")
     if name not in SETTABLE or getattr(panel, name) == value:
         return
@@ -62,15 +76,15 @@ def _set(panel: SyncPanel, message: Mapping[str, Any]) -> None:
         panel.session.tell("")
 
 
-def _plan(panel: SyncPanel, _message: Mapping[str, Any]) -> None:
+def _plan(panel: Panel, _message: Mapping[str, Any]) -> None:
     panel.plan()
 
 
-def _apply(panel: SyncPanel, _message: Mapping[str, Any]) -> None:
+def _apply(panel: Panel, _message: Mapping[str, Any]) -> None:
     panel.apply()
 
 
-def _rows(panel: SyncPanel, message: Mapping[str, Any]) -> list[Reply]:
+def _rows(panel: Panel, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
     table = panel.session.table
@@ -78,7 +92,7 @@ def _rows(panel: SyncPanel, message: Mapping[str, Any]) -> list[Reply]:
              "start": start, "rows": table.window(start, count)}]  # fmt: skip
 
 
-def _tick(panel: SyncPanel, message: Mapping[str, Any]) -> None:
+def _tick(panel: Panel, message: Mapping[str, Any]) -> None:
     table = panel.session.table
     if panel.session.busy or message.get("order") != table.order:
         return  # the positions mean other rows by now
@@ -86,19 +100,19 @@ def _tick(panel: SyncPanel, message: Mapping[str, Any]) -> None:
     panel.session.changes += 1
 
 
-def _tick_shown(panel: SyncPanel, message: Mapping[str, Any]) -> None:
+def _tick_shown(panel: Panel, message: Mapping[str, Any]) -> None:
     if not panel.session.busy:
         panel.session.table.tick_shown(bool(message.get("on")))
         panel.session.changes += 1
 
 
-def _browse(panel: SyncPanel, message: Mapping[str, Any]) -> None:
+def _browse(panel: Panel, message: Mapping[str, Any]) -> None:
     path, token = _text(message, "path"), _text(message, "token")
     options = form.look_options(panel.given())
     panel.lookups.ask(("level", _text(message, "view"), path), lambda: suggestions.level(path, token, options))
 
 
-def _suggest(panel: SyncPanel, message: Mapping[str, Any]) -> None:
+def _suggest(panel: Panel, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
     if what == "remote":
         options = form.look_options(panel.given())
@@ -124,7 +138,7 @@ def _number(message: Mapping[str, Any], name: str) -> int:
     return value
 
 
-_HANDLERS: Mapping[str, Callable[[SyncPanel, Mapping[str, Any]], list[Reply] | None]] = {
+_HANDLERS: Mapping[str, Callable[[Panel, Mapping[str, Any]], list[Reply] | None]] = {
     "hello": _hello, "set": _set, "plan": _plan, "apply": _apply, "rows": _rows, "tick": _tick,
     "tick-shown": _tick_shown, "browse": _browse, "suggest": _suggest,
 }  # fmt: skip

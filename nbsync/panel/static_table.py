@@ -54,13 +54,13 @@ class SavedTable:
 
 def display(data: dict[str, Any]) -> None:
     """Show a bundle of MIME types as an output of the cell."""
-    from nbsync.notebook.live import ipython_display
+    from nbsync.report.ipython import ipython_display
 
     ipython_display(data, raw=True)
 
 
 def show(table: str, text: str, name: str, *, update: bool) -> None:
     """Show the table as an output of its own, or change it wherever it is shown."""
-    from nbsync.notebook.live import ipython_display
+    from nbsync.report.ipython import ipython_display
 
     ipython_display({"text/html": table, "text/plain": text}, raw=True, display_id=name, update=update)

@@ -353,12 +353,12 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     # ---- in the notebook ----------------------------------------------------------------------------
 
     @functools.cached_property
-    def _class(self) -> str:
+    def class_name(self) -> str:
         return f"nbsync-saved-{self.model_id}"
 
     @functools.cached_property
     def _table(self) -> static_table.SavedTable:
-        return static_table.SavedTable(self.session, self._class)
+        return static_table.SavedTable(self.session, self.class_name)
 
     def _save(self) -> None:
         """Bring what a saved notebook shows up to date; seldom, because it is the whole table."""
@@ -367,7 +367,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         html = self._table.html()
         if html != self._saved:
             self._saved = html
-            static_table.show(html, self._table.text(), self._class, update=True)
+            static_table.show(html, self._table.text(), self.class_name, update=True)
 
     def __repr__(self) -> str:
         ends = f"{self.local} → {self.remote}" if self.direction == "push" else f"{self.remote} → {self.local}"
@@ -385,5 +385,5 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         data = dict(data[0] if isinstance(data, tuple) else data)
         self._saved = data.pop("text/html")
         static_table.display(data)
-        static_table.show(self._saved, self._table.text(), self._class, update=False)
+        static_table.show(self._saved, self._table.text(), self.class_name, update=False)
         self._displayed = True

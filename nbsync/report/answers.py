@@ -1,68 +1,82 @@
-"""What a command came to, whichever it was, and what several came to: as text and as HTML. Pure."""
+"""What each kind of answer looks like, registered by its type; and what several come to together. Pure."""
 
 from __future__ import annotations
 
-from nbsync.api.ports import Item
-from nbsync.engine.link import Link
 from nbsync.report import formats
 from nbsync.report.html_page import link_html, listing_html, page_html, result_html
-from nbsync.report.jobs import is_job, job_state, job_title
 from nbsync.report.pages import Line, Page, page
-from nbsync.report.text_page import link_text, listing_text, listing_total, one_line_summary, page_text, result_text
+from nbsync.report.text_page import link_text, listing_text, listing_total, page_text, result_text
+from nbsync.report.view import view
+from nbsync.results import display
+from nbsync.results.batch import SyncResults
 from nbsync.results.diagnosis import Diagnosis
+from nbsync.results.display import Summary
 from nbsync.results.folder_status import Status
-from nbsync.results.sync_result import SyncResult, SyncResults
+from nbsync.results.link import Link
+from nbsync.results.listing import Listing
+from nbsync.results.sync_result import SyncResult
 
-_PATH = 400
-
-
-def item_text(item: Item) -> str:
-    """The table of a result or of a listing, the page of another answer."""
-    if isinstance(item, SyncResult):
-        return result_text(item)
-    if is_job(item):
-        return item._repr_mimebundle_()["text/plain"]
-    if isinstance(item, Link):
-        return link_text(item)
-    return page_text(page(item)) if isinstance(item, Status | Diagnosis) else listing_text(item)
+_PATH, _TEXT = 400, 240
+_SIGNS = {True: ("✓", formats.GREEN), False: ("✗", formats.RED), None: ("…", formats.BLUE)}
 
 
-def item_html(item: Item) -> str:
-    """As `item_text`."""
-    if isinstance(item, SyncResult):
-        return result_html(item)
-    if is_job(item):
-        return item._repr_mimebundle_()["text/html"]
-    if isinstance(item, Link):
-        return link_html(item)
-    return page_html(page(item)) if isinstance(item, Status | Diagnosis) else listing_html(item)
+@display.summary.register
+def _(result: SyncResult) -> Summary:
+    seen = view(result, "summary")
+    told = [f"{count:,} {status}" for status, count in seen.counts] or ["no files"]
+    told += [fact for fact in seen.facts[1:] if fact.endswith(("moved", "saved", "move"))] + seen.facts[:1]
+    verdict = "" if seen.good else f"{seen.verdict}: "
+    why = f"; {formats.clean(seen.error, _TEXT)}" if seen.error else ""
+    return Summary(formats.clean(seen.title, _PATH), seen.good, f"{verdict}{', '.join(told)}{why}")
 
 
-def item_line(item: Item, *, marked: bool = True) -> str:
-    """What one command came to, in one line: `status data: ✓ nothing changed here since the last sync`."""
-    if isinstance(item, SyncResult):
-        return one_line_summary(item, marked=marked)
-    if is_job(item):
-        return " · ".join((f"background sync {item.id}", job_title(item), *job_state(item)))
-    mark = ("✓ " if item.ok else "✗ ") * marked
-    if isinstance(item, Link):
-        return f"link {formats.clean(item.remote, _PATH)}: {mark}{item.url}"
-    if not isinstance(item, Status | Diagnosis):
-        return f"ls {formats.clean(item.remote, _PATH)}: {mark}{listing_total(item).partition(';')[0]}"
-    shown = page(item)
-    return f"{formats.clean(shown.title, _PATH)}: {mark}{shown.verdict}"
+@display.summary.register
+def _(link: Link) -> Summary:
+    return Summary(f"link {formats.clean(link.remote, _PATH)}", True, link.url)
 
 
-def results_text(results: SyncResults) -> str:
-    """What several commands came to, and the table of each."""
-    tables = [item_text(item) for item in results]
+@display.summary.register
+def _(listing: Listing) -> Summary:
+    return Summary(f"ls {formats.clean(listing.remote, _PATH)}", listing.ok, listing_total(listing).partition(";")[0])
+
+
+@display.summary.register(Status)
+@display.summary.register(Diagnosis)
+def _(found: Status | Diagnosis) -> Summary:
+    shown = page(found)
+    return Summary(formats.clean(shown.title, _PATH), found.ok, shown.verdict)
+
+
+@display.text.register(Status)
+@display.text.register(Diagnosis)
+def _(found: Status | Diagnosis) -> str:
+    return page_text(page(found))
+
+
+@display.html.register(Status)
+@display.html.register(Diagnosis)
+def _(found: Status | Diagnosis) -> str:
+    return page_html(page(found))
+
+
+@display.text.register
+def _(results: SyncResults) -> str:
+    tables = [display.text(one) for one in results]
     return "\n\n".join([together_text(results), *tables] if len(tables) != 1 else tables)
 
 
-def results_html(results: SyncResults) -> str:
-    """As `results_text`."""
-    tables = [item_html(item) for item in results]
+@display.html.register
+def _(results: SyncResults) -> str:
+    tables = [display.html(one) for one in results]
     return "".join([together_html(results), *tables] if len(tables) != 1 else tables)
+
+
+display.text.register(SyncResult, result_text)
+display.html.register(SyncResult, result_html)
+display.text.register(Link, link_text)
+display.html.register(Link, link_html)
+display.text.register(Listing, listing_text)
+display.html.register(Listing, listing_html)
 
 
 def together_text(results: SyncResults, expected: int = 0) -> str:
@@ -76,25 +90,21 @@ def together_html(results: SyncResults, expected: int = 0) -> str:
 
 
 def _together(results: SyncResults, expected: int) -> Page:
-    lines = []
-    for item in results:
-        mark, tint = ("✓", formats.GREEN) if item.ok else ("✗", formats.RED)
-        if is_job(item) and not item.done:
-            mark, tint = "…", formats.BLUE
-        lines.append(Line(mark, tint, "", item_line(item, marked=False)))
+    told = [display.summary(one) for one in results]
+    lines = [Line(*_SIGNS[one.good], "", f"{one.title}: {one.words}") for one in told]
     if results.not_run:
         left = f"{formats.number(results.not_run, 'more command')}, because the one above was refused"
         lines.append(Line("!", formats.AMBER, "", f"not done: {left}"))
     count = max(len(results) + results.not_run, expected)
-    behind = sum(is_job(item) and not item.done for item in results)
-    bad = sum(not item.ok for item in results) + results.not_run - behind
+    behind = sum(one.good is None for one in told)
+    bad = sum(one.good is False for one in told) + results.not_run
     verdict = "all done" if count else "no commands"
     if count > len(results) + results.not_run:
         verdict = f"{len(results):,} of {count:,} done"
     elif behind:
         verdict = f"{behind:,} in the background"
     verdict = f"{bad:,} of {count:,} with problems" if bad else verdict
-    told = results.counts
-    facts = [f"{told[status]:,} {status}" for status in formats.IMPORTANCE if told[status]]
+    counts = results.counts
+    facts = [f"{counts[status]:,} {status}" for status in formats.IMPORTANCE if counts[status]]
     title = f"run {results.file}" if results.file else formats.number(count, "command")
     return Page(title, not bad, verdict, facts, lines, [])

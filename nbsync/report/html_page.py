@@ -12,14 +12,14 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from nbsync.api.ports import Listed, Listing
 from nbsync.core.model import Active, Row, Snapshot
-from nbsync.engine.link import Link
 from nbsync.report import formats, text_page
 from nbsync.report.folders import Share, Shares, by_folder
 from nbsync.report.next_steps import steps
 from nbsync.report.pages import Page
 from nbsync.report.view import View, amount, sign, state, title, view, why, word
+from nbsync.results.link import Link
+from nbsync.results.listing import ListedObject, Listing
 from nbsync.results.sync_result import SyncResult
 
 _PATH, _TEXT, _WORKER = 140, 160, 40
@@ -173,8 +173,8 @@ def _folder(escaped: str, share: Share, shares: Shares, planned: bool) -> str:
     files = html.escape(", ".join(told))
     if share.kept and shares.kept_is_known:
         files += _bar(share.moved / (share.moved + share.kept), 3, tint)
-    return _tr([_td(escaped, _MONO if share.name else ""), f'<td style="{_RIGHT}">{formats.size(share.moved_bytes)}</td>',
-                _td(bar, "vertical-align:middle"), _td(files)])  # fmt: skip
+    moved = f'<td style="{_RIGHT}">{formats.size(share.moved_bytes)}</td>'
+    return _tr([_td(escaped, _MONO if share.name else ""), moved, _td(bar, "vertical-align:middle"), _td(files)])
 
 
 def _table(seen: View) -> str:
@@ -207,7 +207,7 @@ def _wide_row(mark: str, text: str, columns: int) -> str:
     return _tr([cell])
 
 
-def _listed(entry: Listed, classes: bool) -> str:
+def _listed(entry: ListedObject, classes: bool) -> str:
     cells = [_td(_untrusted(entry.key, _PATH), _MONO), f'<td style="{_RIGHT}">{formats.size(entry.size)}</td>',
              _td(formats.moment(entry.last_modified_ns), "white-space:nowrap")]  # fmt: skip
     return _tr([*cells, _td(_untrusted(entry.storage_class, 40))] if classes else cells)

@@ -8,15 +8,7 @@ from typing import Any, Protocol
 from nbsync.core.location import parse_location
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError
-from nbsync.report.answers import (
-    item_html,
-    item_line,
-    item_text,
-    results_html,
-    results_text,
-    together_html,
-    together_text,
-)
+from nbsync.report.answers import together_html, together_text
 from nbsync.report.html_page import listing_html, result_html, snapshot_html
 from nbsync.report.jobs import job_html, job_text, job_title, jobs_html, jobs_text
 from nbsync.report.text_page import (
@@ -51,9 +43,6 @@ def refusal(call: Call, error: NbsyncError) -> SyncResult:
 
 
 __all__ = [
-    "item_html",
-    "item_line",
-    "item_text",
     "job_html",
     "job_text",
     "job_title",
@@ -68,8 +57,6 @@ __all__ = [
     "refusal",
     "result_html",
     "result_text",
-    "results_html",
-    "results_text",
     "snapshot_html",
     "snapshot_text",
     "together_html",

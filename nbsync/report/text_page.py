@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nbsync.api.ports import Listed, Listing
 from nbsync.core.model import Row, Snapshot
-from nbsync.engine.link import Link
 from nbsync.report import formats
 from nbsync.report.next_steps import steps
 from nbsync.report.pages import Page
 from nbsync.report.view import View, amount, sign, state, title, view, why, word
+from nbsync.results.display import line
+from nbsync.results.link import Link
+from nbsync.results.listing import ListedObject, Listing
 from nbsync.results.sync_result import SyncResult
 
 MAX_LISTED = 200
@@ -54,14 +55,9 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     return "\n".join(lines)
 
 
-def one_line_summary(result: SyncResult, *, marked: bool = True) -> str:
-    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`; the ✓ or ✗ only if it is to be `marked`."""
-    seen = view(result, "summary")
-    told = [f"{count:,} {status}" for status, count in seen.counts] or ["no files"]
-    told += [fact for fact in seen.facts[1:] if fact.endswith(("moved", "saved", "move"))] + seen.facts[:1]
-    mark = "✓ " * marked if seen.good else f"{'✗ ' * marked}{seen.verdict}: "
-    why = f"; {formats.clean(seen.error, _TEXT)}" if seen.error else ""
-    return f"{formats.clean(seen.title, _PATH)}: {mark}{', '.join(told)}{why}"
+def one_line_summary(result: SyncResult) -> str:
+    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`."""
+    return line(result)
 
 
 def page_text(shown: Page) -> str:
@@ -92,7 +88,7 @@ def listing_text(listing: Listing) -> str:
     )
 
 
-def listing_lines(entries: Iterable[Listed]) -> Iterator[str]:
+def listing_lines(entries: Iterable[ListedObject]) -> Iterator[str]:
     """One line an object, as `aws s3 ls --recursive` prints them: time (UTC), bytes, key."""
     for entry in entries:
         yield f"{formats.moment(entry.last_modified_ns)} {entry.size:>12} {formats.clean(entry.key, 2048)}"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from nbsync.core.model import Status
 from nbsync.errors import NbsyncError
+from nbsync.results.display import Displayed
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -20,7 +21,7 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-class Diagnosis:
+class Diagnosis(Displayed):
     """The findings of one `doctor`. No secret is in them.
 
     Attributes:
@@ -102,13 +103,3 @@ class Diagnosis:
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
-
-    def __repr__(self) -> str:
-        from nbsync.report import report
-
-        return report.item_line(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.item_html(self), "text/plain": report.item_text(self)}

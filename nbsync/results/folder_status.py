@@ -9,6 +9,7 @@ from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
 from nbsync.core.model import Status as RowStatus
 from nbsync.errors import SyncProblems
+from nbsync.results.display import Displayed
 
 MAX_PATHS = 1_000  # changed paths that are kept; all are counted
 
@@ -48,7 +49,7 @@ class Trash(NamedTuple):
     place: str
 
 
-class Status:
+class Status(Displayed):
     """The status of one folder; no request was made for it, and nothing was created.
 
     Attributes:
@@ -148,16 +149,6 @@ class Status:
 
     def __iter__(self) -> Iterator[Changed]:
         return iter(self.files)
-
-    def __repr__(self) -> str:
-        from nbsync.report import report
-
-        return report.item_line(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.item_html(self), "text/plain": report.item_text(self)}
 
 
 CHANGES = (Change.ADDED, Change.MODIFIED, Change.DELETED, Change.MAYBE)

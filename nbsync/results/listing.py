@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync.core.model import RemoteEntry, Status
+from nbsync.results.display import Displayed
+from nbsync.results.frames import frame
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +29,7 @@ class ListedObject(NamedTuple):
         return cls(entry.key, entry.path, entry.size, entry.last_modified_ns, entry.etag, entry.storage_class)
 
 
-class Listing:
+class Listing(Displayed):
     """The objects under one REMOTE, in key order.
 
     Attributes:
@@ -73,9 +75,8 @@ class Listing:
         Raises:
             NbsyncError: pandas is not installed.
         """
-        from nbsync.results.frames import listing_frame
-
-        return listing_frame(self.entries)
+        columns = ("key", "path", "size", "last_modified", "etag", "storage_class")
+        return frame(columns, self.entries, time="last_modified")
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -86,8 +87,3 @@ class Listing:
     def __repr__(self) -> str:
         size = sum(entry.size for entry in self.entries)
         return f"<Listing {self.remote}: {len(self.entries):,} objects, {size:,} bytes>"
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.listing_html(self), "text/plain": report.listing_text(self)}

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync._version import __version__
 from nbsync.core import planfile, verify
 from nbsync.core.model import NodeResult, Outcome, Problem, Row, Status
+from nbsync.core.options import Call, build_options
 from nbsync.core.planfile import Header, SavedPlan
+from nbsync.core.saved_options import saved_options
 from nbsync.errors import NbsyncError, SyncProblems, UsageError
+from nbsync.local import plan_files
+from nbsync.results.display import Displayed
+from nbsync.results.frames import frame
 
 if TYPE_CHECKING:
     import pandas
 
-    from nbsync.api.ports import Item
-    from nbsync.core.options import Call
     from nbsync.local.action_spool import Spool
 
 MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a million of them is 200 MB
 
 
-class SyncResult:
+class SyncResult(Displayed):
     """What one run did, file by file.
 
     Attributes:
@@ -43,8 +46,10 @@ class SyncResult:
         on_workers: some of it was done on the workers of an engine, which the rows name.
         nodes: with `--spread each`, what each node came to.
         error: the refusal that ended the run, or None.
+        perform: does a call, for `retry` and `SyncPlan.apply`; whoever made the run hands it in.
     """
 
+    perform: Callable[[Call], SyncResult] | None = None
     _own_columns: tuple[str, ...] = Row._fields[:-2]  # beside the worker
 
     def __init__(
@@ -121,13 +126,16 @@ class SyncResult:
         Raises:
             NbsyncError: as the first time; also if this is not the result of a run.
         """
-        from nbsync.api import functions
-
         if self.call is None:
             raise NbsyncError("there is no run to do again")
         statuses = {Status.FAILED.value, Status.CANCELLED.value}
         only = frozenset(row.path for row in self.files if row.status in statuses)
-        return functions.run(replace(self.call, only=only))
+        return self._do(replace(self.call, only=only))
+
+    def _do(self, call: Call) -> SyncResult:
+        if self.perform is None:
+            raise NbsyncError("there is no run to do again")
+        return self.perform(call)
 
     def raise_for_problems(self) -> None:
         """Do nothing if the run is ok.
@@ -167,9 +175,7 @@ class SyncResult:
         Raises:
             NbsyncError: pandas is not installed.
         """
-        from nbsync.results.frames import result_frame
-
-        return result_frame(self)
+        return frame(self.columns, map(self.cells, self.files))
 
     def __getitem__(self, path: str) -> Row:
         for row in self.files:
@@ -185,16 +191,6 @@ class SyncResult:
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.files)
-
-    def __repr__(self) -> str:
-        from nbsync.report import report
-
-        return report.one_line_summary(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.result_html(self), "text/plain": report.result_text(self)}
 
 
 class Place(NamedTuple):
@@ -234,17 +230,15 @@ class SyncPlan(SyncResult):
         Raises:
             NbsyncError: the plan was refused or stopped, or the file cannot be written.
         """
-        from nbsync.local import plan_files
-
         header, items, _ = self._as_saved()
         note = plan_files.write(os.fspath(path), planfile.lines(header, items()))
         self.notes += [note] if note and note not in self.notes else []
 
     def apply(self, **options: Any) -> SyncResult:
         """Do what the plan says, and nothing else; see `nbsync.apply`."""
-        from nbsync.api import functions
-
-        return functions.apply_plan(self._as_saved(), options)
+        call = Call(command="apply", plan=self._as_saved(), options=build_options("apply", options),
+                    asked=frozenset(options))  # fmt: skip
+        return self._do(call)
 
     def call_for(self, only: frozenset[str]) -> Call:
         """The call that does what the plan says of these paths, and nothing else.
@@ -252,8 +246,6 @@ class SyncPlan(SyncResult):
         Raises:
             NbsyncError: the plan was refused or stopped.
         """
-        from nbsync.core.options import Call
-
         return Call(command="apply", plan=self._as_saved(), only=only)
 
     def _as_saved(self) -> SavedPlan:
@@ -262,8 +254,6 @@ class SyncPlan(SyncResult):
             raise self.error
         if place is None or items is None or self.call is None:
             raise UsageError("there is no plan yet", "Wait for it to be made")
-        from nbsync.core.saved_options import saved_options
-
         given = saved_options(self.call.options)
         for name in ("ca_bundle", "sse_c_key_file"):  # the plan may be applied in another folder
             if name in given:
@@ -324,74 +314,3 @@ class VerifyResult(SyncResult):
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON document, with the rows by assurance."""
         return {**super().to_dict(), "assurance": dict(self.assurance)}
-
-
-class SyncResults(list["Item"]):
-    """The results of several commands, in order, with combined `ok` and `counts`.
-
-    A sync in the background is its SyncJob: not ok before it has ended well, and its counts are those so far.
-
-    Attributes:
-        file: where the commands stood; empty for a cell.
-        not_run: how many more there were, after the one that was refused.
-
-    Args:
-        results: of the commands.
-        file: where they stood.
-    """
-
-    def __init__(self, results: Iterable[Item] = (), *, file: str = "") -> None:
-        super().__init__(results)
-        self.file = file
-        self.not_run = 0
-
-    @property
-    def ok(self) -> bool:
-        """True when every one is ok."""
-        return not self.not_run and all(result.ok for result in self)
-
-    @property
-    def exit_code(self) -> int:
-        """The worst of all."""
-        return max((result.exit_code for result in self), default=0)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows by status, over all."""
-        return {status.value: sum(result.counts[status.value] for result in self) for status in Status}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON document of `run`: what all come to, and in `results` the document of each."""
-        documents = [result.to_dict() for result in self]
-        errors = [document["error"] for document in documents if "error" in document]
-        document: dict[str, Any] = {
-            "command": "run", "remote": "", "local": "", "file": self.file, "ok": self.ok, "counts": self.counts,
-            "bytes": self._sums("bytes", ("moved", "saved"), documents),
-            "requests": self._sums("requests", ("list", "head", "get", "put", "delete", "other"), documents),
-            "seconds": round(sum(document.get("seconds", 0.0) for document in documents), 3),
-            "not_run": self.not_run, "results": documents, "problems": [], "notes": [],
-        }  # fmt: skip
-        return {**document, "error": errors[-1]} if errors else document
-
-    @staticmethod
-    def _sums(name: str, keys: tuple[str, ...], documents: list[dict[str, Any]]) -> dict[str, int]:
-        """One entry of each document, summed; `bytes` of a listing is no amount that moved."""
-        entries = [document[name] for document in documents if isinstance(document.get(name), dict)]
-        return {key: sum(entry.get(key, 0) for entry in entries) for key in keys}
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows of all results, each with its command, remote and local; listings are left out.
-
-        Raises: as `SyncResult.to_pandas`.
-        """
-        from nbsync.results.frames import results_frame
-
-        return results_frame(result for result in self if isinstance(result, SyncResult))
-
-    def __repr__(self) -> str:
-        return "\n".join(repr(result) for result in self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        from nbsync.report import report
-
-        return {"text/html": report.results_html(self), "text/plain": report.results_text(self)}

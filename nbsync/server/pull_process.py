@@ -13,10 +13,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import nbsync
 from nbsync.server.targets import Errand
 
-_HOME = os.path.dirname(os.path.dirname(os.path.abspath(nbsync.__file__)))
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Order(NamedTuple):

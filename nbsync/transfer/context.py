@@ -24,7 +24,7 @@ from nbsync.transfer.rate_limiter import Limiter
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError
 
 if TYPE_CHECKING:
-    from nbsync.transfer.download_check import Doubt
+    from nbsync.transfer.staged import Doubt
 
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 _MAX_DOUBTS = 16

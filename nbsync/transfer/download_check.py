@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nbsync.core.evidence import Digest
-from nbsync.core.model import Action, RemoteEntry
+from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
 from nbsync.transfer import compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.integrity import Corrupted, coded, prove
+from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
-
-
-class Staged(NamedTuple):
-    """A checked file in staging. `verified` is False where the server gave nothing to check with."""
-
-    path: str
-    headers: dict[str, str]
-    content: str  # its digest's name, for the state
-    verified: bool
-    doubtful: bool = False  # it is not what its ETag says if that is an MD5, which nothing else tells
-
-
-class Doubt(NamedTuple):
-    """A download that is held back until it is known whether ETags here are MD5s."""
-
-    action: Action
-    remote: RemoteEntry
-    staged: Staged
 
 
 class Judge:

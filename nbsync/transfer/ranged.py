@@ -19,9 +19,10 @@ from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
 from nbsync.local.journal import Download
 from nbsync.transfer.context import Context, Slot, is_passing
-from nbsync.transfer.download_check import Judge, Staged
+from nbsync.transfer.download_check import Judge
 from nbsync.transfer.integrity import Corrupted
 from nbsync.transfer.part_pool import Stopped, Team
+from nbsync.transfer.staged import Staged
 from nbsync.transfer.unnamed import check_unmoved
 from nbsync.wire.errors import Aborted, ServiceError, WireError
 from nbsync.wire.response_reader import Response, Sink

@@ -20,7 +20,7 @@ from nbsync.s3.look import etag_now
 from nbsync.transfer import pull_actions, push_actions, verify_actions
 from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.download_check import Doubt
+from nbsync.transfer.staged import Doubt
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier, FailedAfterStoring
 from nbsync.wire.errors import Aborted, WireError
 

@@ -14,8 +14,8 @@ from nbsync.local.install import Installer
 from nbsync.transfer import pull_actions
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
-from nbsync.transfer.download_check import Staged
 from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.response_reader import Response
 from tests.contract.store import OTHER_ETAG, KiB, MiB, Slot, Store, action, content, md5

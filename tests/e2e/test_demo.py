@@ -46,7 +46,7 @@ def test_demo_ends_at_a_step_that_fails(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_kernels_demo_goes_past_its_proxy_and_configuration(tmp_path: Path) -> None:
-    source = ("import os, nbsync; from nbsync.demo.show import use_demo_server; r = nbsync.pull(use_demo_server(), 'w'); "
+    source = ("import os, nbsync; from nbsync.demo import use_demo_server; r = nbsync.pull(use_demo_server(), 'w'); "
               "print(r.counts['miss'], os.environ['no_proxy'])")  # fmt: skip
     config = tmp_path / "config"
     config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")

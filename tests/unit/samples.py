@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from nbsync.api.background import Background, SyncJobs
 from nbsync.api.job import SyncJob
 from nbsync.core.model import Active, Problem, Row, Snapshot, Status, Verb
 from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
+from nbsync.results.listing import ListedObject, Listing
 from nbsync.results.sync_result import SyncResult
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&\x1b[31m\u202egpj.exe\r\n[bold]{x}"
@@ -73,28 +74,21 @@ def snapshot(**more: Any) -> Snapshot:
     return Snapshot(**{**values, **more})
 
 
-class Object(NamedTuple):
-    key: str
-    path: str
-    size: int
-    last_modified_ns: int
-    etag: str = ""
-    storage_class: str = "STANDARD"
+def listed(key: str, path: str, size: int, last_modified_ns: int, storage_class: str = "STANDARD") -> ListedObject:
+    """One object of a listing."""
+    return ListedObject(key, path, size, last_modified_ns, "", storage_class)
 
 
-@dataclass
-class Listing:
-    entries: list[Object] = field(default_factory=lambda: [Object("raw/a.csv", "a.csv", 4100, 1_700_000_000 * 10**9)])
-    remote: str = "s3://bucket/raw/"
-    notes: list[str] = field(default_factory=list)
-    exit_code: int = 0
-    ok: bool = True
-    error: None = None
-    counts: dict[str, int] = field(default_factory=lambda: {status.value: 0 for status in Status})
-    displayed_in: object | None = None
+def listing(
+    *entries: ListedObject, remote: str = "s3://bucket/raw/", notes: Sequence[str] = (),
+) -> Listing:  # fmt: skip
+    """A listing of these objects."""
+    return Listing(remote, list(entries), {}, notes)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"command": "ls", "remote": self.remote, "files": [entry._asdict() for entry in self.entries]}
+
+def one_listed() -> Listing:
+    """A listing of one object."""
+    return listing(listed("raw/a.csv", "a.csv", 4100, 1_700_000_000 * 10**9))
 
 
 class Job:
@@ -129,7 +123,7 @@ class Engine:
         self.started: list[Job] = []
         self.background = Background()
         self.end = mixed() if end is None else end
-        self.found = Listing()
+        self.found = one_listed()
         self._refuse = refuse
         self._snapshots = [snapshot()] if snapshots is None else snapshots
         self._interrupts = interrupts

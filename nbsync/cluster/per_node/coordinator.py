@@ -15,6 +15,7 @@ from functools import partial
 
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import ask_each, check_call, lost, open_engine, workers_of
+from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
@@ -22,7 +23,6 @@ from nbsync.cluster.per_node.site import Site
 from nbsync.core.location import parse_location
 from nbsync.core.model import Direction
 from nbsync.core.options import Call
-from nbsync.core.saved_options import found_anywhere
 from nbsync.engine.run import read_list
 from nbsync.engine.status_board import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError

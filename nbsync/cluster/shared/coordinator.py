@@ -14,17 +14,14 @@ from dataclasses import replace
 from nbsync._version import __version__
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import PATIENCE_SECONDS, ask_each, open_engine, workers_of
+from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.shared import worker
-from nbsync.cluster.shared.runner import SharedRunner
 from nbsync.cluster.shared.worker import Ticket
-from nbsync.core.model import Outcome
 from nbsync.core.options import Options
-from nbsync.core.saved_options import found_anywhere
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.local import lease as permits
 from nbsync.s3.bucket import Bucket
 from nbsync.transfer.context import Context
-from nbsync.transfer.runner import Runner
 
 _LOOK_SECONDS = 0.1
 
@@ -60,10 +57,6 @@ class Crew:
             ClusterError: nobody, or somebody with another nbsync or none.
         """
         self.names = workers_of(self.engine)
-
-    def runner(self, ctx: Context, own: Runner[Outcome]) -> SharedRunner:
-        """What runs the Actions of one phase; `own` does what stays on this machine."""
-        return SharedRunner(self, ctx, own)
 
     def enlist(self, ctx: Context) -> Ticket:
         """What the workers must know of the run, once each of them was found fit for it.

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbsync.cluster.backends.base import EngineLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import lost
 from nbsync.cluster.shared import worker as guest
 from nbsync.cluster.shared.batch_progress import Beats
 from nbsync.cluster.shared.batches import Backlog, Size, cost
+from nbsync.cluster.shared.coordinator import Crew
 from nbsync.cluster.shared.worker import Reply, Ticket
 from nbsync.cluster.shared.worker_count import Census
 from nbsync.core.model import Action, Active, Outcome, Status, Verb
@@ -29,9 +30,6 @@ from nbsync.local import lease as permits
 from nbsync.s3.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
-
-if TYPE_CHECKING:
-    from nbsync.cluster.shared.coordinator import Crew
 
 TRIES = 3  # of a batch whose workers are lost
 _EACH = 2  # batches under way a worker: one that it does, and the next

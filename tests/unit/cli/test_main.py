@@ -18,7 +18,7 @@ from nbsync.core.options import Call
 from nbsync.engine.link import make
 from nbsync.errors import AccessDenied, GuardRefusal, SyncProblems, UsageError
 from nbsync.grammar.parse import parse
-from tests.unit.samples import HOSTILE, Engine, Listing, Object, mixed, result, row, snapshot
+from tests.unit.samples import HOSTILE, Engine, listed, listing, mixed, result, row, snapshot
 
 Captured = pytest.CaptureFixture[str]
 
@@ -148,7 +148,7 @@ def test_help(capsys: Captured) -> None:
 
 def test_ls_prints_time_size_key(capsys: Captured) -> None:
     engine = clean()
-    engine.found = Listing([Object("raw/" + HOSTILE, "x", 4100, 1_700_000_000 * 10**9), Object("raw/b", "b", 1, 0)])
+    engine.found = listing(listed("raw/" + HOSTILE, "x", 4100, 1_700_000_000 * 10**9), listed("raw/b", "b", 1, 0))
     assert run("ls b/raw", engine) == 0
     out, err = capsys.readouterr()
     first, second = out.splitlines()
@@ -247,10 +247,10 @@ def test_sync_problems_and_usage_from_the_engine(capsys: Captured) -> None:
 
 SCRIPT = """
 import sys
-from tests.unit.samples import Engine, Listing, Object
+from tests.unit.samples import Engine, listed, listing
 from nbsync.cli import main
 engine = Engine()
-engine.found = Listing([Object("k\\udc80→" + str(i), "k", 1, 0) for i in range(int(sys.argv[2]))])
+engine.found = listing(*(listed("k\\udc80→" + str(i), "k", 1, 0) for i in range(int(sys.argv[2]))))
 code = main.main([sys.argv[1], "b"], engine=engine)
 heavy = {"IPython", "rich", "boto3", "ipywidgets"} & set(sys.modules)
 assert not heavy, heavy

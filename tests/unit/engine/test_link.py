@@ -14,8 +14,9 @@ from nbsync.core.location import parse_location
 from nbsync.core.options import Call, build_options
 from nbsync.core.pull_link import PullLink, from_pairs, target_of
 from nbsync.core.timestamps import parse_moment
-from nbsync.engine.link import Link, make
+from nbsync.engine.link import make
 from nbsync.errors import UsageError
+from nbsync.results.link import Link
 
 HUB = "https://hub.example.org"
 HOSTILE = ["a&target=/etc", "a#b", "a%2Fb", "a+b", "a b", "ünï", "日本/ß", 'a"b', "a'b", "<script>", "a?b=c", "a=b",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nbsync.api.follow import SilentFace, follow
 from nbsync.core.model import Active, Problem, Verb
 from nbsync.errors import GuardRefusal, Interrupted
 from nbsync.notebook import live
@@ -41,7 +42,7 @@ def face(screen: Screen, times: list[float], show: str = "changed") -> live.Note
 
 def test_one_display_that_ends_as_the_table() -> None:
     screen = Screen()
-    ended = live.follow(Job(mixed(), [snapshot()] * 3), face(screen, [0.0, 0.3, 0.6]))
+    ended = follow(Job(mixed(), [snapshot()] * 3), face(screen, [0.0, 0.3, 0.6]))
     assert ended.counts["miss"] == 2
     assert screen.displays == 1
     assert len(screen.drawn) == 4
@@ -54,36 +55,36 @@ def test_one_display_that_ends_as_the_table() -> None:
 
 def test_at_most_five_updates_a_second() -> None:
     screen = Screen()
-    live.follow(Job(mixed(), [snapshot()] * 1000), face(screen, [i / 1000 for i in range(1000)]))
+    follow(Job(mixed(), [snapshot()] * 1000), face(screen, [i / 1000 for i in range(1000)]))
     assert len(screen.drawn) <= 6
 
 
 def test_a_short_run_is_only_its_table() -> None:
     screen = Screen()
-    live.follow(Job(mixed(), [snapshot(state="starting", seconds=0.1)]), face(screen, []))
+    follow(Job(mixed(), [snapshot(state="starting", seconds=0.1)]), face(screen, []))
     assert [list(bundle) for bundle in screen.drawn] == [["text/html", "text/plain"]]
     assert "pull" in screen.drawn[0]["text/plain"]
 
 
 def test_show_decides_the_last_picture() -> None:
     screen = Screen()
-    live.follow(Job(mixed(), []), face(screen, [], "all"))
+    follow(Job(mixed(), []), face(screen, [], "all"))
     assert screen.drawn[-1]["text/html"] == report.result_html(mixed(), "all")
 
 
 def test_a_refusal_without_rows_draws_no_table_but_ends_a_drawing() -> None:
     refused = result(error=GuardRefusal("too many"))
     screen = Screen()
-    live.follow(Job(refused, []), face(screen, []))
+    follow(Job(refused, []), face(screen, []))
     assert screen.drawn == []
-    live.follow(Job(refused, [snapshot()]), face(screen, [0.0]))
+    follow(Job(refused, [snapshot()]), face(screen, [0.0]))
     assert "too many" in screen.drawn[-1]["text/plain"]
 
 
 def test_an_interrupt_cancels_and_shows_what_was_done() -> None:
     screen = Screen()
     job = Job(result(row("a", "miss"), row("b", "cancelled")), [snapshot()], interrupts=1)
-    ended = live.follow(job, face(screen, [0.0, 1.0]))
+    ended = follow(job, face(screen, [0.0, 1.0]))
     assert job.cancelled
     assert isinstance(ended.error, Interrupted)
     assert "interrupted" in screen.drawn[-1]["text/html"]
@@ -95,19 +96,19 @@ def test_an_interrupt_that_came_too_late_to_cancel_is_one_all_the_same() -> None
         def cancel(self) -> None:
             pass
 
-    ended = live.follow(Deaf(mixed(), [], interrupts=1), live.SilentFace())
+    ended = follow(Deaf(mixed(), [], interrupts=1), SilentFace())
     assert ended.exit_code == 130
 
 
 def test_a_second_interrupt_leaves_and_the_terminal_is_put_back() -> None:
     closed: list[Any] = []
 
-    class Face(live.SilentFace):
+    class Face(SilentFace):
         def close(self, result: Any) -> None:
             closed.append(result)
 
     with pytest.raises(KeyboardInterrupt):
-        live.follow(Job(mixed(), [], interrupts=2), Face())
+        follow(Job(mixed(), [], interrupts=2), Face())
     assert closed == [None]
 
 
@@ -136,7 +137,7 @@ def test_a_terminal_sees_progress_and_then_nothing_of_it(monkeypatch: pytest.Mon
 
 def test_a_stream_that_is_no_terminal_sees_nothing() -> None:
     stream = io.StringIO()
-    live.follow(Job(mixed(), [snapshot()]), TerminalFace(stream))
+    follow(Job(mixed(), [snapshot()]), TerminalFace(stream))
     assert stream.getvalue() == ""
 
 
@@ -146,7 +147,7 @@ WAITS = "waiting for another nbsync run in this folder"
 def test_a_run_that_waits_says_so_once_where_nothing_is_drawn() -> None:
     told, silent = io.StringIO(), io.StringIO()
     for stream, says in ((told, True), (silent, False)):
-        live.follow(Job(mixed(), [snapshot(state="waiting")] * 3), TerminalFace(stream, says=says))
+        follow(Job(mixed(), [snapshot(state="waiting")] * 3), TerminalFace(stream, says=says))
     assert told.getvalue() == f"nbsync: {WAITS}\n"
     assert silent.getvalue() == ""
 
@@ -159,12 +160,12 @@ def test_a_terminal_shows_that_a_run_waits(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_ipython_in_a_terminal_leaves_the_error_to_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    live.follow(Job(result(row("a", "miss"), error=GuardRefusal("too many")), []), live.ShellFace())
+    follow(Job(result(row("a", "miss"), error=GuardRefusal("too many")), []), live.ShellFace())
     out = capsys.readouterr().out
     assert "✗ refused" in out
     assert "too many" not in out
 
 
 def test_ipython_in_a_terminal_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    live.follow(Job(mixed(), [snapshot()]), live.ShellFace())
+    follow(Job(mixed(), [snapshot()]), live.ShellFace())
     assert capsys.readouterr() == (report.result_text(mixed()) + "\n", "")

@@ -13,6 +13,7 @@ from IPython.utils.capture import capture_output
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted, SyncProblems
 from nbsync.notebook import magic
 from nbsync.report import report
+from nbsync.results import display
 from tests.unit.samples import Engine, mixed, result, row
 
 Shell = Any
@@ -105,7 +106,7 @@ def test_a_link_is_shown_to_be_clicked(shell: Shell) -> None:
 
 
 def report_of(item: Any) -> dict[str, str]:
-    return {"text/html": report.item_html(item), "text/plain": report.item_text(item)}
+    return {"text/html": display.html(item), "text/plain": display.text(item)}
 
 
 def test_quiet_shows_nothing(shell: Shell) -> None:
@@ -238,7 +239,7 @@ def test_a_cell_runs_one_command_a_line(shell: Shell) -> None:
     assert shell.user_ns["p"] is engine.end
     shown = Cell(shell, "_").displays[0]
     assert shown["text/plain"].count("pull s3://") == 2
-    assert shown["text/html"] == report.results_html(cell.value)
+    assert shown["text/html"] == display.html(cell.value)
 
 
 SUMMARY = "✗ 2 of 2 with problems · 2 failed · 2 conflict · 2 skipped · 2 deleted · 4 miss · 80 hit"

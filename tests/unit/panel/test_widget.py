@@ -292,7 +292,7 @@ def test_what_a_saved_notebook_shows(seen: Seen) -> None:
 
 def test_shown_as_a_widget_and_a_table_that_follows(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[dict[str, str], dict[str, Any]]] = []
-    monkeypatch.setattr("nbsync.notebook.live.ipython_display", lambda data, **more: shown.append((data, more)))
+    monkeypatch.setattr("nbsync.report.ipython.ipython_display", lambda data, **more: shown.append((data, more)))
     seen.panel._ipython_display_()
     (widget, _), (table, first) = shown
     assert set(widget) == {"text/plain", "application/vnd.jupyter.widget-view+json"}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
 from nbsync.core.options import Call, Options
-from nbsync.engine.link import Link, make
+from nbsync.engine.link import make
 from nbsync.errors import ConfigError
 from nbsync.report import report
+from nbsync.results import display
+from nbsync.results.batch import SyncResults
 from nbsync.results.diagnosis import Diagnosis, Finding
 from nbsync.results.folder_status import Status, Synced, Trash
-from nbsync.results.sync_result import SyncResults
+from nbsync.results.link import Link
 from tests.unit.report.test_report import Reader
 from tests.unit.samples import HOSTILE
 
@@ -32,7 +34,7 @@ def status() -> Status:
 
 
 def test_status() -> None:
-    text = report.item_text(status()).splitlines()
+    text = display.text(status()).splitlines()
     assert text[:6] == [
         "status data",
         "  ✓ 1 added, 25 deleted, 1 maybe modified here since the last sync · 1,204 files as last synced"
@@ -66,7 +68,7 @@ def doctor() -> Diagnosis:
 
 
 def test_doctor() -> None:
-    assert report.item_text(doctor()).splitlines() == [
+    assert display.text(doctor()).splitlines() == [
         "doctor s3://bucket/raw/",
         "  ✗ 1 problem, 1 warning · 1 LIST · 0.0 s",
         "  ✓ credentials  AKIA…MPLE from the environment",
@@ -84,14 +86,14 @@ def link(**options: str) -> Link:
 
 def test_a_link_is_its_whole_address() -> None:
     made = link(hub="https://hub.example.org", urlpath=f"lab/tree/{'x' * 2_000}")
-    assert report.item_text(made) == str(made) == made.url
+    assert display.text(made) == str(made) == made.url
     assert made.url.endswith("x" * 2_000)
     assert repr(made) == f"link s3://bucket/it's <b>/: ✓ {made.url}"
 
 
 def test_a_link_can_be_clicked() -> None:
     made = link(hub="https://hub.example.org/$a$/", endpoint="minio")
-    html = report.item_html(made)
+    html = display.html(made)
     assert made.url == "https://hub.example.org/$a$/hub/user-redirect/nbsync/pull?source=bucket/it%27s%20%3Cb%3E&" \
                        "target=a%26b&endpoint=minio"  # fmt: skip
     assert f'<a href="{made.url.replace("&", "&amp;")}" target="_blank" rel="noopener noreferrer">' in html
@@ -104,10 +106,10 @@ def test_a_link_can_be_clicked() -> None:
 
 def test_a_path_alone_is_nothing_to_click() -> None:
     made = link(profile="dev")
-    assert made.url in Reader(report.item_html(made)).text.replace("&amp;", "&")
-    assert "href" not in report.item_html(made)
-    assert report.item_text(made).splitlines()[0] == made.url
-    assert [line.partition(":")[0] for line in report.item_text(made).splitlines()[1:]] == ["note", "note"]
+    assert made.url in Reader(display.html(made)).text.replace("&amp;", "&")
+    assert "href" not in display.html(made)
+    assert display.text(made).splitlines()[0] == made.url
+    assert [line.partition(":")[0] for line in display.text(made).splitlines()[1:]] == ["note", "note"]
     assert report.together_text(SyncResults([made])).splitlines()[0] == "1 command"
 
 
@@ -122,9 +124,9 @@ def test_what_others_chose_is_only_text() -> None:
     told.findings, told.notes = [Finding("bucket", "problem", HOSTILE, HOSTILE)], [HOSTILE]
     several = SyncResults([found, told], file=HOSTILE)
     for item in (found, told):
-        assert all(char.isprintable() or char == "\n" for char in report.item_text(item) + report.item_line(item))
-    assert all(char.isprintable() or char == "\n" for char in report.results_text(several))
-    for html in (report.item_html(found), report.item_html(told), report.results_html(several)):
+        assert all(char.isprintable() or char == "\n" for char in display.text(item) + display.line(item))
+    assert all(char.isprintable() or char == "\n" for char in display.text(several))
+    for html in (display.html(found), display.html(told), display.html(several)):
         seen = Reader(html)
         assert seen.tags <= {"div", "b", "table", "tr", "td", "code"}
         assert seen.attributes <= {"style"}

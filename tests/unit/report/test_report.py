@@ -13,8 +13,9 @@ from nbsync.core.model import Active, Problem, Verb
 from nbsync.core.options import Call
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted
 from nbsync.report import formats, report
-from nbsync.results.sync_result import SyncResults
-from tests.unit.samples import HOSTILE, Listing, Object, mixed, result, row, snapshot
+from nbsync.results import display
+from nbsync.results.batch import SyncResults
+from tests.unit.samples import HOSTILE, listed, listing, mixed, one_listed, result, row, snapshot
 
 
 class Reader(HTMLParser):
@@ -153,13 +154,13 @@ def hostile_reports() -> dict[str, str]:
     bad = result(*rows, remote=HOSTILE, problems=[Problem(HOSTILE, HOSTILE, HOSTILE)], notes=[HOSTILE],
                  error=GuardRefusal(HOSTILE))  # fmt: skip
     live = snapshot(remote=HOSTILE, problems=bad.problems, active=(Active(HOSTILE, Verb.UPLOAD, 1, 2),))
-    listed = Listing([Object(HOSTILE, HOSTILE, 1, 1, storage_class=HOSTILE)], HOSTILE, [HOSTILE])
+    found = listing(listed(HOSTILE, HOSTILE, 1, 1, HOSTILE), remote=HOSTILE, notes=[HOSTILE])
     return {
         "result html": report.result_html(bad, "all"), "result text": report.result_text(bad, "all"),
         "live html": report.snapshot_html(live), "live text": report.snapshot_text(live),
-        "listing html": report.listing_html(listed), "listing text": report.listing_text(listed),
+        "listing html": report.listing_html(found), "listing text": report.listing_text(found),
         "summary": report.one_line_summary(bad), "coloured": report.result_text(bad, "all", colour=True),
-        "several": report.results_html(SyncResults([bad, listed])),
+        "several": display.html(SyncResults([bad, found])),
     }  # fmt: skip
 
 
@@ -194,7 +195,11 @@ def test_a_run_that_waits_says_for_what() -> None:
 
 
 def test_html_lives_without_what_untrusted_notebooks_strip() -> None:
-    for page in (report.result_html(mixed(), "all"), report.snapshot_html(snapshot()), report.listing_html(Listing())):
+    for page in (
+        report.result_html(mixed(), "all"),
+        report.snapshot_html(snapshot()),
+        report.listing_html(one_listed()),
+    ):
         assert not re.search(r"<style|<svg|<script|<details|role=|aria-|var\(|class=", page)
 
 
@@ -240,15 +245,15 @@ def test_totals_that_still_grow_are_marked() -> None:
 
 
 def test_a_listing() -> None:
-    listing = Listing([Object(f"raw/{i}.csv", f"{i}.csv", 1500, 0, storage_class="GLACIER") for i in range(300)])
-    text, seen = report.listing_text(listing), Reader(report.listing_html(listing)).text
+    long = listing(*(listed(f"raw/{i}.csv", f"{i}.csv", 1500, 0, "GLACIER") for i in range(300)))
+    text, seen = report.listing_text(long), Reader(report.listing_html(long)).text
     assert "1970-01-01 00:00:00         1500 raw/0.csv" in text
     for part in ("300 objects, 450.0 kB", "and 100 more: "):
         assert part in text
         assert part in seen
     assert "GLACIER" in seen
-    assert len(list(report.listing_lines(listing.entries))) == 300
-    assert "<table" not in report.listing_html(Listing([]))
+    assert len(list(report.listing_lines(long.entries))) == 300
+    assert "<table" not in report.listing_html(listing())
 
 
 def test_json_is_the_contracts_document_in_plain_ascii() -> None:
@@ -263,10 +268,10 @@ def test_json_is_the_contracts_document_in_plain_ascii() -> None:
 
 
 def test_several_results_stand_below_each_other() -> None:
-    one, other = mixed(), Listing()
+    one, other = mixed(), one_listed()
     both = SyncResults([one, other], file="f.txt")
     tables = f"\n\n{report.result_text(one)}\n\n{report.listing_text(other)}"
-    assert report.results_text(both) == report.together_text(both) + tables
+    assert display.text(both) == report.together_text(both) + tables
     assert report.together_text(both).splitlines() == [
         "run f.txt",
         "  ✗ 1 of 2 with problems · 1 failed · 1 conflict · 1 skipped · 1 deleted · 2 miss · 40 hit",
@@ -274,9 +279,9 @@ def test_several_results_stand_below_each_other() -> None:
         "  ✓ ls s3://bucket/raw/: 1 object, 4.1 kB",
     ]
     tables = report.result_html(one) + report.listing_html(other)
-    assert report.results_html(both) == report.together_html(both) + tables
-    assert report.results_text(SyncResults([other])) == report.listing_text(other)
-    assert "no commands" in report.results_text(SyncResults())
+    assert display.html(both) == report.together_html(both) + tables
+    assert display.text(SyncResults([other])) == report.listing_text(other)
+    assert "no commands" in display.text(SyncResults())
 
 
 @pytest.mark.parametrize(("undone", "listed"), [(10, 10), (11, 0)])

@@ -11,8 +11,9 @@ import pytest
 
 from nbsync.core.model import Row
 from nbsync.errors import NbsyncError
+from nbsync.results.batch import SyncResults
 from nbsync.results.listing import ListedObject, Listing
-from nbsync.results.sync_result import SyncPlan, SyncResult, SyncResults, VerifyResult
+from nbsync.results.sync_result import SyncPlan, SyncResult, VerifyResult
 
 ROWS = [Row("a", "none", "hit", "up to date", "state", 0, 0.0, None),
         Row("b", "download", "miss", "missing locally", "none", 5 * 10**9, 0.5, None)]  # fmt: skip

@@ -9,7 +9,8 @@ import pytest
 from nbsync.core.model import Evidence, Outcome, Status, Verb
 from nbsync.engine.status_board import Board, Tally
 from nbsync.errors import GuardRefusal, SyncProblems
-from nbsync.results.sync_result import SyncResult, SyncResults
+from nbsync.results.batch import SyncResults
+from nbsync.results.sync_result import SyncResult
 
 
 def made(*outcomes: Outcome) -> SyncResult:

@@ -1,0 +1,62 @@
+"""Follow a run and draw it, in the thread that waits (in a notebook, the kernel's main one)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nbsync.core.model import Snapshot
+from nbsync.errors import Interrupted
+from nbsync.results.sync_result import SyncResult
+
+INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at some ten times that
+
+Tick = Callable[[Snapshot], None]
+
+
+class Job(Protocol):
+    """A run under way; `nbsync.api.job.SyncJob` is one."""
+
+    def wait(self, timeout: float | None = None, *, tick: Tick | None = None, interval: float = 0.2) -> SyncResult: ...
+
+    def cancel(self) -> None: ...
+
+
+class Face(Protocol):
+    """Something that shows a run: called with snapshots, then once with the result (None: it blew up)."""
+
+    def tick(self, snapshot: Snapshot) -> None: ...
+
+    def close(self, result: SyncResult | None) -> None: ...
+
+
+class SilentFace:
+    """Shows nothing."""
+
+    def tick(self, snapshot: Snapshot) -> None:
+        pass
+
+    def close(self, result: SyncResult | None) -> None:
+        pass
+
+
+def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:
+    """Wait for `job`, drawing it on `face`; an interrupt cancels it and still gives what was done.
+
+    The result of an interrupted run carries Interrupted as its `error`.
+
+    Raises:
+        KeyboardInterrupt: a second interrupt, while the first is being obeyed.
+    """
+    result: SyncResult | None = None
+    try:
+        try:
+            result = job.wait(tick=face.tick, interval=interval)
+        except KeyboardInterrupt:
+            job.cancel()
+            result = job.wait(tick=face.tick, interval=interval)
+            if result.error is None:
+                result.error = Interrupted("interrupted", "What was done is kept; the next run does the rest.")
+    finally:
+        face.close(result)
+    return result
