@@ -10,9 +10,10 @@ In Python: `nbsync.pull`, `push`, `plan`, `apply`, `verify`, `undo`, `status`, `
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from nbsync._version import __version__
+from nbsync._version import __version__, mixed_up
 from nbsync.results import display
 
 _PUBLIC = {
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
     from nbsync.results.sync_result import SyncPlan, SyncResult, VerifyResult
 
 
+if _mixed_up := mixed_up():
+    warnings.warn(_mixed_up, stacklevel=2)
 display.load_with(lambda: importlib.import_module("nbsync.report.answers"))
 
 

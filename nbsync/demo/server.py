@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from nbsync._version import install
 from nbsync.errors import ConfigError
 
 HOST = "127.0.0.1"
@@ -95,9 +96,7 @@ def _moto_server_class() -> Any:
     try:
         from moto.server import ThreadedMotoServer
     except ImportError as error:
-        raise ConfigError(
-            f"The demo server needs moto ({error})", "Install it with: pip install 'nbsync[demo]'"
-        ) from None
+        raise ConfigError(f"The demo server needs moto ({error})", f"Install it with: {install('demo')}") from None
     return ThreadedMotoServer
 
 

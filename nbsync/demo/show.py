@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbsync._version import install
 from nbsync.demo.server import DemoServer, append_to_object, fill_sample_bucket
 from nbsync.errors import ConfigError
 
@@ -161,7 +162,7 @@ def _let_go_of_output() -> None:
 
 def _open_lab(folder: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> int:
     if importlib.util.find_spec("jupyterlab") is None:
-        raise ConfigError("--lab needs JupyterLab", "pip install 'nbsync[demo]'")
+        raise ConfigError("--lab needs JupyterLab", install("demo"))
     notebook = folder / "01_quickstart.ipynb"
     shutil.copy(quickstart(), notebook)
     variables = {name: value for name, value in os.environ.items() if name not in _UNWANTED}

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from nbsync._version import mixed_up
 from nbsync.core.access_key import account_of, masked
 from nbsync.core.location import Location, parse_location
 from nbsync.core.options import Call, Options
@@ -98,6 +99,9 @@ class _Doctor:
         shown = " · ".join(f"{name} {version}" for name, version in versions.items() if version)
         missing = ", ".join(name for name, version in versions.items() if not version)
         self._add("software", OK, f"{shown} · not here: {missing}" if missing else shown)
+        if trouble := mixed_up():
+            what, _, advice = trouble.partition(". ")
+            self._add("package", WARNING, what, advice)
 
     def _folder(self) -> None:
         try:

@@ -110,7 +110,7 @@ def test_without_moto_it_says_what_to_install(
     assert main(words) == 2
     out, errors = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"nbsync: The demo server needs moto .*pip install 'nbsync\[demo\]'\n", errors)
+    assert re.fullmatch(r"nbsync: The demo server needs moto .*pip install 'nbsync-s3\[demo\]'\n", errors)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

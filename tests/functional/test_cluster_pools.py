@@ -356,7 +356,7 @@ def test_an_engine_that_is_not_installed(world: World, on: str, module: str, mon
     world.put("a", b"x")
     error = world.refused("pull", on=on)
     assert isinstance(error, ClusterError)
-    assert f"nbsync[{on.partition(':')[0]}]" in str(error)
+    assert f"nbsync-s3[{on.partition(':')[0]}]" in str(error)
 
 
 def test_a_profile_in_which_no_cluster_runs(world: World) -> None:

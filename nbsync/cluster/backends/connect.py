@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from nbsync._version import __version__
+from nbsync._version import __version__, install
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.core.options import Call
 from nbsync.errors import ClusterError, UsageError
@@ -170,7 +170,7 @@ def _check_version(engine: Engine, name: str, task: Task) -> None:
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise ClusterError(f"{name} of {engine.name} could not be asked for its nbsync: {text}") from None
-    wanted = f'pip install "nbsync=={__version__}" there'
+    wanted = f"{install(version=__version__)} there"
     if version is None:
         raise ClusterError(f"{name} of {engine.name} has no nbsync, or one that cannot be imported", wanted)
     if version != __version__:

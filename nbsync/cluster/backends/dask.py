@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from nbsync._version import install
 from nbsync.cluster.backends import remote_call
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, Watch, WorkerLost
 from nbsync.cluster.backends.remote_call import short
@@ -160,7 +161,7 @@ def connect(address: str, name: str) -> DaskEngine:
     try:
         import distributed
     except ImportError:
-        raise ClusterError(f"--on {name} needs Dask, which is not installed", 'pip install "nbsync[dask]"') from None
+        raise ClusterError(f"--on {name} needs Dask, which is not installed", install("dask")) from None
     try:
         client = distributed.Client(f"tcp://{address}", timeout=TIMEOUT_SECONDS, set_as_default=False)
     except Exception as error:  # OSError, and what its configuration brings

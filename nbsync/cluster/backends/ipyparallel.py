@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from nbsync._version import install
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, Watch, WorkerLost
 from nbsync.errors import ClusterError
 
@@ -136,7 +137,7 @@ def connect(profile: str, name: str) -> IpyparallelEngine:
     try:
         import ipyparallel
     except ImportError:
-        hint = 'pip install "nbsync[ipyparallel]"'
+        hint = install("ipyparallel")
         raise ClusterError(f"--on {name} needs ipyparallel, which is not installed", hint) from None
     file = _connection_file(profile or "default", name)
     try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nbsync._version import __version__
+from nbsync._version import __version__, install
 from nbsync.cluster.backends.remote_call import where
 from nbsync.cluster.shared.resume_check import done_before
 from nbsync.core.location import Location
@@ -274,7 +274,7 @@ def _session(ticket: Ticket) -> Session:
         if session is None:
             check_encoding(sys.getfilesystemencoding())
             if ticket.version != __version__:
-                wanted = f'pip install "nbsync=={ticket.version}" there'
+                wanted = f"{install(version=ticket.version)} there"
                 raise ClusterError(f"it has nbsync {__version__}, and not {ticket.version}", wanted)
             if not permits.holds(os.path.join(ticket.place, "stage"), ticket.permit):
                 hint = "--spread shared needs a file system that all mount at the same path; --spread each needs none"

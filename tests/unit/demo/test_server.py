@@ -71,7 +71,7 @@ def test_a_users_broken_profile_has_no_say(moto_server: Server, monkeypatch: pyt
 
 def test_without_moto_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moto.server", None)
-    with pytest.raises(ConfigError, match=r"pip install 'nbsync\[demo\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'nbsync-s3\[demo\]'"):
         DemoServer()
 
 
