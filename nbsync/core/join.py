@@ -32,19 +32,22 @@ def join(
     return nested(_zip3(local, remote, recorded))
 
 
-def nested(joined: Iterable[Joined], fold: Callable[[str], str] | None = None) -> Iterator[Joined]:
+def nested(
+    joined: Iterable[Joined], fold: Callable[[str], str] | None = None, *, pushed: bool = False
+) -> Iterator[Joined]:
     """The same, each told of the paths above and below it.
 
     Args:
         joined: in path order, or in that of what `fold` makes of the paths.
         fold: gives the same text for paths that the file system takes for one.
+        pushed: the files become objects, and those that they are renamed from go.
     """
     held: list[tuple[str, Joined]] = []
     for one in joined:
         name = one.path if fold is None else fold(one.path)
         while held and not _may_hold(held[-1][0], name):
             yield held.pop()[1]
-        held.append((name, _mark(held, name, one) if held else one))
+        held.append((name, _mark(held, name, one, pushed) if held else one))
     while held:
         yield held.pop()[1]
 
@@ -69,13 +72,16 @@ def _folder(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def _mark(held: list[tuple[str, Joined]], name: str, one: Joined) -> Joined:
+def _mark(held: list[tuple[str, Joined]], name: str, one: Joined, pushed: bool) -> Joined:
     """Tell the paths above `one` of it, and `one` of them."""
     local_above, remote_above = None, None
     for i, (above_name, above) in enumerate(held):
         if not name.startswith(_folder(above_name)):
             continue
-        if _clash(above, one):
+        folded = not one.path.startswith(_folder(above.path))
+        if folded and above.local is not None and one.local is not None:
+            continue  # the file system tells them apart: both are there
+        if folded and _is_object(above, pushed) and _is_object(one, pushed):  # LOCAL cannot have both
             if above.local is not None and above.local.kind is Kind.FILE:
                 one = one._replace(clash=above.path)
             else:
@@ -93,11 +99,11 @@ def _mark(held: list[tuple[str, Joined]], name: str, one: Joined) -> Joined:
     return one._replace(local_above=local_above, remote_above=remote_above)
 
 
-def _clash(above: Joined, one: Joined) -> bool:
-    """Are these two objects that LOCAL cannot both have, for no other reason than how it folds names?"""
-    if above.remote is None or one.remote is None or above.remote.refused or one.remote.refused:
-        return False
-    return not one.path.startswith(_folder(above.path))
+def _is_object(one: Joined, pushed: bool) -> bool:
+    """Is it one when the run is over?"""
+    if one.remote is None:
+        return pushed and one.local is not None and one.local.kind is Kind.FILE
+    return not one.remote.refused and not (pushed and one.namesake)
 
 
 def _zip3(

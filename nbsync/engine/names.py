@@ -51,7 +51,8 @@ class Names:
         self._moved, self._kept = [], {}  # it may be joined once more: a listing may prove to be unsorted
         if self._fold is None:
             return join(local, remote, recorded)
-        return nested(self._paired(local, remote, recorded, spelled), self._fold)
+        paired = self._paired(local, remote, recorded, spelled)
+        return nested(paired, self._fold, pushed=self._direction is Direction.PUSH)
 
     def _paired(
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],

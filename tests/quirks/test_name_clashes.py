@@ -266,6 +266,36 @@ class TestOnAFileSystemThatFoldsCase:
         assert told(sides.run("pull", delete=delete)) == {"a/b"}
         sides.silent({"a/b"})
 
+    @pytest.mark.parametrize("delete", [False, True])
+    @pytest.mark.parametrize(("name", "other"), [("a", "A/b"), ("A/b", "a")])
+    def test_a_new_file_that_clashes_with_a_folder_or_file(
+        self, sides: Sides, name: str, other: str, delete: bool
+    ) -> None:
+        (sides.local / name).parent.mkdir(parents=True)
+        (sides.local / name).write_bytes(b"new")
+        sides.fill({other: b"there"})
+        result = sides.run("push", delete=delete)
+        assert (told(result), moved(result)) == ({other}, [f"miss {name}"])
+        assert sides.remote() == {name: b"new", other: b"there"}
+        sides.silent({other})
+
+    @pytest.mark.parametrize("delete", [False, True])
+    @pytest.mark.parametrize(("old", "new"), [("a", "A"), ("A", "a")])
+    def test_rename_here_is_carried_as_one_beside_a_folder(
+        self, sides: Sides, old: str, new: str, delete: bool
+    ) -> None:
+        sides.fill({old: b"content", "z": b"z"})
+        sides.run("pull")
+        rename(sides.local, old, new)
+        sides.fill({"A/b": b"there"})
+        result = sides.run("push", delete=delete)
+        clashes = {"A/b"} - {f"{new}/b"}
+        mirrored = delete and not clashes  # `A/b` is below `A` wherever names are told apart as well
+        assert told(result) == clashes
+        assert sorted(moved(result)) == sorted([f"deleted {old}", f"miss {new}", *["deleted A/b"][:mirrored]])
+        expected = {new: b"content", "z": b"z", **({} if mirrored else {"A/b": b"there"})}
+        assert sides.remote() == expected
+
     def test_one_object_does_not_take_the_place_of_another(self, sides: Sides) -> None:
         sides.fill({"A.txt": b"upper", "a.txt": b"lower"})
         sides.run("pull")
@@ -301,6 +331,18 @@ LETTERS = ["STRASSE", "stra\u00dfe", "stra\u1e9ee", "\u0130", "i\u0307", "\u0131
 @pytest.mark.parametrize("mount", ["ci", "upper"], indirect=True)
 def test_only_the_file_system_says_which_letters_are_one(sides: Sides) -> None:
     check_letters(sides)
+
+
+@pytest.mark.parametrize("mount", ["upper"], indirect=True)
+def test_a_file_is_not_in_the_way_of_a_folder_that_stands_beside_it(sides: Sides) -> None:
+    """Their names fold to the same text, but this file system has both."""
+    sides.fill({"stra\u1e9ee/x": b"old", "other": b"o"})
+    sides.run("pull")
+    (sides.local / "strasse").write_bytes(b"here")
+    sides.fill({"stra\u1e9ee/x": b"new"})
+    for delete in (False, True):
+        assert moved(sides.run("pull", delete=delete)) == [["miss stra\u1e9ee/x"], ["deleted strasse"]][delete]
+    assert sides.files() == {"other": b"o", "stra\u1e9ee/x": b"new"}
 
 
 def test_on_exfat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbsync.core.join import join, known_again
+from nbsync.core.join import join, known_again, nested
 from nbsync.core.model import Joined, LocalEntry, RemoteEntry
 from nbsync.errors import ListingError
 from tests.unit.core.entries import here, row, there
@@ -95,6 +95,36 @@ def test_order_is_that_of_utf8() -> None:
     paths = ["\uffff", "\U0001f600"]
     assert paths == sorted(paths, key=str.encode)
     assert [one.path for one in join(map(here, paths), map(there, paths), ())] == paths
+
+
+LOWER, UPPER = Joined("a", None, there("a"), None), Joined("A", None, there("A"), None)
+BELOW, FILE = Joined("A/b", None, there("A/b"), None), Joined("a", here("a"), None, None)
+FILE_BELOW = Joined("A/b", here("A/b"), None, None)
+RENAMED = [Joined("A", here("A"), None, None), LOWER._replace(namesake="A")]
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "pushed", "expected"),
+    [
+        ([LOWER], BELOW, False, {"a": "A/b"}),
+        ([UPPER], BELOW, False, {}),
+        ([LOWER._replace(local=here("a"))], BELOW, False, {"A/b": "a"}),
+        ([FILE], BELOW, False, {}),  # no object: what is done with it is decided as elsewhere
+        ([FILE], BELOW, True, {"A/b": "a"}),
+        ([LOWER], FILE_BELOW, False, {}),
+        ([LOWER], FILE_BELOW, True, {"a": "A/b"}),
+        ([LOWER._replace(namesake="A")], BELOW, False, {"a": "A/b"}),
+        (RENAMED, BELOW, True, {}),
+        (RENAMED, BELOW._replace(path="a/b"), True, {"a/b": "A"}),
+        ([FILE], FILE_BELOW, True, {}),
+        ([LOWER._replace(local=here("a"))], BELOW._replace(local=here("A/b")), False, {}),
+    ],
+)
+def test_clashes_with_what_is_above(above: list[Joined], below: Joined, pushed: bool, expected: dict[str, str]) -> None:
+    found = list(nested([*above, below], str.lower, pushed=pushed))
+    assert {one.path: one.clash for one in found if one.clash} == expected
+    if expected == {} and below.local is not None and above[0].local is not None:
+        assert not any(one.local_above or one.local_below for one in found)  # told apart
 
 
 def test_an_object_of_ours_is_known_again_in_place_of_what_was_recorded() -> None:
