@@ -56,6 +56,11 @@ class Sides:
         assert result.error is None
         return result
 
+    def begin_with(self, path: str) -> None:
+        """Pull one object, so that the folders have its names: of several at once, any may be the first."""
+        self.fill({path: b"first"})
+        self.run("pull")
+
     def silent(self, clashes: set[str]) -> None:
         """Each verb reports the clashes and does nothing else."""
         here, there = self.files(), self.remote()
@@ -214,6 +219,7 @@ class TestOnAFileSystemThatFoldsCase:
     """What people do meanwhile."""
 
     def test_edits_keep_the_key_of_the_file(self, sides: Sides) -> None:
+        sides.begin_with("Dir/x")
         sides.fill({"Dir/x": b"x", "dir/y": b"y"})
         sides.run("pull")
         (sides.local / "dir/Y").write_bytes(b"edited")
@@ -229,6 +235,7 @@ class TestOnAFileSystemThatFoldsCase:
         assert sides.files()["Dir/y"] == b"edited once more"
 
     def test_a_file_gone_on_one_side_is_deleted_on_the_other_by_its_key(self, sides: Sides) -> None:
+        sides.begin_with("Dir/x")
         sides.fill({"Dir/x": b"x", "dir/y": b"y", "dir/z": b"z"})
         sides.run("pull")
         (sides.local / "Dir/y").unlink()
@@ -377,6 +384,7 @@ def test_mount_below_local_that_folds_names(tmp_path: Path, monkeypatch: pytest.
         subprocess.run(["mount", "--bind", mounted.path, local / "m m"], check=True)
         try:
             sides = Sides(store, local)
+            sides.begin_with("m m/Dir/x")
             sides.fill({path: path.encode() for path in ("A", "a", "m m/A", "m m/a", "m m/Dir/x", "m m/dir/y")})
             assert told(sides.run("pull")) == {"m m/a"}
             assert sides.spelled() == ["A", "a", "m m/A", "m m/Dir/x", "m m/Dir/y"]
