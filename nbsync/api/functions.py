@@ -233,6 +233,15 @@ def prepare(call: Call) -> SyncJob:
     return SyncJob(call, at_once=False, perform=run)
 
 
+def start(call: Call) -> SyncJob:
+    """A command that works file by file, begun at once; whoever polls it or waits moves its progress.
+
+    Raises:
+        UsageError: the call makes no sense.
+    """
+    return SyncJob(call, perform=run)
+
+
 def begin(call: Call, after: SyncJob | None = None) -> SyncJob:
     """Begin a command as a background sync, which has a number and is moved by the event loop that runs here, if any.
 
@@ -311,5 +320,5 @@ def _local(value: PathLike | None) -> str:
 
 __all__ = [
     "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "prepare",
-    "pull", "push", "status", "undo", "verify",
+    "pull", "push", "start", "status", "undo", "verify",
 ]  # fmt: skip

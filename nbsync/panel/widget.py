@@ -17,7 +17,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from nbsync.api.job import SyncJob
+from nbsync.api import functions
 from nbsync.core.options import Call, build_options
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.panel import commands, form, messages, static_table
@@ -105,7 +105,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
 
     def __init__(
         self, remote: str = "", local: str = "", *, job: Job | None = None, direction: str = "pull",
-        start: Callable[[Call], Job] = SyncJob, now: Callable[[], float] = time.monotonic,
+        start: Callable[[Call], Job] = functions.start, now: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL, **options: Any,
     ) -> None:  # fmt: skip
         build_options("panel", options)

@@ -37,11 +37,10 @@ def test_demo_tells_its_story_and_cleans_up(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_ends_at_a_step_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_ends_at_a_step_that_fails() -> None:
     codes = iter([0, 2])
-    monkeypatch.setattr("nbsync.cli.main.main", lambda words: next(codes))
     said: list[str] = []
-    assert show.run(say=said.append) == 2
+    assert show.run(lambda _words: next(codes), say=said.append) == 2
     assert said[-1] == "\nThe demo stops here: this step failed (exit code 2)."
 
 

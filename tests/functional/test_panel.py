@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nbsync.panel.widget import SyncPanel
+from nbsync.results.sync_result import SyncPlan
 from tests.functional.world import World
 from tests.servers import Server
 
@@ -192,3 +193,11 @@ def test_buckets_of_nobody(moto: Server, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     made = SyncPanel(interval=0.01)
     assert "no AWS credentials found" in ask(made, "browse", "level", path="")["error"]
+
+
+def test_what_the_panel_has_planned_can_be_applied_from_python(three: World) -> None:
+    made = panel(three)
+    made.plan()
+    plan = made.wait()
+    assert isinstance(plan, SyncPlan)
+    assert plan.apply().counts["miss"] == 3

@@ -110,12 +110,12 @@ def test_a_program_is_refused_in_a_line(here: World) -> None:
     """A Python that is at work already cannot change how it reads names."""
     code = f"""if True:
         import nbsync, sys
-        from nbsync.cli import main
+        from nbsync.cli.main import main
         try:
             nbsync.pull("b/p", {str(here.local)!r}, endpoint_url={here.store.url!r})
         except nbsync.NbsyncError as error:
             print(error)
-        sys.exit(cli.main(["undo", {str(here.top)!r}]))"""
+        sys.exit(main(["undo", {str(here.top)!r}]))"""
     env = {**os.environ, **CREDENTIALS, **BARE_C}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
