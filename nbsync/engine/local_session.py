@@ -96,7 +96,7 @@ class Workplace:
         """Take the lock, if there is a room to lock.
 
         Raises:
-            LocalError, LockedError: see Room.
+            LocalError, LockedError: see state_dir.Room.
         """
         if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
             self.room = self._open_room()

@@ -40,7 +40,7 @@ class Names:
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],
         spelled: Callable[[str], str | None] = lambda _key: None,
     ) -> Iterator[Joined]:  # fmt: skip
-        """Every file and key once; see merge.join and pairing.
+        """Every file and key once; see join.join and pairing.
 
         Args:
             spelled: see Rules.
@@ -85,7 +85,7 @@ class Names:
         return self._fold is not None
 
     def histories(self, local: Iterable[LocalEntry], rows: Iterable[RecordedEntry]) -> Iterator[History]:
-        """As changes.by_path.
+        """As local_changes.by_path.
 
         Raises:
             LocalError: there is no room for the names.

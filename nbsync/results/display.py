@@ -20,8 +20,12 @@ def load_with(loader: Callable[[], object]) -> None:
 
 
 def _load() -> bool:
-    """Run the loader, once; True if it was run."""
-    return bool(_loaders) and _loaders.pop()() is not None
+    """Run the loaders, once; True if there were any. A thread that comes meanwhile waits, as for any import."""
+    waiting = tuple(_loaders)
+    for loader in waiting:
+        loader()
+    _loaders.clear()
+    return bool(waiting)
 
 
 class Summary(NamedTuple):

@@ -1,4 +1,4 @@
-"""ListObjectsV2: every key below a prefix, in order, faithful to any key. Pages are fetched ahead: storage.ranges.
+"""ListObjectsV2: every key below a prefix, in order, faithful to any key. Pages are fetched ahead: s3.prefetch.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. In a run with --as-of, what
 the bucket held then: storage.versions.

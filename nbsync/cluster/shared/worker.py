@@ -43,7 +43,7 @@ class Ticket(NamedTuple):
     """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
 
     `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker whose are others is
-    not fit. `unconditional` is what the coordinator has learnt of the bucket: see storage.capabilities.
+    not fit. `unconditional` is what the coordinator has learnt of the bucket: see s3.capabilities.
     """
 
     version: str
