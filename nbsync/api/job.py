@@ -20,7 +20,7 @@ from nbsync.api.runs import run_of
 from nbsync.api.ticker import Ticker
 from nbsync.core.model import Row, Snapshot
 from nbsync.core.options import Call
-from nbsync.engine.elsewhere import Elsewhere
+from nbsync.engine.elsewhere import elsewhere
 from nbsync.engine.ports import Run
 from nbsync.errors import NbsyncError
 from nbsync.report.jobs import job_html, job_summary, job_text
@@ -129,7 +129,7 @@ class SyncJob:
         """In a forked process: what goes on, goes on in the parent. Nothing is touched that a thread there may hold."""
         if not self._ended.is_set():
             run, self._after = self._run, None
-            self._run = Elsewhere(run.call, run.local, run.result.remote)
+            self._run = elsewhere(run.call, run.local, run.result.remote)
             self._begun = True
         self._ended, self._moving, self._watchers, self.ticker = threading.Event(), threading.Lock(), [], None
         self._ended.set()

@@ -14,10 +14,12 @@ from typing import Any
 
 from nbsync.core import guard
 from nbsync.core.decide import clashing
-from nbsync.core.model import Action, Direction, Outcome, Status, Verb
-from nbsync.engine.ports import Workforce
+from nbsync.core.model import Action, Outcome, Status, Verb
+from nbsync.engine.deciders import Decider
+from nbsync.engine.ports import Moving, Workforce
+from nbsync.engine.source import Seen
 from nbsync.engine.status_board import Board, Tally
-from nbsync.errors import GuardRefusal, NbsyncError
+from nbsync.errors import GuardRefusal
 from nbsync.local.action_spool import Spool
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import AnyRunner, Runner
@@ -33,26 +35,36 @@ _DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 class Execution:
     """Runs the Actions of one run.
 
-    `prepare` is called before the first change, and before anything is tallied. Under `limits`, all is compared
-    before that. What can be is done by the `workforce`, if there is one.
+    Args:
+        ctx: for comparing: nothing is changed with it.
+        prepare: gives the context for changing; called before the first change, and before anything is tallied.
+        decider: says whether all is to be decided before that, and then whether anything may be changed.
+        limits: if they are measured, all is compared with them before that.
+        show: told of each runner that begins.
+        workforce: does what it can of the changing, if there is one.
     """
 
     def __init__(
-        self, ctx: Context, direction: Direction, board: Board, tally: Tally, prepare: Callable[[], None],
-        limits: guard.Limits = guard.NO_LIMITS, workforce: Workforce | None = None,
+        self, ctx: Context, board: Board, tally: Tally, prepare: Callable[[], Context], decider: Decider, *,
+        limits: guard.Limits = guard.NO_LIMITS, show: Callable[[Moving], None] = lambda _runner: None,
+        workforce: Workforce | None = None,
     ) -> None:  # fmt: skip
-        self._prepare, self._limits, self._workforce = prepare, limits, workforce
-        self._ctx, self._direction, self._board, self._tally = ctx, direction, board, tally
-        self._distrust = ""
+        self._ctx, self._prepare, self._prepared = ctx, prepare, False
+        self._board, self._tally, self._decider, self._limits = board, tally, decider, limits
+        self._show, self._workforce = show, workforce
         self._doubtful: list[str] = []  # paths of files that were kept although they are not as their ETags
-        self.runner: AnyRunner[Outcome] | AnyRunner[Action] | None = None
 
-    def run(self, actions: Iterator[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
+    @property
+    def changing(self) -> Context | None:
+        """The context for changing, once the guards have answered; None before."""
+        return self._ctx if self._prepared else None
+
+    def run(self, actions: Iterator[Action], seen: Seen) -> None:
         """Do them all.
 
         Args:
             actions: in any order, settled or to do.
-            source_guard: asked once, after the last Action.
+            seen: is complete after the last Action.
 
         Raises:
             GuardRefusal: before anything was changed. ListingError and others from `actions`.
@@ -62,18 +74,14 @@ class Execution:
             held.append(action)
             if len(held) >= _HELD:
                 break
-        if self._ctx.options.delete or self._limits.measured or not self._has_plenty(held):
-            self._complete(chain(held, actions), source_guard)
+        if self._decider.may_delete or self._limits.measured or not self._has_plenty(held):
+            self._complete(chain(held, actions), seen)
         else:
-            self._stream(chain(held, actions))
-
-    def distrust(self, why: str) -> None:
-        """The source could not be listed completely: nothing will be deleted."""
-        self._distrust = self._distrust or why
+            self._stream(chain(held, actions), seen)
 
     # ---- streaming ----------------------------------------------------------------------------------
 
-    def _stream(self, actions: Iterable[Action]) -> None:
+    def _stream(self, actions: Iterable[Action], seen: Seen) -> None:
         """All but the deletes, which come last, and what is begun only when the rest is in its place."""
         if self._ctx.dry_run:
             actions = map(_as_foreseen, actions)
@@ -82,10 +90,11 @@ class Execution:
             if any(action.verb not in _DELETES for action in later):
                 self._transfer(action for action in later if action.verb not in _DELETES)
             if any(action.verb in _DELETES for action in later):  # a second stream counts from the beginning
-                self._delete(action for action in later if action.verb in _DELETES)
+                self._delete((action for action in later if action.verb in _DELETES), seen)
 
     def _transfer(self, actions: Iterable[Action]) -> None:
-        self._prepare()
+        if not self._prepared:
+            self._ctx, self._prepared = self._prepare(), True
         runner = self._start(lambda worker, action: worker.perform(action))
         try:
             self._feed(runner, actions)
@@ -125,13 +134,15 @@ class Execution:
 
     def _start(self, do: Callable[[Worker, Action], Outcome]) -> AnyRunner[Outcome]:
         self._board.files_done = self._board.files_total = self._board.bytes_total = 0
-        runner = Runner(lambda: Worker(self._ctx), do, **self._runs())
-        if self._workforce is not None and self._ctx.room is not None:
-            self.runner = self._workforce.runner(self._ctx, runner)
-            return self.runner
-        if not self._ctx.dry_run:
-            runner.lane = Lane(self._ctx, done=runner.ended, hand_over=runner.hand_over)
-        self.runner = runner
+        ctx = self._ctx
+        runner = Runner(lambda: Worker(ctx), do, **self._runs())
+        if self._workforce is not None and ctx.room is not None:
+            theirs = self._workforce.runner(ctx, runner)
+            self._show(theirs)
+            return theirs
+        if not ctx.dry_run:
+            runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
+        self._show(runner)
         return runner
 
     def _feed(self, runner: AnyRunner[Outcome], actions: Iterable[Action]) -> None:
@@ -153,18 +164,20 @@ class Execution:
 
     # ---- comparing first, changing afterwards -------------------------------------------------------
 
-    def _complete(self, actions: Iterable[Action], source_guard: Callable[[], NbsyncError | None]) -> None:
+    def _complete(self, actions: Iterable[Action], seen: Seen) -> None:
         spool = Spool()
         try:
             need = self._compare_all(actions, spool)
-            refusal = source_guard() or need.refusal(self._limits)
+            refusal = (
+                need.too_much(self._limits) or need.no_room() or self._decider.refusal(seen, need.deletes_in_all())
+            )
             if refusal is not None:
                 if self._ctx.dry_run:  # what was refused can still be looked at
-                    self._stream(spool)
+                    self._stream(spool, seen)
                 raise refusal
             if self._ctx.cancelled():
                 return
-            self._stream(spool)
+            self._stream(spool, seen)
         finally:
             spool.close()
 
@@ -173,9 +186,9 @@ class Execution:
 
         The source of a run that goes beyond its limits is not listed to its end.
         """
-        need = _Need(self._ctx, self._direction)
-        runner: Runner[Action] = Runner(lambda: Worker(self._ctx), _resolve, **self._runs())
-        self.runner = runner
+        ctx, need = self._ctx, _Need(self._ctx)
+        runner: Runner[Action] = Runner(lambda: Worker(ctx), _resolve, **self._runs())
+        self._show(runner)
 
         def keep(done: Iterable[Action]) -> None:
             for action in done:
@@ -198,9 +211,10 @@ class Execution:
             raise runner.failure
         return need
 
-    def _delete(self, deletes: Iterable[Action]) -> None:
-        """Last, and only if nothing went wrong on the way."""
-        why = self._distrust or ("a transfer failed" if self._tally.failed else "")
+    def _delete(self, deletes: Iterable[Action], seen: Seen) -> None:
+        """Last, and only if nothing went wrong on the way, and the source was read completely."""
+        unread = f"{seen.unread} could not be read" if seen.unread else ""
+        why = unread or ("a transfer failed" if self._tally.failed else "")
         if why:
             for action in deletes:
                 reason = f"not deleted: {why}"
@@ -212,9 +226,9 @@ class Execution:
             self._transfer(deletes)
 
     def _has_plenty(self, held: list[Action]) -> bool:
-        if self._direction is Direction.PUSH:
+        if not any(action.verb is Verb.DOWNLOAD for action in held):
             return True
-        need = _Need(self._ctx, self._direction)
+        need = _Need(self._ctx)
         for action in held:
             need.add(action)
         return need.fits(1 if len(held) < _HELD else _PLENTY)
@@ -242,10 +256,10 @@ def _resolve(worker: Worker, action: Action) -> Action:
 class _Need:
     """What the run would take: room on the disk, and deletions."""
 
-    def __init__(self, ctx: Context, direction: Direction) -> None:
-        self._ctx, self._direction = ctx, direction
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
         self._sum = self._largest = 0
-        self.deletes = 0
+        self._deletes = 0
         self._moves = self._moved_bytes = 0
         self._ways: set[str] = set()
         place = ctx.root
@@ -285,7 +299,7 @@ class _Need:
             if action.in_the_way:
                 self._ways.add(action.in_the_way)
         elif action.verb in _DELETES:
-            self.deletes += 1
+            self._deletes += 1
 
     def _room_of(self, size: int) -> int:
         """Bytes that a file takes on the disk: whole blocks."""
@@ -295,22 +309,15 @@ class _Need:
         """The limit that what was added so far goes beyond, if it does."""
         return guard.too_much(self._moves, self._moved_bytes, limits)
 
-    def refusal(self, limits: guard.Limits) -> GuardRefusal | None:
-        """The guard that says no, if one does."""
-        much = self.too_much(limits)
-        if much is not None:
-            return much
-        if self._direction is Direction.PULL:
-            room = guard.no_room(self.bytes, self.free, self._place) or guard.no_room_for_files(
-                self._files, self._free_files, self._place
-            )
-            if room is not None:
-                return room
-        limit = self._ctx.options.max_delete
-        if limit is None:
-            return None
-        deletes = self.deletes + sum(_files_at(self._ctx.local_path(way)) for way in self._ways)
-        return guard.too_many_deletes(deletes, limit)
+    def no_room(self) -> GuardRefusal | None:
+        """The disk is too small, if it is."""
+        return guard.no_room(self.bytes, self.free, self._place) or guard.no_room_for_files(
+            self._files, self._free_files, self._place
+        )
+
+    def deletes_in_all(self) -> int:
+        """Files and objects that would be deleted, those in the way of downloads counted one by one."""
+        return self._deletes + sum(_files_at(self._ctx.local_path(way)) for way in self._ways)
 
 
 def _files_at(path: str) -> int:

@@ -21,9 +21,8 @@ from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
 from nbsync.cluster.per_node.site import Site
 from nbsync.core.location import parse_location
-from nbsync.core.model import Direction
 from nbsync.core.options import Call
-from nbsync.engine.run import read_list
+from nbsync.engine.source import read_list
 from nbsync.engine.status_board import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
@@ -47,9 +46,6 @@ class Each:
     Raises:
         UsageError: the call makes no sense.
     """
-
-    direction = Direction.PULL
-    execution = None
 
     def __init__(self, call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> None:
         _check(call)
