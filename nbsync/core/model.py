@@ -45,6 +45,9 @@ class Verb(_Word):
     NONE = "none"
 
 
+DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
+
+
 class Status(_Word):
     """How it ended for one path: the `status` of a row."""
 

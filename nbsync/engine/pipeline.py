@@ -15,6 +15,7 @@ from nbsync.core.model import Action, Joined, Status, Verb
 from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine import notes
 from nbsync.engine.deciders import Decider
+from nbsync.engine.disk_need import Need
 from nbsync.engine.executor import Execution
 from nbsync.engine.local_session import Workplace, note_trash
 from nbsync.engine.names import Names
@@ -23,6 +24,7 @@ from nbsync.engine.ports import Workforce
 from nbsync.engine.run import Run
 from nbsync.engine.source import STANDARD_INPUT, Opened, Remote, Seen, Sides, counted, judged
 from nbsync.engine.status_board import Tally, printable
+from nbsync.engine.workers import LocalWorkers
 from nbsync.errors import OutOfOrder
 from nbsync.local.action_spool import Spool
 from nbsync.local.past_syncs import PastSync
@@ -117,20 +119,22 @@ class Pipeline:
                 self._notes.place = list(filter(None, [place.note_sync(self._noted)]))
             return replace(ctx, room=place.room, journal=place.open_journal())
 
-        execution = Execution(
-            ctx, self._run.board, tally, prepare, self._decider, limits=self._call.limits, show=self._run.show,
-            workforce=self._workforce,
-        )  # fmt: skip
+        workers = LocalWorkers(ctx, prepare, self._run.show, self._workforce)
+
+        def need() -> Need:
+            return Need(ctx.root, (workers.changing or ctx).journal.held_bytes())
+
+        execution = Execution(workers, self._run.board, tally, self._decider, need, self._call.limits)
         complete = False
         try:
             self._execute(execution, found, remote, opened, state)
             self._conclude(found)
             complete = True
-            if execution.changing is not None and self._settled_all():
-                execution.changing.journal.forget_unheard()
+            if workers.changing is not None and self._settled_all():
+                workers.changing.journal.forget_unheard()
         finally:
             found.close()
-            self._end(execution, remote, state, complete=complete)
+            self._end(workers.changing, remote, state, complete=complete)
 
     def _context(self, prefix: str) -> Context:
         """What the run's workers share before anything is changed."""
@@ -211,7 +215,7 @@ class Pipeline:
             return False
         return not any(self._result.counts[one.value] for one in (Status.FAILED, Status.CONFLICT, Status.CANCELLED))
 
-    def _end(self, execution: Execution, remote: Remote, state: State, *, complete: bool) -> None:
+    def _end(self, changing: Context | None, remote: Remote, state: State, *, complete: bool) -> None:
         """What is to be done and said however it ended."""
         tally, told = self._tally, self._notes
         if self._workforce is not None:
@@ -219,8 +223,8 @@ class Pipeline:
             told.workers = self._workforce.notes
         tally.recorder.finish()
         self._place.note_waypoints(remote.waypoints)
-        if execution.changing is not None and (complete or self._run.stopped):
-            told.remains = clear_away(execution.changing)
+        if changing is not None and (complete or self._run.stopped):
+            told.remains = clear_away(changing)
         failure = tally.recorder.failure
         told.files, told.record = tally.met, [*state.notes, *([notes.unrecorded(failure)] if failure else [])]
         self._look_back(told, state)
