@@ -227,6 +227,15 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def check_value(name: str, value: Any) -> Any:
+    """The value of an option, parsed.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return _parse(FIELDS[name], value)
+
+
 def _parse(spec: dataclasses.Field[Any], value: Any) -> Any:
     meta = spec.metadata
     parser = PARSERS.get(meta["parse"])
