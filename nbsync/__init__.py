@@ -19,7 +19,8 @@ from nbsync.results import display
 _PUBLIC = {
     "pull": "api.functions", "push": "api.functions", "plan": "api.functions", "apply": "api.functions",
     "verify": "api.functions", "undo": "api.functions", "ls": "api.functions", "status": "api.functions",
-    "doctor": "api.functions", "link": "api.functions", "jobs": "api.functions", "run": "api.run_file",
+    "sync": "api.functions", "doctor": "api.functions",
+    "link": "api.functions", "jobs": "api.functions", "run": "api.run_file",
     "LocalObjectCache": "api.cache", "SyncJob": "api.job", "SyncJobs": "api.background",
     "SyncProgress": "api.progress", "SyncResult": "results.sync_result", "SyncResults": "results.batch",
     "SyncPlan": "results.sync_result", "VerifyResult": "results.sync_result", "Listing": "results.listing",
@@ -54,6 +55,7 @@ __all__ = [
     "push",
     "run",
     "status",
+    "sync",
     "undo",
     "unload_ipython_extension",
     "verify",

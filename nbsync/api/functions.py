@@ -76,6 +76,24 @@ def push(
     return _start(call, background)
 
 
+@overload
+def sync(local: PathLike, remote: str, *, background: Literal[False] = ..., **options: Any) -> SyncResult: ...
+@overload
+def sync(local: PathLike, remote: str, *, background: Literal[True], **options: Any) -> SyncJob: ...
+def sync(local: PathLike, remote: str, *, background: bool = False, **options: Any) -> SyncResult | SyncJob:
+    """Give each side what the other changed since the last sync; a file that both changed is a conflict.
+
+    Args:
+        local: a directory.
+        remote: `s3://bucket/prefix` or `bucket/prefix`.
+        background: as `pull`.
+        **options: every option of `nbsync sync`; `on_conflict="both"` keeps both versions.
+
+    Raises: as `pull`. GuardRefusal, too: more than half of what was synced would be deleted, or a side lost all of it.
+    """
+    return _start(_call("sync", options, remote, local, "both"), background)
+
+
 def plan(direction: str, source: PathLike, target: PathLike | None = None, **options: Any) -> SyncPlan:
     """Decide and show, change nothing: `plan("pull", remote, local)` or `plan("push", local, remote)`.
 
@@ -142,9 +160,10 @@ def _call(command: str, options: dict[str, Any], remote: Any, local: PathLike | 
     """A command as Python words it."""
     executor = options.pop("executor", None) if command in ("pull", "push") else None
     way = direction or (command if command in ("pull", "push") else "")
+    checked = build_options(command, options, direction if command == "plan" else "")
     again = remote is _LAST
     return Call(command=command, direction=way, remote="" if again else _text(remote, "remote"), local=_local(local),
-                options=build_options(command, options, direction), asked=frozenset(options), again=again,
+                options=checked, asked=frozenset(options), again=again,
                 executor=executor)  # fmt: skip
 
 
@@ -320,5 +339,5 @@ def _local(value: PathLike | None) -> str:
 
 __all__ = [
     "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "prepare",
-    "pull", "push", "start", "status", "undo", "verify",
+    "pull", "push", "start", "status", "sync", "undo", "verify",
 ]  # fmt: skip

@@ -30,7 +30,8 @@ def hire(call: Call) -> Callable[[], Workforce] | None:
 
 _SYNC = partial(sync, hire=hire)
 RUNS: dict[str, Callable[[Call, threading.Event], Run]] = {
-    "pull": _SYNC, "push": _SYNC, "plan": _SYNC, "apply": partial(apply, hire=hire), "verify": verify, "undo": undo,
+    "pull": _SYNC, "push": _SYNC, "sync": _SYNC, "plan": _SYNC,
+    "apply": partial(apply, hire=hire), "verify": verify, "undo": undo,
 }  # fmt: skip
 
 

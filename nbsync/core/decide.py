@@ -24,7 +24,12 @@ from nbsync.core.model import (
 
 
 class Policy(NamedTuple):
-    """The options that deciding depends on."""
+    """The options that deciding depends on.
+
+    Attributes:
+        on_conflict: where both sides changed: `report`, `local`, `remote` or `both`; empty: it was not given.
+        keep_edits: a pull leaves files alone that only LOCAL changed.
+    """
 
     direction: Direction
     delete: bool = False
@@ -34,6 +39,8 @@ class Policy(NamedTuple):
     ignore_existing: bool = False
     admits: Callable[[str], bool] = lambda _path: True
     reaches: Callable[[str], bool] = lambda _folder: True  # may something below a folder be admitted?
+    on_conflict: str = ""
+    keep_edits: bool = False
     prefix_bytes: int = 0  # of REMOTE's prefix: the key's length is that more than the path's
 
 
@@ -44,18 +51,21 @@ def decide(one: Joined, policy: Policy) -> Action | None:
     return _push(one, policy) if one.local is not None else _push_absent(one, policy)
 
 
-def _settled(one: Joined, status: Status, reason: str, problem: str = "", evidence: Evidence = Evidence.NONE) -> Action:
+def ended(one: Joined, status: Status, reason: str, problem: str = "", evidence: Evidence = Evidence.NONE) -> Action:
+    """Nothing is done about a path, and that is said."""
     return Action(one.path, Verb.NONE, status, reason, evidence, one.local, one.remote, one.recorded, problem=problem)
 
 
-def _work(one: Joined, verb: Verb, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
+def work(one: Joined, verb: Verb, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
+    """Something to do about a path."""
     return Action(
         one.path, verb, Status.PLANNED, reason, evidence, one.local, one.remote, one.recorded, namesake=one.namesake
     )  # fmt: skip
 
 
-def _hit(one: Joined, evidence: Evidence) -> Action:
-    action, row = _settled(one, Status.HIT, "up to date", evidence=evidence), one.recorded
+def hit(one: Joined, evidence: Evidence) -> Action:
+    """Both sides hold the same."""
+    action, row = ended(one, Status.HIT, "up to date", evidence=evidence), one.recorded
     # The name changed, and nothing else: what was recorded of the old one holds for the new one.
     return action if row is None or row.path == one.path else action._replace(record=row._replace(path=one.path))
 
@@ -84,7 +94,7 @@ def _pull_absent(one: Joined, policy: Policy) -> Action | None:
     # A file whose own name is a folder in REMOTE is moved aside by the downloads below it.
     if one.remote_above is not None or one.remote_below:
         return None
-    return _work(one, Verb.DELETE_LOCAL, "not in REMOTE (to the trash)")
+    return work(one, Verb.DELETE_LOCAL, "not in REMOTE (to the trash)")
 
 
 def _pull(one: Joined, policy: Policy) -> Action | None:
@@ -93,27 +103,27 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
     if remote.refused == EXCLUDED:
         return None
     if remote.refused:
-        return _settled(one, Status.SKIPPED, remote.refused, problem="unsafe-name")
+        return ended(one, Status.SKIPPED, remote.refused, problem="unsafe-name")
     if one.clash:
-        return _settled(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
+        return ended(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
     if one.spelled and not policy.admits(one.spelled):
         return None
     if one.remote_below:
         reason = "is an object and also the folder of other objects: it cannot be both here"
-        return _settled(one, Status.SKIPPED, reason, problem="name-clash")
+        return ended(one, Status.SKIPPED, reason, problem="name-clash")
     if policy.existing if local is None else policy.ignore_existing:
         return None
     blocked = _blocked(one, policy)
     if blocked is not None:
         return if_available(blocked)
     if local is None:
-        return if_available(_work(one, Verb.DOWNLOAD, "missing locally"))
+        return if_available(work(one, Verb.DOWNLOAD, "missing locally"))
     verdict = at_a_glance(local, remote, one.recorded, policy.compare)
     if verdict.same:
-        return _hit(one, verdict.evidence)
-    trash = _edited(one, local)
+        return hit(one, verdict.evidence)
+    trash = is_edited(one, local)
     reason = EDITED_HERE if trash else "content differs"
-    action = _work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
+    action = work(one, Verb.DOWNLOAD, reason, verdict.evidence)._replace(check=verdict.same is None, trash=trash)
     return action if action.check else if_available(action)
 
 
@@ -128,7 +138,7 @@ def if_available(action: Action) -> Action:
     )
 
 
-def _edited(one: Joined, local: LocalEntry) -> bool:
+def is_edited(one: Joined, local: LocalEntry) -> bool:
     """Edited since the last sync with this REMOTE, or never synced with it.
 
     So is a file that was synced with another key: that object may be gone, and nothing else has its content.
@@ -139,14 +149,14 @@ def _edited(one: Joined, local: LocalEntry) -> bool:
 
 def _blocked(one: Joined, policy: Policy) -> Action | None:
     """A conflict, or with --delete a download that first moves a local path out of the way; None: the way is free."""
-    way, what, movable = _in_the_way(one)
+    way, what, movable = in_the_way_of(one)
     if not way:
         return None
     if not policy.delete or not movable or not policy.admits(way):
         hint = "move it away, or use --delete" if movable and not policy.delete else "move it away"
         subject = "is" if way == one.path else f"({way}) is"
-        return _settled(one, Status.CONFLICT, f"{what} {subject} in the way: {hint}", problem="conflict")
-    return _work(one, Verb.DOWNLOAD, f"replaces {what}")._replace(in_the_way=way)
+        return ended(one, Status.CONFLICT, f"{what} {subject} in the way: {hint}", problem="conflict")
+    return work(one, Verb.DOWNLOAD, f"replaces {what}")._replace(in_the_way=way)
 
 
 def spare(action: Action, kept: str) -> Action:
@@ -167,7 +177,7 @@ _KIND_WORDS = {
 }
 
 
-def _in_the_way(one: Joined) -> tuple[str, str, bool]:
+def in_the_way_of(one: Joined) -> tuple[str, str, bool]:
     """(path, what it is, may --delete move it) of what stands where this object's file or folder must go."""
     above, local = one.local_above, one.local
     if above is not None:
@@ -187,14 +197,14 @@ def _push_absent(one: Joined, policy: Policy) -> Action | None:
     if remote is None or remote.refused:
         return None
     if one.clash:
-        return _settled(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
+        return ended(one, Status.SKIPPED, one_name_with(one.clash), problem="name-clash")
     if not policy.admits(one.namesake) if one.namesake else not policy.delete:
         return None  # of a rename, the other half is what makes it safe
     if above is not None and (above.kind is not Kind.FILE or not policy.admits(above.path)):
         return None  # what is skipped, unreadable or excluded protects all below it
     if one.recorded is not None and not still(remote, one.recorded):
-        return _conflict(one, "changed in REMOTE since the last sync: not deleted")
-    return _work(one, Verb.DELETE_REMOTE, f"renamed to {one.namesake}" if one.namesake else "not in LOCAL")
+        return conflict(one, "changed in REMOTE since the last sync: not deleted")
+    return work(one, Verb.DELETE_REMOTE, f"renamed to {one.namesake}" if one.namesake else "not in LOCAL")
 
 
 def _push(one: Joined, policy: Policy) -> Action | None:
@@ -204,24 +214,24 @@ def _push(one: Joined, policy: Policy) -> Action | None:
         return None
     if local.kind is Kind.UNREADABLE_FOLDER and not policy.reaches(one.path):
         return None
-    refused = _refused_locally(one, policy.prefix_bytes)
+    refused = refused_locally(one, policy.prefix_bytes)
     if refused is not None:
         return refused
     if remote is None:
         if policy.existing:
             return None
-        return _work(one, Verb.UPLOAD, "gone from REMOTE" if row is not None else "missing in REMOTE")
+        return work(one, Verb.UPLOAD, "gone from REMOTE" if row is not None else "missing in REMOTE")
     if policy.ignore_existing:
         return None
     verdict = at_a_glance(local, remote, row, policy.compare)
     if verdict.same:
-        return _hit(one, verdict.evidence)
+        return hit(one, verdict.evidence)
     guarded = row is not None and not still(remote, row) and not policy.overwrite_remote
     asks = guarded and untold(remote, row)
     if guarded and verdict.same is False and not asks:
-        return _conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
+        return conflict(one, CHANGED_IN_REMOTE, verdict.evidence)
     reason = "content differs" if row is not None else NEVER_SYNCED
-    action = _work(one, Verb.UPLOAD, reason, verdict.evidence)
+    action = work(one, Verb.UPLOAD, reason, verdict.evidence)
     return action._replace(
         check=verdict.same is None or asks, conflict_if_different=CHANGED_IN_REMOTE if guarded else ""
     )
@@ -232,20 +242,22 @@ NEVER_SYNCED = "replaces an object never synced here"
 CHANGED_IN_REMOTE = "changed in REMOTE since the last sync: pull it, or push with --overwrite-remote"
 
 
-def _conflict(one: Joined, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
-    return _settled(one, Status.CONFLICT, reason, problem="conflict", evidence=evidence)
+def conflict(one: Joined, reason: str, evidence: Evidence = Evidence.NONE) -> Action:
+    """Nothing is done: each side has what the other would lose."""
+    return ended(one, Status.CONFLICT, reason, problem="conflict", evidence=evidence)
 
 
-def _refused_locally(one: Joined, prefix_bytes: int) -> Action | None:
+def refused_locally(one: Joined, prefix_bytes: int) -> Action | None:
+    """The row of what LOCAL has and what cannot become an object; None if it can."""
     local = one.local
     assert local is not None  # narrowed by the caller
     if local.kind is Kind.SYMLINK:
-        return _settled(one, Status.SKIPPED, "a symbolic link (--follow-symlinks uploads what it points to)")
+        return ended(one, Status.SKIPPED, "a symbolic link (--follow-symlinks uploads what it points to)")
     if local.kind is Kind.BROKEN_LINK:
-        return _settled(one, Status.SKIPPED, "a broken symbolic link", problem="broken-link")
+        return ended(one, Status.SKIPPED, "a broken symbolic link", problem="broken-link")
     if local.kind is Kind.SPECIAL:
-        return _settled(one, Status.SKIPPED, "not a regular file (FIFO, socket or device)", problem="special-file")
+        return ended(one, Status.SKIPPED, "not a regular file (FIFO, socket or device)", problem="special-file")
     if local.kind is not Kind.FILE:
-        return _settled(one, Status.SKIPPED, local.message or "cannot be read", problem="unreadable")
+        return ended(one, Status.SKIPPED, local.message or "cannot be read", problem="unreadable")
     refusal = names.refusal(one.path) or names.key_refusal(one.path, prefix_bytes)
-    return _settled(one, Status.SKIPPED, refusal, problem="unsafe-name") if refusal else None
+    return ended(one, Status.SKIPPED, refusal, problem="unsafe-name") if refusal else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nbsync.core.clock import is_doubted
-from nbsync.core.model import BY_TIME, Evidence, LocalEntry, RecordedEntry, RemoteEntry
+from nbsync.core.model import BY_TIME, Evidence, Joined, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.core.parts import MAX_PARTS, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 
 _MOST_DIGITS = 15  # of a size in bytes
@@ -66,6 +66,16 @@ def still(remote: RemoteEntry, row: RecordedEntry) -> bool:
 def untold(remote: RemoteEntry, row: RecordedEntry | None) -> bool:
     """Does the listing not tell whether the object is the one that was recorded by its ETag? A HEAD may."""
     return row is not None and not remote.etag and bool(row.etag) and not row.etag.startswith(BY_TIME)
+
+
+def stays(one: Joined) -> bool:
+    """Is there something on a side that the other has not just deleted, while this side held it as it was recorded?"""
+    local, remote, row = one.local, one.remote, one.recorded
+    if local is None and remote is None:
+        return False
+    if row is None or (local is not None and remote is not None):
+        return True
+    return not (unmoved(local, row) if local is not None else remote is not None and still(remote, row))
 
 
 def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:

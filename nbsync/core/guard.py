@@ -32,6 +32,7 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
+_FEW_DELETES = 10  # that need no excuse
 
 
 def empty_source(direction: str, place: str, seen: int, *, delete: bool, allowed: bool) -> GuardRefusal | None:
@@ -51,6 +52,30 @@ def too_many_deletes(deletes: int, limit: int | None) -> GuardRefusal | None:
     return GuardRefusal(
         f"this run would delete {deletes} files, more than --max-delete {limit}; nothing was changed",
         "Look at it with --dry-run, then raise the limit",
+    )
+
+
+def too_many_of_all(deletes: int, recorded: int, limit: int | None, *, allowed: bool) -> GuardRefusal | None:
+    """A two-way sync that would delete more than half of what was synced; the user may allow so many, or any."""
+    if allowed or limit is not None or deletes <= _FEW_DELETES or 2 * deletes <= recorded:
+        return None
+    return GuardRefusal(
+        f"this run would delete {deletes:,} of the {recorded:,} files that were synced; nothing was changed",
+        f"Look at it with --dry-run; if it is meant, add --max-delete {deletes}",
+    )
+
+
+def empty_side(place: str, what: str, seen: int, recorded: int, *, allowed: bool) -> GuardRefusal | None:
+    """A two-way sync with a side that lost all that was synced: it would be lost on the other side, too.
+
+    Args:
+        what: that side has: `files` or `objects`.
+    """
+    if allowed or seen or not recorded:
+        return None
+    return GuardRefusal(
+        f"{place} has no {what}, and {recorded:,} were synced: they would be deleted on the other side, too",
+        "Is it mounted, and the right place? If that is meant, add --allow-empty-source",
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from nbsync.core.evidence import still
+from nbsync.core.evidence import stays, still
 from nbsync.core.model import Joined, Kind, LocalEntry, RecordedEntry, RemoteEntry
 from nbsync.errors import ListingError
 
@@ -74,7 +74,7 @@ def _folder(path: str) -> str:
 
 def _mark(held: list[tuple[str, Joined]], name: str, one: Joined, pushed: bool) -> Joined:
     """Tell the paths above `one` of it, and `one` of them."""
-    local_above, remote_above = None, None
+    local_above, remote_above, above_stays = None, None, False
     for i, (above_name, above) in enumerate(held):
         if not name.startswith(_folder(above_name)):
             continue
@@ -89,14 +89,16 @@ def _mark(held: list[tuple[str, Joined]], name: str, one: Joined, pushed: bool) 
             continue
         local_above = above.local or local_above
         remote_above = above.remote or remote_above
+        above_stays = above_stays or stays(above)
         below = above._replace(
             local_below=above.local_below or one.local is not None,
             remote_below=above.remote_below or (one.remote is not None and not one.remote.refused),
+            below_stays=above.below_stays or stays(one),
         )
         held[i] = above_name, below
     if local_above is None and remote_above is None:
         return one
-    return one._replace(local_above=local_above, remote_above=remote_above)
+    return one._replace(local_above=local_above, remote_above=remote_above, above_stays=above_stays)
 
 
 def _is_object(one: Joined, pushed: bool) -> bool:

@@ -23,6 +23,7 @@ class Direction(_Word):
 
     PULL = "pull"
     PUSH = "push"
+    BOTH = "both"
 
     @property
     def changes_local(self) -> bool:
@@ -168,6 +169,8 @@ class Joined(NamedTuple):
     local_above: LocalEntry | None = None  # LOCAL has a non-directory at a parent of `path`
     remote_above: RemoteEntry | None = None  # REMOTE has an object named as a parent of `path`
     spelled: str = ""  # the local file's name, where LOCAL's file system takes it for `path` and spells it otherwise
+    above_stays: bool = False  # what stands at a parent's name is not just deleted on the other side
+    below_stays: bool = False  # nor is something below
     clash: str = ""  # the key that has this name in LOCAL, so that this one cannot be there
     namesake: str = ""  # missing in LOCAL: the key that may be the same file; or the name that the file has got
 
@@ -188,12 +191,15 @@ class Action(NamedTuple):
     recorded: RecordedEntry | None = None
     check: bool = False  # the contents must be compared first: equal is a hit
     conflict_if_different: str = ""  # after the check, a difference is a conflict for this reason, not a transfer
+    unedited: tuple[Verb, str] | None = None  # what is done instead, and why, if the file still has what was recorded
     trash: bool = False  # the local file that is replaced goes to the trash
+    copy: str = ""  # the path at which a local file that a download replaces stays; such a file is uploaded later
+    rescue: bool = False  # the object that is replaced is fetched first, into LOCAL's trash
     in_the_way: str = ""  # a local path that must go to the trash just before the download
     problem: str = ""  # kind of the Problem that this row is, if it is one
     record: RecordedEntry | None = None  # what to remember of a hit
     digest: str = ""  # the local content's name, when the check computed it
-    namesake: str = ""  # as in Joined: a download is not begun, and a rename's delete not refused, for it
+    namesake: str = ""  # as in Joined: a download is not begun, a rename's delete not refused, for it; see `copy`
 
     @property
     def bytes(self) -> int:

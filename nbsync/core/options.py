@@ -18,7 +18,7 @@ from nbsync.errors import UsageError
 if TYPE_CHECKING:
     from nbsync.core.planfile import SavedPlan
 
-SYNC = ("pull", "push", "plan")
+SYNC = ("pull", "push", "sync", "plan")
 LOOKS = (*SYNC, "verify", "ls", "link")  # they choose among the files
 RUNS = (*SYNC, "verify", "apply")  # they work file by file
 BEHIND = (*RUNS, "undo")  # they can go on in the background of a notebook
@@ -78,6 +78,11 @@ class Options:
     max_delete: int | None = _how(
         None, "refuse the run if it would delete more than N files", metavar="N", parse="count"
     )
+    on_conflict: str = _how(
+        "", "where both sides changed: report it (default), take local or remote, or keep both",
+        choices=("report", "local", "remote", "both"), commands=("pull", "sync", "plan"))  # fmt: skip
+    local_edits: str = _how("", "files that only LOCAL changed: replace them (default), or keep them",
+                            choices=("replace", "keep"), commands=("pull", "plan"))  # fmt: skip
     dry_run: bool = _how(False, "decide and show, change nothing (-n)", commands=(*SYNC, "apply", "undo"))
     download: bool = _how(False, "fetch each object and compare the bytes; writes nothing", commands=("verify",))
     compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
@@ -187,7 +192,7 @@ def build_options(command: str, given: Mapping[str, Any], direction: str = "") -
     if loose:
         values["filters"] = (*values.get("filters", ()), *loose)
     options = Options(**values)
-    _check_together(options)
+    _check_together(options, command)
     return options
 
 
@@ -209,14 +214,14 @@ def _patterns(name: str, value: Any) -> list[str]:
     return patterns
 
 
-def _check_together(options: Options) -> None:
+def _check_together(options: Options, command: str) -> None:
     pairs = [("existing", "ignore_existing"), ("json", "verbose"), ("quiet", "verbose"), ("hub", "server")]
     for one, other in pairs:
         if getattr(options, one) and getattr(options, other):
             raise UsageError(f"{flag(one)} and {flag(other)} exclude each other")
     if options.sse_kms_key_id and not options.sse.startswith("aws:kms"):
         raise UsageError("--sse-kms-key-id needs --sse aws:kms")
-    if options.max_delete is not None and not options.delete:
+    if options.max_delete is not None and not options.delete and command != "sync":
         raise UsageError("--max-delete needs --delete")
     if options.sse_c_key_file and options.sse:
         raise UsageError("--sse-c-key-file and --sse exclude each other", "An object is encrypted in one way")

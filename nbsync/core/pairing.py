@@ -104,7 +104,8 @@ def _renamed_here(
     entry: LocalEntry, live: list[RemoteEntry], rows: dict[str, RecordedEntry], rules: Rules
 ) -> RemoteEntry | None:
     """The object that a push gives another name, because the file was renamed since it was recorded."""
-    if rules.direction is not Direction.PUSH or len(live) != 1 or live[0].path == entry.path or live[0].refused:
+    pushed = rules.direction is not None and rules.direction.changes_remote
+    if not pushed or len(live) != 1 or live[0].path == entry.path or live[0].refused:
         return None
     row, spelled = rows.get(live[0].path), rules.spelled(live[0].path)
     return live[0] if row is not None and spelled not in (None, entry.path) and still(live[0], row) else None
@@ -145,8 +146,10 @@ def _of_no_file(
             yield plain
         elif direction is Direction.PULL:
             yield plain._replace(namesake=live[0].path)
-        elif direction is Direction.PUSH and row is not None:
+        elif direction is not None and direction.changes_remote and row is not None and still(one, row):
             yield plain  # it was here
+        elif direction is Direction.BOTH:
+            yield plain._replace(namesake=live[0].path)
         else:
             yield plain._replace(clash=live[0].path)
     for row in rows.values():

@@ -16,7 +16,7 @@ from nbsync.core.options import FIELDS, Call
 from nbsync.core.planfile import SavedPlan
 from nbsync.core.saved_options import ELSEWHERE, over_saved
 from nbsync.engine import foreign, notes
-from nbsync.engine.deciders import AsPlanned, Fresh
+from nbsync.engine.deciders import AsPlanned, Fresh, rules_of
 from nbsync.engine.notes import Notes
 from nbsync.engine.plan_items import Expected
 from nbsync.engine.run import Run
@@ -46,7 +46,8 @@ def apply(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = ti
             words=[] if plan.is_own else [notes.not_yours(call.file)], filters=notes.not_planned(plan.header.counts)
         )
         with closing(Expected(plan, call.only)) as items:
-            job.do(run, bucket, AsPlanned(items, Fresh(job.sides, _scope(plan, items, job.sides.scope))), told)
+            fresh = Fresh(job.sides, _scope(plan, items, job.sides.scope), rules_of(job.sides, now_ns()))
+            job.do(run, bucket, AsPlanned(items, fresh), told)
 
     run = job.run(cancel, body)
     run.result.call = call

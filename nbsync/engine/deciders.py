@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from nbsync.core import decide, guard, recheck
+from nbsync.core.conflict_copy import conflict_copy
+from nbsync.core.decide_two_way import TwoWay, decide_two_way
 from nbsync.core.model import Action, Direction, Joined, Verb
 from nbsync.engine.source import Seen, Sides
 from nbsync.errors import NbsyncError
@@ -58,56 +60,35 @@ class Decider(Protocol):
         """
 
 
-class Fresh:
-    """Decides by what both sides and the record hold now, and by the options of a call.
+class Rules(Protocol):
+    """What is to be done about a path by what both sides and the record hold now."""
 
-    Args:
-        sides: the call's.
-        admits: does a path take part?
-    """
+    @property
+    def direction(self) -> Direction: ...
+    @property
+    def may_delete(self) -> bool: ...
 
-    as_planned = False
+    def decide(self, one: Joined, admits: Callable[[str], bool], /) -> Action | None:
+        """What to do; `admits`: does a path take part?"""
 
-    def __init__(self, sides: Sides, admits: Callable[[str], bool]) -> None:
-        options, self._sides = sides.call.options, sides
-        self._policy = decide.Policy(
-            Direction(sides.call.direction), options.delete, options.compare, options.overwrite_remote,
-            options.existing, options.ignore_existing, admits, sides.scope.reaches, len(sides.location.prefix.encode()),
-        )  # fmt: skip
-        self._all_admits, self._local_was_there = admits, True
-        self.direction, self.may_delete, self.admits = self._policy.direction, options.delete, admits
-
-    def begin(self, only: str) -> None:
-        """See Decider: what else LOCAL holds, or held, than a single object is not this run's business."""
-        self.admits = (lambda path: path == only) if only else self._all_admits
-        self._policy = self._policy._replace(admits=self.admits)
-        self._local_was_there = os.path.isdir(self._sides.root)
-
-    def decide(self, one: Joined) -> Action | None:
+    def refusal(self, seen: Seen, deletes: int, /) -> NbsyncError | None:
         """See Decider."""
-        action = decide.decide(one, self._policy)
-        if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and self._local_was_there:
-            return self._look_there(one, action)
-        return action
 
-    def _look_there(self, one: Joined, action: Action) -> Action | None:
-        """The Action, decided anew if something stands at its path that the scan did not show, or must be kept."""
-        folder = os.path.join(self._sides.root, one.path)
-        try:
-            at = os.lstat(folder)
-        except (OSError, ValueError):
-            return action
-        if not stat.S_ISDIR(at.st_mode):
-            return decide.clashing(action)
-        again = decide.decide(one._replace(local_below=True), self._policy)
-        if again is None or again.in_the_way != one.path:
-            return again
-        kept = kept_below(folder, one.path, self._policy.admits)
-        return decide.spare(again, kept) if kept else again
 
-    def rest(self) -> Iterator[Action]:
-        """Nothing: every path was decided."""
-        return iter(())
+class OneWay:
+    """The rules of pull and push, with the options of a call."""
+
+    def __init__(self, sides: Sides) -> None:
+        options, self._sides = sides.call.options, sides
+        self.direction, self.may_delete = Direction(sides.call.direction), options.delete
+        self._policy = decide.Policy(
+            self.direction, options.delete, options.compare, options.overwrite_remote, options.existing,
+            options.ignore_existing, reaches=sides.scope.reaches, prefix_bytes=len(sides.location.prefix.encode()),
+        )  # fmt: skip
+
+    def decide(self, one: Joined, admits: Callable[[str], bool]) -> Action | None:
+        """See Rules."""
+        return decide.decide(one, self._policy._replace(admits=admits))
 
     def refusal(self, seen: Seen, deletes: int) -> NbsyncError | None:
         """See Decider."""
@@ -117,6 +98,95 @@ class Fresh:
             self.direction.value, source, seen.in_source(self.direction), delete=options.delete,
             allowed=options.allow_empty_source,
         ) or guard.too_many_deletes(deletes, options.max_delete)  # fmt: skip
+
+
+class BothWays:
+    """The rules of `sync`, with the options of a call: each side gets what the other changed.
+
+    Args:
+        now_ns: the run's time, which is in the names of copies.
+    """
+
+    direction, may_delete = Direction.BOTH, True
+
+    def __init__(self, sides: Sides, now_ns: int) -> None:
+        options, self._sides = sides.call.options, sides
+        self._policy = TwoWay(
+            options.on_conflict or "report", lambda path: conflict_copy(path, now_ns, self._is_here),
+            compare=options.compare, reaches=sides.scope.reaches, prefix_bytes=len(sides.location.prefix.encode()),
+        )  # fmt: skip
+
+    def _is_here(self, path: str) -> bool:
+        return os.path.lexists(os.path.join(self._sides.root, path))
+
+    def decide(self, one: Joined, admits: Callable[[str], bool]) -> Action | None:
+        """See Rules."""
+        return decide_two_way(one, self._policy._replace(admits=admits))
+
+    def refusal(self, seen: Seen, deletes: int) -> NbsyncError | None:
+        """See Decider."""
+        sides, options = self._sides, self._sides.call.options
+        allowed = options.allow_empty_source
+        return (
+            guard.empty_side(sides.local, "files", seen.local, seen.recorded, allowed=allowed)
+            or guard.empty_side(sides.location.uri, "objects", seen.remote, seen.recorded, allowed=allowed)
+            or guard.too_many_deletes(deletes, options.max_delete)
+            or guard.too_many_of_all(deletes, seen.recorded, options.max_delete, allowed=allowed)
+        )
+
+
+class Fresh:
+    """Decides by what both sides and the record hold now.
+
+    Args:
+        sides: the call's.
+        admits: does a path take part?
+        rules: what is done about each.
+    """
+
+    as_planned = False
+
+    def __init__(self, sides: Sides, admits: Callable[[str], bool], rules: Rules) -> None:
+        self._root, self._rules, self._all_admits, self._local_was_there = sides.root, rules, admits, True
+        self.direction, self.may_delete, self.refusal = rules.direction, rules.may_delete, rules.refusal
+        self.admits = admits
+
+    def begin(self, only: str) -> None:
+        """See Decider: what else LOCAL holds, or held, than a single object is not this run's business."""
+        self.admits = (lambda path: path == only) if only else self._all_admits
+        self._local_was_there = os.path.isdir(self._root)
+
+    def decide(self, one: Joined) -> Action | None:
+        """See Decider."""
+        action = self._rules.decide(one, self.admits)
+        if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and self._local_was_there:
+            return self._look_there(one, action)
+        return action
+
+    def _look_there(self, one: Joined, action: Action) -> Action | None:
+        """The Action, decided anew if something stands at its path that the scan did not show, or must be kept."""
+        folder = os.path.join(self._root, one.path)
+        try:
+            at = os.lstat(folder)
+        except (OSError, ValueError):
+            return action
+        if not stat.S_ISDIR(at.st_mode):
+            return decide.clashing(action)
+        again = self._rules.decide(one._replace(local_below=True), self.admits)
+        if again is None or again.in_the_way != one.path:
+            return again
+        kept = kept_below(folder, one.path, self.admits)
+        return decide.spare(again, kept) if kept else again
+
+    def rest(self) -> Iterator[Action]:
+        """Nothing: every path was decided."""
+        return iter(())
+
+
+def rules_of(sides: Sides, now_ns: int) -> Rules:
+    """The rules that a call names. `now_ns`: the run's time, since the epoch."""
+    both = Direction(sides.call.direction) is Direction.BOTH
+    return BothWays(sides, now_ns) if both else OneWay(sides)
 
 
 class Items(Protocol):

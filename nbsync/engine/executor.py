@@ -11,6 +11,7 @@ from itertools import chain
 
 from nbsync.core import guard
 from nbsync.core.decide import clashing
+from nbsync.core.decide_two_way import with_copies
 from nbsync.core.model import DELETES, Action, Outcome, Status, Verb
 from nbsync.engine.deciders import Decider
 from nbsync.engine.disk_need import Need
@@ -150,7 +151,7 @@ class Execution:
         need, runner = self._need(), self._workers.compare()
 
         def keep(done: Iterable[Action]) -> None:
-            for action in done:
+            for action in chain.from_iterable(map(with_copies, done)):
                 need.add(action)
                 spool.add(action)
 

@@ -52,7 +52,7 @@ class Names:
         if self._fold is None:
             return join(local, remote, recorded)
         paired = self._paired(local, remote, recorded, spelled)
-        return nested(paired, self._fold, pushed=self._direction is Direction.PUSH)
+        return nested(paired, self._fold, pushed=self._direction is not None and self._direction.changes_remote)
 
     def _paired(
         self, local: Iterable[LocalEntry], remote: Iterable[RemoteEntry], recorded: Iterable[RecordedEntry],

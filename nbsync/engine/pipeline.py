@@ -114,7 +114,7 @@ class Pipeline:
 
         def prepare() -> Context:
             tally.recorder.open(place.prepare(), place.clocks)
-            if not opened.nothing or self._options.delete:  # a slip is not repeated
+            if not opened.nothing or self._decider.may_delete:  # a slip is not repeated
                 self._noted = self._as_past(name)
                 self._notes.place = list(filter(None, [place.note_sync(self._noted)]))
             return replace(ctx, room=place.room, journal=place.open_journal())

@@ -118,6 +118,7 @@ class Seen:
     local: int = 0
     remote: int = 0
     either: int = 0
+    recorded: int = 0
     unread: str = ""
 
     def in_source(self, direction: Direction | None) -> int:
@@ -150,6 +151,7 @@ def counted(
             seen.remote += 1
             if from_remote:
                 seen.missing.discard(remote.path)
+        seen.recorded += one.recorded is not None
         seen.either += local is not None or remote is not None
         yield one
 

@@ -12,7 +12,7 @@ from nbsync.core.location import Location
 from nbsync.core.model import Direction, Status
 from nbsync.core.options import Call
 from nbsync.engine import notes
-from nbsync.engine.deciders import Decider, Fresh
+from nbsync.engine.deciders import Decider, Fresh, rules_of
 from nbsync.engine.local_session import Workplace, in_session
 from nbsync.engine.notes import Notes
 from nbsync.engine.pipeline import Pipeline, Setup
@@ -53,7 +53,12 @@ def sync(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = tim
         run.result.notes = [repeats.told] if repeats is not None else []
         bucket = job.open(run)
         check_place(job.call, bucket)
-        job.do(run, bucket, Fresh(job.sides, job.sides.scope.admits), Notes(words=run.result.notes))
+        job.do(
+            run,
+            bucket,
+            Fresh(job.sides, job.sides.scope.admits, rules_of(job.sides, now_ns())),
+            Notes(words=run.result.notes),
+        )
         job.save(run)
 
     return job.run(cancel, body)

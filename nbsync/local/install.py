@@ -249,6 +249,24 @@ class Installer:
         self.tree.close()
         return True
 
+    def set_aside(self, path: str, copy: str) -> None:
+        """Give the file at `path` the name `copy`, in the same folder, where nothing has it.
+
+        Raises:
+            FileExistsError: something has it. OSError, InTheWay.
+        """
+        folder, _, name = path.rpartition("/")
+        fd = self.tree.folder(folder)
+        rename.into_nothing(name, fd, copy.rpartition("/")[2], fd)
+
+    def into_trash(self, staged: str, path: str) -> None:
+        """Move a staged file to the trash, as what was at `path`.
+
+        Raises:
+            OSError: it could not be kept. InTheWay: a parent is not a folder.
+        """
+        self._keep(staged, self.tree.folder(path.rpartition("/")[0]), path)
+
     def delete(self, path: str, expected: LocalEntry) -> bool:
         """Move a file that REMOTE does not have to the trash, and remove the folders this empties.
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from nbsync.core.evidence import MD5, Digest, Verdict, content_name, digests_to_try, judge
+from nbsync.core.evidence import MD5, Digest, Verdict, content_name, digests_to_try, judge, recorded_digest
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
 from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 from nbsync.local.digest import FileChanged, digest_file, same_stat
@@ -45,6 +45,24 @@ def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
     elif by_md5 or verdict.same is None:  # another ETag is another content only if it is a digest
         verdict = _ask(ctx, local, remote, values)
     return verdict, content_name(values, remote.etag)
+
+
+def has_recorded_content(ctx: Context, action: Action) -> bool:
+    """Does the file still have the content that was recorded? False where what was recorded cannot be computed anew.
+
+    Raises:
+        FileChanged: the file did not stay as it was listed. OSError.
+    """
+    local, row = action.local, action.recorded
+    if local is None or row is None or local.size != row.size or not row.content:
+        return False
+    ctx.settle(local)
+    try:
+        digest = recorded_digest(row)
+    except ValueError:
+        return False
+    values = digest_file(ctx.local_path(local.path), local, (digest,), cancelled=ctx.cancelled)
+    return digest.name(values[digest]) == row.content
 
 
 def _digests(ctx: Context, local: LocalEntry, remote: RemoteEntry, action: Action) -> dict[Digest, str]:

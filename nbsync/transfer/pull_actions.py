@@ -7,6 +7,7 @@ import os
 import stat
 
 from nbsync.core.clock import doubted
+from nbsync.core.conflict_copy import conflict_copy
 from nbsync.core.decide import one_name_with
 from nbsync.core.model import Action, Evidence, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.core.recheck import CHANGED_IN_REMOTE, CHANGED_LOCALLY
@@ -25,6 +26,8 @@ TIMES_NOT_KEPT = (
     "this file system does not keep the times that files are given:"
     " programs that go by times (aws s3 sync, rclone) take what came for changed"
 )
+CHANGED_MEANWHILE = "changed here while the run went on: run again to decide"
+CHANGED_IN_REMOTE_MEANWHILE = "changed in REMOTE while the run went on: run again to decide"
 VANISHED = "was deleted in REMOTE after it was listed: there is nothing to download"
 _LOOKS = 3  # how often an object that is replaced under us is looked at again
 _COARSE_NS = 2 * 10**9  # the coarsest times that file systems keep: FAT's
@@ -100,9 +103,14 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
                        evidence, remote.size, record=record)  # fmt: skip
     if ctx.as_planned and not action.in_the_way and not _as_seen(ctx, action):
         return _conflict(action, CHANGED_LOCALLY)
+    if action.copy and _unchanged(ctx, action) is None:
+        return _conflict(action, CHANGED_MEANWHILE)
     try:
         if action.in_the_way:
             _clear(ctx, action, installer)
+        if action.copy:
+            installer.set_aside(action.path, action.copy)
+            action = action._replace(local=None)
         at, note = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
     except InTheWay as what:
         return _conflict(action, f"({what}) is in the way: it is not a folder")
@@ -118,6 +126,23 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
         record = doubted(record)
     return Outcome(action.path, action.verb, Status.MISS, action.reason, evidence, remote.size, record=record,
                    note=note, doubtful=staged.doubtful)  # fmt: skip
+
+
+def rescue(ctx: Context, action: Action, installer: Installer, slot: Slot) -> Outcome | None:
+    """Fetch an object that is to be replaced, and keep it in LOCAL's trash; a conflict if it is not that any more.
+
+    Raises: as download.fetch; then it is not to be replaced.
+    """
+    remote = action.remote
+    assert remote is not None  # what is not there is not replaced
+    try:
+        staged = fetch(ctx, remote, slot)
+    except ServiceError as error:
+        if error.status not in (404, 412):
+            raise
+        return _conflict(action, CHANGED_IN_REMOTE_MEANWHILE)
+    installer.into_trash(staged.path, conflict_copy(action.path, ctx.now_ns(), lambda _path: False, word="remote"))
+    return None
 
 
 def _unchanged(ctx: Context, action: Action) -> os.stat_result | None:

@@ -94,6 +94,8 @@ class Lane:
             action.check
             or action.in_the_way
             or action.namesake
+            or action.copy
+            or action.rescue
             or self._gave_up
             or bucket.client.address is None
             or bucket.customer_key

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 
 from nbsync.core.decide import clashing, if_available
-from nbsync.core.evidence import untold
+from nbsync.core.evidence import Verdict, untold
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, Outcome, RecordedEntry, Status, Verb
 from nbsync.local.digest import FileChanged
 from nbsync.local.install import Installer
 from nbsync.s3.errors import words
 from nbsync.s3.look import etag_now
 from nbsync.transfer import pull_actions, push_actions, verify_actions
-from nbsync.transfer.compare import compare
+from nbsync.transfer.compare import compare, has_recorded_content
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.staged import Doubt
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier, FailedAfterStoring
@@ -66,6 +66,10 @@ class Worker:
         action = self.resolve(action)
         if action.verb is Verb.DOWNLOAD and action.namesake and os.path.lexists(self.ctx.local_path(action.path)):
             action = clashing(action)
+        if action.verb is Verb.UPLOAD and action.namesake and not self.ctx.dry_run:  # it has got its name meanwhile
+            action = action._replace(local=look_again(self.ctx, action.path))
+            if action.local is None:
+                raise FileChanged
         if action.status is not Status.PLANNED or self.ctx.dry_run:
             return settled(action)
         outcome = self._carry_out(action, earlier)
@@ -123,11 +127,12 @@ class Worker:
         if not action.check:
             return action
         local = action.local
-        assert local is not None  # an Action with a check has both sides
+        assert local is not None  # an Action with a check has a file
         self.slot.begin(action.path, Verb.NONE, local.size)
         for look in range(_LOOKS):
             try:
-                verdict, content = compare(self.ctx, action)
+                verdict, content = self._compare(action)
+                unedited = action.unedited if self._is_unedited(action, verdict) else None
                 break
             except FileChanged:
                 again = look_again(self.ctx, action.path)
@@ -136,12 +141,28 @@ class Worker:
                 action = action._replace(local=again, trash=True)
         if verdict.same:
             return _hit(action, verdict.evidence, content)
+        if unedited is not None:
+            verb, reason = unedited
+            return if_available(action._replace(
+                verb=verb, reason=reason, check=False, evidence=verdict.evidence, digest=content, unedited=None,
+                conflict_if_different="", copy="", rescue=False, trash=False,
+            ))  # fmt: skip
         if action.conflict_if_different and not self._as_recorded(action):
             return action._replace(
                 verb=Verb.NONE, status=Status.CONFLICT, reason=action.conflict_if_different, evidence=verdict.evidence,
                 check=False, problem="conflict",
             )  # fmt: skip
         return if_available(action._replace(check=False, evidence=verdict.evidence, digest=content))
+
+    def _compare(self, action: Action) -> tuple[Verdict, str]:
+        """As compare.compare; sizes are enough to tell that two sides differ, as is that one side has nothing."""
+        local, remote = action.local, action.remote
+        if local is not None and remote is not None and local.size == remote.size:
+            return compare(self.ctx, action)
+        return Verdict(False, Evidence.NONE if remote is None else Evidence.SIZE), ""
+
+    def _is_unedited(self, action: Action, verdict: Verdict) -> bool:
+        return action.unedited is not None and not verdict.same and has_recorded_content(self.ctx, action)
 
     def _as_recorded(self, action: Action) -> bool:
         """Is the object the one that was recorded by an ETag that the listing does not tell?"""
@@ -152,6 +173,9 @@ class Worker:
 
     def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
         self.slot.begin(action.path, action.verb, action.bytes)
+        lost = pull_actions.rescue(self.ctx, action, self.installer, self.slot) if action.rescue else None
+        if lost is not None:
+            return lost
         if action.verb is Verb.UPLOAD:
             return push_actions.upload(self.ctx, action, self.slot, earlier)
         if action.verb is Verb.DELETE_REMOTE:

@@ -26,6 +26,7 @@ def is_below(path: str, above: str) -> bool:
 def naive(local: set[str], remote: set[str], recorded: set[str], refused: set[str]) -> dict[str, Joined]:
     """What join should say, by looking at every pair of paths."""
     everything = local | remote | recorded
+    staying = {p for p in local | remote if p not in recorded or (p in local and p in remote)}
     found = {}
     for path in everything:
         above = sorted((p for p in everything if is_below(path, p)), key=len)
@@ -39,6 +40,8 @@ def naive(local: set[str], remote: set[str], recorded: set[str], refused: set[st
             remote_below=any(p in remote and p not in refused for p in below),
             local_above=next((here(p) for p in reversed(above) if p in local), None),
             remote_above=next((object_at(p, refused) for p in reversed(above) if p in remote), None),
+            above_stays=any(p in staying for p in above),
+            below_stays=any(p in staying for p in below),
         )
     return found
 
