@@ -262,7 +262,7 @@ class Run(BaseRun):
         policy = decide.Policy(
             self.direction, self.options.delete, self.options.compare, self.options.overwrite_remote,
             self.options.existing, self.options.ignore_existing, self._admits, self._reaches,
-            len(self.location.prefix.encode()),
+            len(self.location.prefix.encode()), state.believed,
         )  # fmt: skip
         self._seen, gone = 0, list[str]()  # on both sides
         remote = without_too_long(remote, self.root) if self.direction is Direction.PULL else remote
