@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from nbsync.core import decide, guard, recheck
-from nbsync.core.model import Action, Direction, Joined, Verb
+from nbsync.core.model import Action, Direction, Joined, RecordedEntry, Verb
 from nbsync.engine.source import Seen, Sides
 from nbsync.errors import NbsyncError
 from nbsync.local.scan import kept_below
+
+
+class Record(Protocol):
+    """What was recorded of earlier syncs; `local.record.State` is one."""
+
+    def believed(self, row: RecordedEntry) -> RecordedEntry:
+        """As much of a row as is proved to be this user's."""
 
 
 class Decider(Protocol):
@@ -22,7 +29,7 @@ class Decider(Protocol):
     Attributes:
         direction: which sides the Actions may change.
         as_planned: it does what was planned, and nothing else: what changes while the run goes on is a conflict and
-            not decided again, and paths that it says nothing of are nobody's business.
+            not decided again.
         may_delete: everything is decided, and `refusal` asked, before anything is changed.
     """
 
@@ -33,18 +40,22 @@ class Decider(Protocol):
     @property
     def may_delete(self) -> bool: ...
 
-    def begin(self, only: str, /) -> None:
+    def admits(self, path: str, /) -> bool:
+        """Does the path take part? Asked of all that REMOTE lists."""
+
+    def begin(self, only: str, record: Record, /) -> None:
         """REMOTE has answered; nothing is decided yet, or not any more: it is listed once more.
 
         Args:
             only: the path of the one object that REMOTE names; empty if it is a folder.
+            record: what is known of earlier syncs with this REMOTE.
         """
-
-    def admits(self, path: str, /) -> bool:
-        """Does the path take part?"""
 
     def decide(self, one: Joined) -> Action | None:
         """What to do about a path, with the reason; None if there is nothing to say."""
+
+    def forgets(self, path: str, /) -> bool:
+        """May what is recorded of a path go, if neither side has it any more and there is nothing to say of it?"""
 
     def rest(self) -> Iterator[Action]:
         """What is to be done besides, once every path was decided: at paths that neither side has."""
@@ -74,13 +85,13 @@ class Fresh:
             Direction(sides.call.direction), options.delete, options.compare, options.overwrite_remote,
             options.existing, options.ignore_existing, admits, sides.scope.reaches, len(sides.location.prefix.encode()),
         )  # fmt: skip
-        self._all_admits, self._local_was_there = admits, True
+        self._local_was_there = True
         self.direction, self.may_delete, self.admits = self._policy.direction, options.delete, admits
 
-    def begin(self, only: str) -> None:
+    def begin(self, only: str, record: Record) -> None:
         """See Decider: what else LOCAL holds, or held, than a single object is not this run's business."""
-        self.admits = (lambda path: path == only) if only else self._all_admits
-        self._policy = self._policy._replace(admits=self.admits)
+        admits = (lambda path: path == only) if only else self.admits
+        self._policy = self._policy._replace(admits=admits, believed=record.believed)
         self._local_was_there = os.path.isdir(self._sides.root)
 
     def decide(self, one: Joined) -> Action | None:
@@ -104,6 +115,10 @@ class Fresh:
             return again
         kept = kept_below(folder, one.path, self._policy.admits)
         return decide.spare(again, kept) if kept else again
+
+    def forgets(self, path: str) -> bool:
+        """See Decider."""
+        return self._policy.admits(path)
 
     def rest(self) -> Iterator[Action]:
         """Nothing: every path was decided."""
@@ -142,15 +157,16 @@ class AsPlanned:
     def __init__(self, items: Items, fresh: Fresh) -> None:
         self._items, self._fresh = items, fresh
         self.direction, self.may_delete, self.refusal = fresh.direction, fresh.may_delete, fresh.refusal
+        self.admits = fresh.admits
 
-    def begin(self, only: str) -> None:
+    def begin(self, only: str, record: Record) -> None:
         """See Decider: no item is taken."""
         self._items.begin()
-        self._fresh.begin(only)
+        self._fresh.begin(only, record)
 
-    def admits(self, path: str) -> bool:
-        """See Decider."""
-        return self._fresh.admits(path)
+    def forgets(self, path: str) -> bool:
+        """Nothing: paths that the plan says nothing of are nobody's business."""
+        return False
 
     def decide(self, one: Joined) -> Action | None:
         """See Decider."""

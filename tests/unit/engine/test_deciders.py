@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nbsync.core.clock import of_remote_alone
 from nbsync.core.decide import CHANGED_IN_REMOTE, EDITED_HERE, NEVER_SYNCED
-from nbsync.core.model import Direction, Joined, Kind
+from nbsync.core.model import Direction, Joined, Kind, RecordedEntry
 from nbsync.engine.deciders import AsPlanned, Decider, Fresh
 from nbsync.engine.source import Seen
 from nbsync.errors import GuardRefusal
@@ -19,16 +20,29 @@ NEW, OTHER = {"etag": "another"}, {"size": 2}
 EDITED = here(mtime_ns=101, size=2)
 
 
+class Recorded:
+    """A record of which nothing is left of rows that are not `proved`."""
+
+    def __init__(self, *, proved: bool) -> None:
+        self._proved = proved
+
+    def believed(self, row: RecordedEntry) -> RecordedEntry:
+        return row if self._proved else of_remote_alone(row)
+
+
+BELIEVED = Recorded(proved=True)
+
+
 def fresh(direction: str, **more: Any) -> Fresh:
     these = sides(direction, **more)
     decider = Fresh(these, these.scope.admits)
-    decider.begin("")
+    decider.begin("", BELIEVED)
     return decider
 
 
 def as_planned(direction: str, *items: Any, **more: Any) -> AsPlanned:
     decider = AsPlanned(Items(*items), fresh(direction, **more))
-    decider.begin("")
+    decider.begin("", BELIEVED)
     return decider
 
 
@@ -139,18 +153,18 @@ def test_items_whose_path_nobody_has_any_more_come_last_and_again_when_all_begin
     decider.decide(joined(None, there("g"), path="g"))
 
     assert [shown(action) for action in decider.rest()] == [("none", "hit", "deleted already")]
-    decider.begin("")
+    decider.begin("", BELIEVED)
     assert len(list(decider.rest())) == 2
 
 
 def test_of_a_single_object_nothing_else_takes_part_until_it_begins_anew() -> None:
     decider = fresh("pull", delete=True)
-    decider.begin("f")
-    assert decider.admits("f")
-    assert not decider.admits("g")
+    decider.begin("f", BELIEVED)
+    assert decider.forgets("f")
+    assert not decider.forgets("g")
     assert decider.decide(joined(here("g"), None, row("g"), path="g")) is None
-    decider.begin("")
-    assert decider.admits("g")
+    decider.begin("", BELIEVED)
+    assert decider.forgets("g")
 
 
 @pytest.mark.parametrize(
@@ -178,3 +192,16 @@ def test_what_a_sync_asks_of_its_decider() -> None:
     assert (plan.direction, plan.as_planned, plan.may_delete) == (Direction.PUSH, True, True)
     assert [direction.changes_local for direction in Direction] == [True, False]
     assert [direction.changes_remote for direction in Direction] == [False, True]
+
+
+def test_what_is_not_proved_is_no_reason_to_replace_a_file_without_a_copy() -> None:
+    state = joined(here(), there(**NEW, **OTHER), row())
+    for proved, reason in ((True, "content differs"), (False, EDITED_HERE)):
+        decider = fresh("pull")
+        decider.begin("", Recorded(proved=proved))
+        assert shown(decider.decide(state)) == ("download", "planned", reason)
+
+
+def test_a_plan_forgets_nothing() -> None:
+    assert fresh("pull").forgets("f")
+    assert not as_planned("pull").forgets("f")

@@ -10,6 +10,7 @@ import pytest
 
 from nbsync.core.guard import NO_LIMITS, Limits
 from nbsync.core.model import Action, Active, Direction, Joined, Outcome, Status, Verb
+from nbsync.engine.deciders import Record
 from nbsync.engine.disk_need import Need
 from nbsync.engine.executor import Execution
 from nbsync.engine.source import Seen
@@ -105,9 +106,12 @@ class Decider:
         self.may_delete, self._refusal = may_delete, refusal
         self.asked: list[int] = []
 
-    def begin(self, only: str) -> None: ...
-
     def admits(self, path: str) -> bool:
+        return True
+
+    def begin(self, only: str, record: Record) -> None: ...
+
+    def forgets(self, path: str) -> bool:
         return True
 
     def decide(self, one: Joined) -> Action | None:
