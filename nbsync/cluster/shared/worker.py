@@ -17,7 +17,7 @@ from nbsync._version import __version__, install
 from nbsync.cluster.backends.remote_call import where
 from nbsync.cluster.shared.resume_check import done_before
 from nbsync.core.location import Location
-from nbsync.core.model import Action, Outcome, Status
+from nbsync.core.model import Action, Outcome
 from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.local import lease as permits
@@ -266,9 +266,3 @@ def _begin_anew() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_anew)
-
-
-def not_done(actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[Action]:
-    """The Actions that have no outcome, or were stopped."""
-    ended = {outcome.path for outcome in outcomes if outcome.status is not Status.CANCELLED}
-    return [action for action in actions if action.path not in ended]
