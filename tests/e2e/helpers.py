@@ -90,7 +90,7 @@ def opened_by(pid: int) -> list[Path]:
 def fill(server: Any, bucket: str, files: Mapping[str, bytes]) -> None:
     """Put `files` (key to content) into `bucket`."""
     for key, body in files.items():
-        server.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        server.put(bucket, key, body)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
