@@ -13,6 +13,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,10 @@ SERVERS = ("moto", "rclone", "rgw")
 FOREIGN = ("e2e/", "functional/test_cluster_", "functional/test_each_", "server/test_real_server.py")
 # The user's settings for anything that the tests start; each test gets a home of its own instead.
 PERSONAL = ("AWS_", "BOTO", "XDG_", "RCLONE_", "S3_", "IPYTHONDIR", "JUPYTER", "NBSYNC", "PYTHONSTARTUP")
+
+# The tree is compiled once, whatever the caller's shell says, not by each of a thousand processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
