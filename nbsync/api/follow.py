@@ -1,4 +1,4 @@
-"""Follow a run and draw it, in the thread that waits (in a notebook, the kernel's main one)."""
+"""Wait for a run and draw it, in the thread that waits (in a notebook, the kernel's main one)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from nbsync.core.model import Snapshot
+from nbsync.core.options import Call
 from nbsync.errors import Interrupted
+from nbsync.report import row_log
 from nbsync.results.sync_result import SyncResult
 
 INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at some ten times that
@@ -59,4 +61,32 @@ def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:
                 result.error = Interrupted("interrupted", "What was done is kept; the next run does the rest.")
     finally:
         face.close(result)
+    return result
+
+
+def carry_out(
+    call: Call, prepare: Callable[[Call], Job], face: Face, *, show: Callable[[SyncResult], None] | None = None,
+    clock: row_log.Clock = row_log.utc_now,
+) -> SyncResult:  # fmt: skip
+    """The result of a command that works file by file, drawn on `face`, and written to its `--log-file`.
+
+    Args:
+        call: the command.
+        prepare: makes its job.
+        face: shows the run.
+        show: called with the result, before the log is written.
+        clock: for the times in the log.
+
+    Raises:
+        LocalError: the log cannot be written; told before anything is done, if it is known then.
+        UsageError: the call makes no sense. KeyboardInterrupt: as `follow`.
+    """
+    log_file = call.options.log_file
+    if log_file:
+        row_log.check(log_file)
+    result = follow(prepare(call), face)
+    if show is not None:
+        show(result)
+    if log_file:
+        row_log.write(log_file, result, clock)
     return result

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EIO, EPIPE
+from functools import partial
 from types import FrameType
 from typing import Any, TextIO
 
-from nbsync.api.follow import SilentFace, follow
+from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.ports import ANSWERS, Engine, default_engine
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError, one_line
@@ -101,24 +102,23 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
 
 def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
     """The lines of a file, one after the other, until one is refused; its exit code is the worst."""
+    from nbsync.api.run_file import run_steps
     from nbsync.report import report
-    from nbsync.results.batch import SyncResults
 
     options = call.options
-    todo = steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False)
-    results = SyncResults(file=call.file)
-    for step in todo:
+
+    def do(step: Step) -> Answer:
         try:
-            results.append(_value(step, engine, clock))
+            return _value(step, engine, clock)
         except NbsyncError as error:
-            assert step.invocation.call is not None  # no step is a `demo`
-            results.append(report.refusal(step.invocation.call, error))
             _complain(str(error))
-        if results[-1].exit_code >= REFUSED:
-            break
-        if not (step.silent or options.quiet):
-            _say([""])
-    results.not_run = len(todo) - len(results)
+            raise
+
+    results, _ = run_steps(
+        steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False), do, file=call.file,
+        failure=lambda _, value: value.error if value.exit_code >= REFUSED else None,
+        ended=lambda step, _: None if step.silent or options.quiet else _say([""]),
+    )  # fmt: skip
     if options.json:
         _say([report.json_document(results)])
     elif not options.quiet:
@@ -136,14 +136,18 @@ def _value(step: Step, engine: Engine, clock: Clock) -> Answer:
 
 
 def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, silent: bool) -> SyncResult:
-    from nbsync.report import report, row_log
     from nbsync.report.terminal import TerminalFace
 
     options = call.options
-    if options.log_file:
-        row_log.check(options.log_file)
     face = SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
-    result = follow(engine.prepare(call), face)
+    show = partial(_print_result, invocation, call, silent=silent)
+    return carry_out(call, engine.prepare, face, show=show, clock=clock)
+
+
+def _print_result(invocation: Invocation, call: Call, result: SyncResult, *, silent: bool) -> None:
+    from nbsync.report import report
+
+    options = call.options
     if options.json and not silent:
         _say([report.json_document(result)])
     elif options.quiet:
@@ -154,9 +158,6 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
                                  notebook=False)])  # fmt: skip
     if result.error is not None:
         _complain(str(result.error))
-    if options.log_file:
-        row_log.write(options.log_file, result, clock)
-    return result
 
 
 def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
