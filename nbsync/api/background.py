@@ -1,19 +1,18 @@
-"""The background syncs of this process: their numbers, and the ticker that moves them on an event loop.
+"""The background syncs of this process, by number.
 
-Jobs may be begun in any thread. A ticker runs in the thread of its loop; in a notebook that is the kernel's
-main thread, so that progress, observers and displays have one writer.
+Jobs may be begun in any thread. In a notebook that is the kernel's main thread, whose event loop moves them: so
+progress, observers and displays have one writer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import threading
 from typing import Any
 
 from nbsync.api.job import SyncJob
-from nbsync.api.ticker import Loop, Ticker
+from nbsync.api.ticker import ticker_here
 from nbsync.errors import UsageError
 from nbsync.report.jobs import jobs_html, jobs_text
 
@@ -44,7 +43,6 @@ class Background:
         """Forget all: in a process that was forked, the jobs are the parent's, and so is whoever holds the lock."""
         self._numbers = itertools.count(1)
         self._jobs: dict[int, SyncJob] = {}
-        self._tickers: dict[Loop, Ticker] = {}
         self._lock = threading.Lock()
 
     def begin(self, job: SyncJob) -> SyncJob:
@@ -55,19 +53,10 @@ class Background:
             ended = [number for number, known in self._jobs.items() if known.done]
             for number in ended[:-_KEPT]:
                 del self._jobs[number]
-            ticker = self._ticker()
-        if ticker is not None:
-            job.ticker = ticker
-            ticker.add(job)
+        job.ticker = ticker_here()
+        if job.ticker is not None:
+            job.ticker.add(job)
         return job
-
-    def _ticker(self) -> Ticker | None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return None
-        self._tickers = {one: ticker for one, ticker in self._tickers.items() if one.is_running()}
-        return self._tickers.setdefault(loop, Ticker(loop))
 
     def jobs(self) -> SyncJobs:
         """The oldest first; of those that have ended, the last ones."""

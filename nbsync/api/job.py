@@ -6,34 +6,26 @@ loop; then no other thread moves it. See `nbsync.api.ticker`.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from nbsync.api.meter import Meter
 from nbsync.api.progress import SyncProgress
+from nbsync.api.run_thread import RunThread
 from nbsync.api.runs import run_of
-from nbsync.api.ticker import Ticker
+from nbsync.api.ticker import INTERVAL, Ticker, move, move_async
 from nbsync.core.model import Row, Snapshot
 from nbsync.core.options import Call
-from nbsync.engine.elsewhere import Elsewhere
 from nbsync.engine.ports import Run
-from nbsync.errors import NbsyncError
 from nbsync.report.jobs import job_html, job_summary, job_text
 from nbsync.results import display
 from nbsync.results.sync_result import SyncResult
 
-_PATIENCE = 0.5  # seconds
-_RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
-_INTERVAL = 0.2  # seconds between two looks of who waits
-_GLANCE = 0.05  # seconds between two looks of a job that waits for another one
-
-
-_going: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
+_begun: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
 
 
 class SyncJob:
@@ -62,82 +54,38 @@ class SyncJob:
     ) -> None:  # fmt: skip
         self.id = 0
         self.ticker: Ticker | None = None
-        self._cancel = threading.Event()
-        self._run: Run = run_of(call, self._cancel)
-        self.call = self._run.call  # what is repeated is known now
-        self._run.result.perform = perform
-        self._after = after
+        run = run_of(call, threading.Event())
+        run.result.perform = perform
+        self.call = run.call  # what is repeated is known now
+        before_it = f"background sync {after.id}" if after is not None and after.id else "the sync"
+        before = after._thread if after is not None else None
+        self._thread: RunThread = RunThread(run, now, after=before, before_it=before_it)
+        self._meter = Meter(now)
         self._now = now
-        self._started = now()
-        self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
-        self._ended = threading.Event()
-        self._cancelled_at = 0.0
-        self._crash: BaseException | None = None
         self._moving = threading.Lock()
         self._watchers: list[Callable[[], bool | None]] = []
         self.progress = SyncProgress()
         self.progress.apply(self.look())
-        self._begun = False
-        self._turn = threading.Lock()  # taken by the one thread that works
         if at_once:
             self._begin()
 
     def _begin(self) -> None:
-        """Start the run's thread. Ctrl-C may break off the starting, with or without a thread: then do it again."""
-        if not self._begun:
-            _going.add(self)
-            threading.Thread(target=self._work, name="nbsync-run", daemon=True).start()
-            self._begun = True
-
-    def _work(self) -> None:
-        if not self._turn.acquire(blocking=False):
-            return  # another thread was started before
-        try:
-            if self._may_begin():
-                self._run.execute()
-        except MemoryError:
-            self._give_up(
-                NbsyncError("there is not enough memory; what was done is kept", "Free some, and run it again")
-            )
-        except BaseException as error:
-            self._crash = error
-            self._give_up(NbsyncError(f"internal error: {type(error).__name__}: {error}"))
-        finally:
-            self._after = None  # its result may go
-            self._ended.set()
-
-    def _may_begin(self) -> bool:
-        """Wait for the job that this one comes after; True if it ended so that this one may begin."""
-        before = self._after
-        if before is None:
-            return True
-        while not before._ended.wait(_GLANCE):
-            if self._cancel.is_set():
-                return True  # to find that it was stopped
-        self._started = self._now()
-        if before._run.result.error is None:
-            return True
-        name = f"background sync {before.id}" if before.id else "the sync"
-        self._give_up(NbsyncError(f"not begun: {name} before it was stopped or refused", "Run it again"))
-        return False
-
-    def _give_up(self, error: NbsyncError) -> None:
-        self._run.result.error = self._run.result.error or error
-        self._run.board.state = "failed"
+        _begun.add(self)
+        self._thread.begin()
 
     def _leave_to_parent(self) -> None:
-        """In a forked process: what goes on, goes on in the parent. Nothing is touched that a thread there may hold."""
-        if not self._ended.is_set():
-            run, self._after = self._run, None
-            self._run = Elsewhere(run.call, run.local, run.result.remote)
-            self._begun = True
-        self._ended, self._moving, self._watchers, self.ticker = threading.Event(), threading.Lock(), [], None
-        self._ended.set()
+        """In a forked process: nothing is touched that a thread of the parent may hold."""
+        self._thread.leave_to_parent()
+        self._moving, self._watchers, self.ticker = threading.Lock(), [], None
+
+    @property
+    def _run(self) -> Run:
+        return self._thread.run
 
     @property
     def done(self) -> bool:
         """Has the run ended?"""
-        return self._ended.is_set()
+        return self._thread.ended.is_set()
 
     @property
     def state(self) -> str:
@@ -158,7 +106,7 @@ class SyncJob:
     def result(self) -> SyncResult:
         """What it came to. Waits for the end; what ended it early is the result's `error`, not raised."""
         if not self.poll():
-            self._wait(None, None, _INTERVAL)
+            self._wait(None, None, INTERVAL)
         return self._run.result
 
     @property
@@ -191,8 +139,8 @@ class SyncJob:
 
         A job that an event loop moves is moved by nobody else: in another thread this only looks.
         """
-        self._abandon_if_stuck()
-        ended = self._ended.is_set()
+        self._thread.abandon_if_stuck()
+        ended = self.done
         # One thread at a time writes the progress; an observer that polls is in it already.
         if self._is_moved_elsewhere() or not self._moving.acquire(blocking=False):
             return ended
@@ -226,7 +174,7 @@ class SyncJob:
 
     def wait(
         self, timeout: float | None = None, *, tick: Callable[[Snapshot], None] | None = None,
-        interval: float = _INTERVAL,
+        interval: float = INTERVAL,
     ) -> SyncResult:  # fmt: skip
         """Keep progress moving until the run has ended; then its result. An interrupt stops the waiting alone.
 
@@ -243,18 +191,15 @@ class SyncJob:
         return self._final()
 
     def _wait(self, timeout: float | None, tick: Callable[[Snapshot], None] | None, interval: float) -> None:
-        deadline = None if timeout is None else self._now() + timeout
-        self._begin()
-        while True:
-            left = interval if deadline is None else min(interval, max(0.0, deadline - self._now()))
-            self._ended.wait(left)
+        def poll() -> bool:
             ended = self._pump()
             if tick is not None:
                 tick(self.progress.snapshot())
-            if ended:
-                return
-            if deadline is not None and self._now() >= deadline:
-                raise TimeoutError("the sync has not ended yet; it goes on")
+            return ended
+
+        self._begin()
+        late = "the sync has not ended yet; it goes on"
+        move(poll, self._thread.ended.wait, timeout=timeout, now=self._now, interval=interval, late=late)
 
     def __await__(self) -> Generator[Any, None, SyncResult]:
         """The result, once the run has ended; cancelling the waiting lets the job go on.
@@ -265,8 +210,7 @@ class SyncJob:
 
     async def _finished(self) -> SyncResult:
         self._begin()
-        while not self._pump():
-            await asyncio.sleep(_INTERVAL if not self._ended.is_set() else 0)
+        await move_async(self._pump)
         return self._final()
 
     def _pump(self) -> bool:
@@ -279,8 +223,8 @@ class SyncJob:
         return self.ticker is not None and self.ticker.runs_elsewhere()
 
     def _final(self) -> SyncResult:
-        if self._crash is not None:
-            raise self._crash
+        if self._thread.crash is not None:
+            raise self._thread.crash
         result = self._run.result
         if self.id and self.call.options.strict:
             result.raise_for_problems()
@@ -288,43 +232,11 @@ class SyncJob:
 
     def cancel(self) -> None:
         """Stop within a second; what was done is kept. Any thread may call it."""
-        self._cancelled_at = self._cancelled_at or self._now()
-        self._run.stop()
-
-    def _abandon_if_stuck(self) -> None:
-        """A run that was told to stop while it asks for credentials, which nothing can interrupt, is left to itself.
-
-        It has changed nothing yet, and ends by itself before it does.
-        """
-        if self._cancelled_at and self._run.board.state == "starting" and self._now() - self._cancelled_at > _PATIENCE:
-            self._run.abandon()
-            self._ended.set()
+        self._thread.stop()
 
     def look(self) -> Snapshot:
         """How it goes at this moment; moves nothing."""
-        run, board = self._run, self._run.board
-        runner = run.runner
-        seconds = self._now() - self._started
-        moved = runner.bytes_moved() if runner is not None else 0
-        rate = self._rate(moved)
-        left = board.bytes_total - moved
-        eta = left / rate if board.listing_done and rate > 0 and left > 0 else None
-        return Snapshot(
-            command=run.call.command, remote=run.result.remote, local=run.local, state=board.state,
-            counts=dict(board.counts), listing_done=board.listing_done, files_done=board.files_done,
-            files_total=board.files_total, bytes_done=moved, bytes_total=board.bytes_total, rate=rate,
-            eta_seconds=eta, seconds=seconds, active=runner.active() if runner is not None else (),
-            problems=board.problems, requests=run.requests(), direction=run.call.direction,
-        )  # fmt: skip
-
-    def _rate(self, moved: int) -> float:
-        now = self._now()
-        self._marks.append((now, moved))
-        while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_SECONDS:
-            self._marks.popleft()
-        then, before = self._marks[0]
-        elapsed = now - then
-        return max(0.0, (moved - before) / elapsed) if elapsed > 0 else 0.0
+        return self._meter.look(self._run, self._thread.began)
 
     def __repr__(self) -> str:
         number = f"{self.id} " if self.id else ""
@@ -335,9 +247,9 @@ class SyncJob:
 
 
 def _leave_to_parent() -> None:
-    for job in tuple(_going):
+    for job in tuple(_begun):
         job._leave_to_parent()
-    _going.clear()
+    _begun.clear()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

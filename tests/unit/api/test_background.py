@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from nbsync.api.background import Background, Ticker
+from nbsync.api.background import Background
 from nbsync.api.job import SyncJob
+from nbsync.api.ticker import Ticker
 from nbsync.errors import Interrupted, NbsyncError, SyncProblems, UsageError
 from tests.unit.runs import Loop, call, end, run_of
 

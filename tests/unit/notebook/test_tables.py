@@ -155,7 +155,7 @@ def test_a_refusal_is_told_in_place(screen: Screen, tables: Tables, known: Backg
     job = begin(known)
     tables.open(job, "changed")
     job.cancel()
-    assert job._ended.wait(20)
+    assert job._thread.ended.wait(20)
     turn(screen, [job], 0.2)
     assert "interrupted: stopped" in screen.sent[-1][2]["text/plain"]
 
