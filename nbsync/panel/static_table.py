@@ -24,6 +24,7 @@ class SavedTable:
         self._session, self._name = session, name
         self._of: SyncResult | None = None
         self._table = self._text = ""
+        self._shown: str | None = None
 
     def html(self) -> str:
         """It as HTML."""
@@ -33,6 +34,18 @@ class SavedTable:
         """It as plain text."""
         self._draw()
         return self._text or _NOTHING
+
+    def open(self) -> None:
+        """Show it as an output of its own."""
+        self._shown = self.html()
+        show(self._shown, self.text(), self._name, update=False)
+
+    def bring_up_to_date(self) -> None:
+        """Change it wherever it is shown; seldom, because it is the whole table."""
+        if self._shown is None or self._session.busy or self.html() == self._shown:
+            return
+        self._shown = self.html()
+        show(self._shown, self.text(), self._name, update=True)
 
     def _inner(self) -> str:
         session = self._session
