@@ -25,7 +25,6 @@ from nbsync.grammar.script import Given, Step, not_here, steps_of
 from nbsync.report.row_log import Clock, utc_now
 from nbsync.results import display
 from nbsync.results.answer import Answer
-from nbsync.results.listing import Listing
 from nbsync.results.sync_result import SyncResult
 
 INTERNAL_ERROR = UNWRITABLE = 2
@@ -162,39 +161,21 @@ def _print_result(invocation: Invocation, call: Call, result: SyncResult, *, sil
 
 def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
     from nbsync.report import report
-    from nbsync.results.diagnosis import Diagnosis
-    from nbsync.results.folder_status import Status
-    from nbsync.results.link import Link
 
-    found = engine.answer(call)
+    found, quiet = engine.answer(call), call.options.quiet
     if silent:
         return found
     if call.options.json:
         _say([report.json_document(found)])
-    elif isinstance(found, Link):
-        _say([found.url])
-        _note(found.notes, quiet=call.options.quiet)
-    elif not isinstance(found, Status | Diagnosis):
-        _list(found, quiet=call.options.quiet)
-    elif not call.options.quiet:
-        _say([display.text(found)])
+        return found
+    lines, remarks, is_data = display.printed(found)
+    if is_data or not quiet:
+        _say(lines)
     elif found.exit_code:
         _complain(display.line(found))
+    for remark in () if quiet else remarks:
+        _tell(remark)
     return found
-
-
-def _list(listing: Listing, *, quiet: bool) -> None:
-    from nbsync.report import report
-
-    _say(report.listing_lines(listing.entries))
-    if not quiet:
-        _tell(report.listing_total(listing))
-    _note(listing.notes, quiet=quiet)
-
-
-def _note(notes: Iterable[str], *, quiet: bool) -> None:
-    for note in () if quiet else notes:
-        _tell(f"note: {one_line(note)}")
 
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:

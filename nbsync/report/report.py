@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from nbsync._version import DISTRIBUTION, __version__
 from nbsync.core.location import parse_location
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError
@@ -27,8 +28,8 @@ class _HasDict(Protocol):
 
 
 def json_document(result: _HasDict) -> str:
-    """The contract's JSON, on one line. Plain ASCII: no name in it can act on a terminal."""
-    return json.dumps(result.to_dict())
+    """The contract's JSON, on one line, with what made it. Plain ASCII: no name in it can act on a terminal."""
+    return json.dumps({**result.to_dict(), "nbsync": {"distribution": DISTRIBUTION, "version": __version__}})
 
 
 def refusal(call: Call, error: NbsyncError) -> SyncResult:

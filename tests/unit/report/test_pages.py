@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbsync._version import NAMED
 from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
 from nbsync.core.options import Call, Options
@@ -38,7 +39,7 @@ def test_status() -> None:
     assert text[:6] == [
         "status data",
         "  ✓ 1 added, 25 deleted, 1 maybe modified here since the last sync · 1,204 files as last synced"
-        " · no request made · 0.0 s",
+        f" · no request made · 0.0 s · {NAMED}",
         "  ↔ synced          pulled from s3://bucket/raw/ · 2026-11-24 20:04:05 UTC · 1,207 files recorded · --delete",
         "  ↔ synced          pushed to s3://bucket/out/ by a plan · 2026-11-23 01:02:03 UTC · did not come to its end"
         " · 1 file recorded",
@@ -70,7 +71,7 @@ def doctor() -> Diagnosis:
 def test_doctor() -> None:
     assert display.text(doctor()).splitlines() == [
         "doctor s3://bucket/raw/",
-        "  ✗ 1 problem, 1 warning · 1 LIST · 0.0 s",
+        f"  ✗ 1 problem, 1 warning · 1 LIST · 0.0 s · {NAMED}",
         "  ✓ credentials  AKIA…MPLE from the environment",
         "  ! clock        100 s behind the service's. Set this machine's clock",
         "  ✗ bucket       s3://bucket/raw/: no such bucket. Check its name",

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from nbsync._version import DISTRIBUTION, __version__
 from nbsync.core.model import Active, Problem, Verb
 from nbsync.core.options import Call
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted
@@ -264,6 +265,7 @@ def test_json_is_the_contracts_document_in_plain_ascii() -> None:
     assert document["files"][0]["path"] == HOSTILE + "\udc80"
     refused = report.refusal(Call(command="pull", remote="b"), GuardRefusal("no"))
     assert json.loads(report.json_document(refused))["error"] == "no"
+    assert json.loads(report.json_document(refused))["nbsync"] == {"distribution": DISTRIBUTION, "version": __version__}
     assert json.loads(report.json_document(refused))["ok"] is False
 
 
