@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbsync.core.model import Snapshot
 from nbsync.core.options import Call
@@ -11,17 +11,10 @@ from nbsync.errors import Interrupted
 from nbsync.report import row_log
 from nbsync.results.sync_result import SyncResult
 
+if TYPE_CHECKING:
+    from nbsync.api.job import SyncJob
+
 INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at some ten times that
-
-Tick = Callable[[Snapshot], None]
-
-
-class Job(Protocol):
-    """A run under way; `nbsync.api.job.SyncJob` is one."""
-
-    def wait(self, timeout: float | None = None, *, tick: Tick | None = None, interval: float = 0.2) -> SyncResult: ...
-
-    def cancel(self) -> None: ...
 
 
 class Face(Protocol):
@@ -42,7 +35,7 @@ class SilentFace:
         pass
 
 
-def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:
+def follow(job: SyncJob, face: Face, *, interval: float = INTERVAL) -> SyncResult:
     """Wait for `job`, drawing it on `face`; an interrupt cancels it and still gives what was done.
 
     The result of an interrupted run carries Interrupted as its `error`.
@@ -65,7 +58,7 @@ def follow(job: Job, face: Face, *, interval: float = INTERVAL) -> SyncResult:
 
 
 def carry_out(
-    call: Call, prepare: Callable[[Call], Job], face: Face, *, show: Callable[[SyncResult], None] | None = None,
+    call: Call, prepare: Callable[[Call], SyncJob], face: Face, *, show: Callable[[SyncResult], None] | None = None,
     clock: row_log.Clock = row_log.utc_now,
 ) -> SyncResult:  # fmt: skip
     """The result of a command that works file by file, drawn on `face`, and written to its `--log-file`.

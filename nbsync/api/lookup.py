@@ -138,7 +138,7 @@ class Surroundings:
         self.local = LookUps(now=now)
         self._browse = browse or _browser
         self._lock = threading.Lock()
-        self._browsers: dict[_Account, tuple[float, Browser]] = {}
+        self._browsers: dict[tuple[_Account, float], Browser] = {}
 
     def within(self, seconds: float) -> View:
         """What can be seen within so many seconds from now."""
@@ -146,26 +146,20 @@ class Surroundings:
 
     def ask(self, account: _Account, question: Callable[[Browser], Any]) -> Any:
         """The answer of the account's Browser. Called in a helper thread: it may load the S3 library."""
+        key = (account, self.now() // _BROWSER_KEPT_SECONDS)
         with self._lock:
-            made, browser = self._browsers.get(account, (0.0, None))
-        if browser is None or self.now() - made > _BROWSER_KEPT_SECONDS:
-            given = {"timeout": _TIMEOUT_SECONDS, "retries": 0, **dict(account.where)}
-            browser = self._browse(build_options("ls", given))
-        self._keep(account, browser)
+            if key not in self._browsers:
+                given = {"timeout": _TIMEOUT_SECONDS, "retries": 0, **dict(account.where)}
+                self._browsers[key] = self._browse(build_options("ls", given))
+            browser = self._browsers[key]
+            while len(self._browsers) > _MAX_RUNNING:
+                del self._browsers[next(iter(self._browsers))]
         try:
             return question(browser)
         except Exception:
-            self._keep(account, None)  # the next one reads the configuration anew
+            with self._lock:
+                self._browsers.pop(key, None)  # the next one reads the configuration anew
             raise
-
-    def _keep(self, account: _Account, browser: Browser | None) -> None:
-        with self._lock:
-            if browser is None:
-                self._browsers.pop(account, None)
-            elif account not in self._browsers or self._browsers[account][1] is not browser:
-                while len(self._browsers) >= _MAX_RUNNING:
-                    self._browsers.pop(next(iter(self._browsers)))
-                self._browsers[account] = (self.now(), browser)
 
 
 class View:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from nbsync.api.follow import Job
 from nbsync.core.options import Call
 from nbsync.results.diagnosis import Diagnosis
 from nbsync.results.folder_status import Status
@@ -24,7 +23,7 @@ Found = Listing | Status | Diagnosis | Link  # what is answered at once
 class Engine(Protocol):
     """`nbsync.api`, or a fake of it."""
 
-    def prepare(self, call: Call, /) -> Job: ...
+    def prepare(self, call: Call, /) -> SyncJob: ...
 
     def begin(self, call: Call, after: SyncJob | None = None) -> SyncJob: ...
 

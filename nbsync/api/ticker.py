@@ -26,20 +26,6 @@ class Moved(Protocol):
     def poll(self) -> bool: ...
 
 
-class Loop(Protocol):
-    """What a ticker needs of an event loop; asyncio's have it."""
-
-    def call_later(self, delay: float, callback: Callable[[], None], /) -> object: ...
-
-    def call_soon_threadsafe(self, callback: Callable[[], None], /) -> object: ...
-
-    def call_exception_handler(self, context: dict[str, object], /) -> None: ...
-
-    def is_running(self) -> bool: ...
-
-    def is_closed(self) -> bool: ...
-
-
 class Ticker:
     """Moves things on one event loop until they are done and nobody watches them. For the loop's thread, but `wake`.
 
@@ -47,7 +33,7 @@ class Ticker:
         loop: a running loop.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._thread = threading.get_ident()
         self._moved: list[Moved] = []

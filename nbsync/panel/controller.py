@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from nbsync.api.job import SyncJob
 from nbsync.api.lookup import Questions
-from nbsync.api.progress import SyncProgress
 from nbsync.api.ticker import INTERVAL, move, ticker_here
 from nbsync.core.model import Row, Snapshot
 from nbsync.core.options import Call
@@ -26,18 +26,6 @@ from nbsync.results.sync_result import SyncPlan, SyncResult
 STATES = ("idle", "planning", "planned", "applying", "done", "cancelled", "failed")
 BUSY = ("planning", "applying")
 _LOOKS = ("plan", "verify")  # commands that change nothing
-
-
-class Job(Protocol):
-    """A run under way; `nbsync.SyncJob` is one."""
-
-    @property
-    def progress(self) -> SyncProgress: ...
-    @property
-    def result(self) -> SyncResult: ...
-    def poll(self) -> bool: ...
-    def rows(self, start: int) -> Sequence[Row]: ...
-    def cancel(self) -> None: ...
 
 
 class Session:
@@ -56,13 +44,13 @@ class Session:
         start: begins a job.
     """
 
-    def __init__(self, start: Callable[[Call], Job]) -> None:
+    def __init__(self, start: Callable[[Call], SyncJob]) -> None:
         self._start = start
         self.state = "idle"
         self.table = Table()
         self.plan: SyncPlan | None = None
         self.result: SyncResult | None = None
-        self.job: Job | None = None
+        self.job: SyncJob | None = None
         self.snapshot: Snapshot | None = None
         self.message, self.tone = "", "info"
         self.changes = 0
@@ -100,7 +88,7 @@ class Session:
         job = self._start(self.plan.call_for(only))
         self._run(job, "applying", "")
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, job: SyncJob) -> None:
         """Show a job that somebody else began."""
         snapshot = job.progress.snapshot()
         self._run(job, "planning" if snapshot.command in _LOOKS else "applying", "")
@@ -140,7 +128,7 @@ class Session:
         if self.busy:
             raise UsageError(f"the panel is still {self.state}", "Wait for it, or cancel it")
 
-    def _run(self, job: Job, state: str, message: str) -> None:
+    def _run(self, job: SyncJob, state: str, message: str) -> None:
         self.job, self.state, self._taken = job, state, 0
         self.snapshot = job.progress.snapshot()
         self.tell(message)
@@ -155,7 +143,7 @@ class Session:
         self.table.load(rows, choice)
         self.changes += 1
 
-    def _end(self, job: Job) -> None:
+    def _end(self, job: SyncJob) -> None:
         try:
             result = self.result = job.result
         except Exception as error:  # the run blew up: a bug, which must not go on in the kernel's loop
@@ -223,7 +211,7 @@ class Controller:
     is_watched = False
 
     def __init__(
-        self, face: Face, obey: Callable[[Controller, Any], list[Reply]], *, start: Callable[[Call], Job],
+        self, face: Face, obey: Callable[[Controller, Any], list[Reply]], *, start: Callable[[Call], SyncJob],
         options: Mapping[str, Any], now: Callable[[], float] = time.monotonic, interval: float = INTERVAL,
     ) -> None:  # fmt: skip
         self.face = face
@@ -251,7 +239,7 @@ class Controller:
         self._begin(self.session.begin_apply)
         self._go_on()
 
-    def adopt(self, job: Job) -> None:
+    def adopt(self, job: SyncJob) -> None:
         """Show a job that somebody else began."""
         self.session.adopt(job)
         snapshot = self.session.snapshot

@@ -15,10 +15,11 @@ import anywidget
 import traitlets as t
 
 from nbsync.api import functions
+from nbsync.api.job import SyncJob
 from nbsync.api.ticker import INTERVAL
 from nbsync.core.options import Call, build_options
 from nbsync.panel import commands, form, messages, static_table
-from nbsync.panel.controller import STATES, Controller, Job, Session
+from nbsync.panel.controller import STATES, Controller, Session
 from nbsync.panel.table import COLUMNS, KINDS, Query
 from nbsync.report import formats
 from nbsync.results.sync_result import SyncResult
@@ -98,8 +99,8 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
     order = _shown(t.Int(0))
 
     def __init__(
-        self, remote: str = "", local: str = "", *, job: Job | None = None, direction: str = "pull",
-        start: Callable[[Call], Job] = functions.start, now: Callable[[], float] = time.monotonic,
+        self, remote: str = "", local: str = "", *, job: SyncJob | None = None, direction: str = "pull",
+        start: Callable[[Call], SyncJob] = functions.start, now: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL, **options: Any,
     ) -> None:  # fmt: skip
         build_options("panel", options)
@@ -172,7 +173,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         return self.session.result
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> SyncJob | None:
         """The job that runs, or ran last."""
         return self.session.job
 
