@@ -15,11 +15,12 @@ from nbsync.api.job import SyncJob
 from nbsync.api.ticker import ticker_here
 from nbsync.errors import UsageError
 from nbsync.report.jobs import jobs_html, jobs_text
+from nbsync.results import display
 
 _KEPT = 20  # jobs that have ended, and can still be looked up
 
 
-class SyncJobs(list[SyncJob]):
+class SyncJobs(display.Displayed, list[SyncJob]):
     """Background syncs, the oldest first; rich in a notebook."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -27,10 +28,7 @@ class SyncJobs(list[SyncJob]):
         return {"command": "jobs", "ok": True, "jobs": [job.to_dict() for job in self]}
 
     def __repr__(self) -> str:
-        return jobs_text(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": jobs_html(self), "text/plain": jobs_text(self)}
+        return display.text(self)
 
 
 class Background:
@@ -75,5 +73,7 @@ class Background:
         raise UsageError(f"there is no background sync {number!r}", "jobs lists those that there are")
 
 
+display.text.register(SyncJobs, jobs_text)
+display.html.register(SyncJobs, jobs_html)
 BACKGROUND = Background()
 os.register_at_fork(after_in_child=BACKGROUND.begin_anew)

@@ -28,7 +28,7 @@ from nbsync.results.sync_result import SyncResult
 _begun: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
 
 
-class SyncJob:
+class SyncJob(display.Displayed):
     """One command under way. `await job` and `job.wait()` give its result.
 
     Attributes:
@@ -241,9 +241,6 @@ class SyncJob:
     def __repr__(self) -> str:
         number = f"{self.id} " if self.id else ""
         return f"<SyncJob {number}{self.call.command} {self._run.result.remote or self._run.local}: {self.state}>"
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": display.html(self), "text/plain": display.text(self)}
 
 
 def _leave_to_parent() -> None:

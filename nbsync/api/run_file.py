@@ -11,7 +11,7 @@ from nbsync.core.options import FIELDS, Call, loose_filters
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.grammar.parse import Invocation
 from nbsync.grammar.script import Given, Step, not_here, steps_of
-from nbsync.report import report
+from nbsync.report.json import refusal
 from nbsync.results.answer import Answer
 from nbsync.results.batch import SyncResults
 
@@ -43,7 +43,7 @@ def run_steps(
             results.append(do(step))
             stopped_by = failure(step, results[-1])
         except NbsyncError as error:
-            results.append(report.refusal(call_of(step.invocation), error))
+            results.append(refusal(call_of(step.invocation), error))
             stopped_by = error
         if stopped_by is not None:
             break

@@ -102,7 +102,8 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
 def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
     """The lines of a file, one after the other, until one is refused; its exit code is the worst."""
     from nbsync.api.run_file import run_steps
-    from nbsync.report import report
+    from nbsync.report import answers
+    from nbsync.report.json import json_document
 
     options = call.options
 
@@ -119,9 +120,9 @@ def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) 
         ended=lambda step, _: None if step.silent or options.quiet else _say([""]),
     )  # fmt: skip
     if options.json:
-        _say([report.json_document(results)])
+        _say([json_document(results)])
     elif not options.quiet:
-        _say([report.together_text(results)])
+        _say([answers.together_text(results)])
     return results.exit_code
 
 
@@ -144,29 +145,30 @@ def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, s
 
 
 def _print_result(invocation: Invocation, call: Call, result: SyncResult, *, silent: bool) -> None:
-    from nbsync.report import report
+    from nbsync.report import text_page
+    from nbsync.report.json import json_document
 
     options = call.options
     if options.json and not silent:
-        _say([report.json_document(result)])
+        _say([json_document(result)])
     elif options.quiet:
         if not result.ok and result.error is None:
-            _complain(report.one_line_summary(result))
+            _complain(display.line(result))
     elif not silent and (result.files or result.error is None):
-        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False,
+        _say([text_page.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False,
                                  notebook=False)])  # fmt: skip
     if result.error is not None:
         _complain(str(result.error))
 
 
 def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
-    from nbsync.report import report
+    from nbsync.report.json import json_document
 
     found, quiet = engine.answer(call), call.options.quiet
     if silent:
         return found
     if call.options.json:
-        _say([report.json_document(found)])
+        _say([json_document(found)])
         return found
     lines, remarks, is_data = display.printed(found)
     if is_data or not quiet:
@@ -180,9 +182,9 @@ def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:
     if json:
-        from nbsync.report import report
+        from nbsync.report.json import json_document, refusal
 
-        _say([report.json_document(report.refusal(call, error))])
+        _say([json_document(refusal(call, error))])
     _complain(str(error))
     return error.exit_code
 

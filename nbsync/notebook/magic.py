@@ -29,8 +29,8 @@ from nbsync.grammar.script import Given, Step, steps, steps_of
 from nbsync.grammar.split import Expand, expander, split
 from nbsync.notebook import completer, job_commands, live
 from nbsync.notebook.tables import LINES, TABLES, Shown
-from nbsync.report import report
-from nbsync.report.ipython import ipython_display
+from nbsync.report.ipython import bundle_of, ipython_display
+from nbsync.report.json import json_document, refusal
 from nbsync.results import display
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class S3Sync(Magics):
         if run is not None and run.output_name:
             self._ip.user_ns[run.output_name] = results
         if call is not None and call.options.json:
-            print(report.json_document(results))
+            print(json_document(results))
         if failure is not None:
             raise failure
         return results
@@ -166,7 +166,7 @@ class S3Sync(Magics):
             value = self._do(invocation, call, engine, silent or call.options.quiet, before)
         except NbsyncError as error:
             if call.options.json:
-                print(report.json_document(report.refusal(call, error)))
+                print(json_document(refusal(call, error)))
             raise
         self._shows_nothing_more(value)
         if invocation.output_name:
@@ -191,15 +191,15 @@ class S3Sync(Magics):
         face: Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
         if silent or call.options.json:
             face = SilentFace()
-        show = (lambda result: print(report.json_document(result))) if call.options.json else None
+        show = (lambda result: print(json_document(result))) if call.options.json else None
         return carry_out(call, engine.prepare, face, show=show)
 
     def _answer(self, call: Call, engine: Engine, silent: bool) -> Any:
         found = engine.answer(call)
         if call.options.json:
-            print(report.json_document(found))
+            print(json_document(found))
         elif not silent:
-            self._show(display.html(found), display.text(found))
+            self._show(found)
         return found
 
     def _panel(self, invocation: Invocation) -> Any:
@@ -218,11 +218,11 @@ class S3Sync(Magics):
             self._ip.user_ns[invocation.output_name] = panel
         return panel
 
-    def _show(self, html: str, text: str) -> None:
-        if not self._in_kernel():
-            print(text)
-            return
-        ipython_display({"text/html": html, "text/plain": text}, raw=True)
+    def _show(self, found: Any) -> None:
+        if self._in_kernel():
+            ipython_display(bundle_of(display.html(found), display.text(found)), raw=True)
+        else:
+            print(display.text(found))
 
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None

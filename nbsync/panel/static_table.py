@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 from nbsync.panel.controller import Session
-from nbsync.report import formats, report
+from nbsync.report import formats, html_page, text_page
 from nbsync.results.sync_result import SyncResult
 
 _NOTHING = "nothing planned yet"
@@ -61,8 +61,8 @@ class SavedTable:
         result = self._session.result
         if result is not self._of:
             self._of = result
-            self._table = report.result_html(result) if result is not None else ""
-            self._text = report.result_text(result) if result is not None else ""
+            self._table = html_page.result_html(result) if result is not None else ""
+            self._text = text_page.result_text(result) if result is not None else ""
 
 
 def display(data: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import nbsync
 from nbsync.errors import UsageError
 from nbsync.panel import static_table
 from nbsync.panel.widget import SyncPanel
-from nbsync.report import report
+from nbsync.report import html_page
 from tests.unit.panel.fakes import Engine, Job, plan, planned
 from tests.unit.samples import HOSTILE, result, row, snapshot
 
@@ -323,8 +323,8 @@ def test_a_result_is_drawn_once_however_often_it_is_ticked(monkeypatch: pytest.M
     """Of a million rows the table takes more than a second, and a tick must not."""
     monkeypatch.setattr(static_table, "display", lambda _data: None)
     monkeypatch.setattr(static_table, "show", lambda *_words, **_more: shown.append(_words[0]))
-    draw, drawn, shown = report.result_html, [], []
-    monkeypatch.setattr(report, "result_html", lambda result: drawn.append(result) or draw(result))
+    draw, drawn, shown = html_page.result_html, [], []
+    monkeypatch.setattr(html_page, "result_html", lambda result: drawn.append(result) or draw(result))
     seen = Seen("b/p", "data")
     seen.panel._ipython_display_()
     seen.planned(planned("a"), planned("b"))

@@ -8,7 +8,7 @@ from nbsync.core.model import Problem
 from nbsync.core.options import Call, Options
 from nbsync.engine.link import make
 from nbsync.errors import ConfigError
-from nbsync.report import report
+from nbsync.report import answers
 from nbsync.results import display
 from nbsync.results.batch import SyncResults
 from nbsync.results.diagnosis import Diagnosis, Finding
@@ -111,7 +111,7 @@ def test_a_path_alone_is_nothing_to_click() -> None:
     assert "href" not in display.html(made)
     assert display.text(made).splitlines()[0] == made.url
     assert [line.partition(":")[0] for line in display.text(made).splitlines()[1:]] == ["note", "note"]
-    assert report.together_text(SyncResults([made])).splitlines()[0] == "1 command"
+    assert answers.together_text(SyncResults([made])).splitlines()[0] == "1 command"
 
 
 def test_what_others_chose_is_only_text() -> None:

@@ -1,4 +1,4 @@
-"""Every report under one roof: text, HTML and JSON of results, listings and progress. Pure."""
+"""What `--json` prints."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from nbsync._version import DISTRIBUTION, __version__
 from nbsync.core.location import parse_location
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError
-from nbsync.report.answers import together_html, together_text
-from nbsync.report.html_page import listing_html, result_html, snapshot_html
-from nbsync.report.jobs import job_html, job_text, job_title, jobs_html, jobs_text
-from nbsync.report.text_page import (
-    listing_lines,
-    listing_text,
-    listing_total,
-    one_line_summary,
-    result_text,
-    snapshot_text,
-)
 from nbsync.results.sync_result import SyncResult
 
 
@@ -41,25 +30,3 @@ def refusal(call: Call, error: NbsyncError) -> SyncResult:
     result = SyncResult(command=call.command, remote=remote, local=call.local, dry_run=call.options.dry_run)
     result.error = error
     return result
-
-
-__all__ = [
-    "job_html",
-    "job_text",
-    "job_title",
-    "jobs_html",
-    "jobs_text",
-    "json_document",
-    "listing_html",
-    "listing_lines",
-    "listing_text",
-    "listing_total",
-    "one_line_summary",
-    "refusal",
-    "result_html",
-    "result_text",
-    "snapshot_html",
-    "snapshot_text",
-    "together_html",
-    "together_text",
-]
