@@ -38,13 +38,13 @@ class Background:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget all: in a process that was forked, the jobs are the parent's, and so is whoever holds the lock."""
+        """Forget all jobs: in a forked process they are the parent's, and one of its threads may hold the lock."""
         self._numbers = itertools.count(1)
         self._jobs: dict[int, SyncJob] = {}
         self._lock = threading.Lock()
 
     def begin(self, job: SyncJob) -> SyncJob:
-        """Number `job`, keep it, and let the event loop of this thread move it, if one runs here."""
+        """`job`, numbered and kept. If an event loop runs in this thread, it moves the job."""
         with self._lock:
             job.id = next(self._numbers)
             self._jobs[job.id] = job
@@ -57,7 +57,7 @@ class Background:
         return job
 
     def jobs(self) -> SyncJobs:
-        """The oldest first; of those that have ended, the last ones."""
+        """All jobs under way and the last ones that have ended, the oldest first."""
         with self._lock:
             return SyncJobs(self._jobs.values())
 

@@ -18,7 +18,7 @@ INTERVAL = 0.2  # seconds: five updates a second; front ends drop messages at so
 
 
 class Face(Protocol):
-    """Something that shows a run: called with snapshots, then once with the result (None: it blew up)."""
+    """Shows a run: `tick` is called with snapshots, then `close` once with the result (None if the run crashed)."""
 
     def tick(self, snapshot: Snapshot) -> None: ...
 
@@ -36,12 +36,12 @@ class SilentFace:
 
 
 def follow(job: SyncJob, face: Face, *, interval: float = INTERVAL) -> SyncResult:
-    """Wait for `job`, drawing it on `face`; an interrupt cancels it and still gives what was done.
+    """The result of `job`, which is drawn on `face` until it has ended.
 
-    The result of an interrupted run carries Interrupted as its `error`.
+    An interrupt cancels the job; the result then holds what was done, and Interrupted as its `error`.
 
     Raises:
-        KeyboardInterrupt: a second interrupt, while the first is being obeyed.
+        KeyboardInterrupt: a second interrupt came before the job had ended.
     """
     result: SyncResult | None = None
     try:

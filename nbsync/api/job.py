@@ -1,7 +1,7 @@
-"""SyncJob: a run under way. The run has its own thread; progress moves in the thread that polls or waits.
+"""SyncJob: a run under way. The run has its own thread; its progress moves in the thread that polls or waits.
 
-A background job that was begun where an event loop runs (a notebook's kernel) is moved by a ticker on that
-loop; then no other thread moves it. See `nbsync.api.ticker`.
+If a background job is begun where an event loop runs (a notebook's kernel), a ticker moves it on that loop, and no
+other thread does. See `nbsync.api.ticker`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class SyncJob(display.Displayed):
     """One command under way. `await job` and `job.wait()` give its result.
 
     Attributes:
-        call: what it does.
-        id: the number of a background job, as `%s3sync jobs` shows it; 0 of any other.
-        progress: the run's state as traits; moves, and tells its observers, in the thread that calls
-            `wait` or `poll`, and on the event loop that ran when a background job was begun.
+        call: the command.
+        id: the number of a background job, as `%s3sync jobs` shows it; 0 for any other.
+        progress: the run's state as traits. They change, and observers are called, in the thread that calls `wait`
+            or `poll`; for a background job on the event loop that ran when it was begun.
 
     Args:
-        call: what to do.
+        call: the command.
         after: begin when this job has ended; not at all if it was stopped or refused.
-        at_once: begin now; else `wait` does. Who must not lose hold of a run that Ctrl-C finds just begun has it first.
+        at_once: begin now; else `wait` begins. So a caller has the job before Ctrl-C can come between.
         now: monotonic seconds.
         perform: does another call, for the result's `retry` and a plan's `apply`.
 
@@ -89,7 +89,7 @@ class SyncJob(display.Displayed):
 
     @property
     def state(self) -> str:
-        """What the run does at this moment, in a word; see `nbsync.api.progress.STATES`."""
+        """The run's state, one of `nbsync.api.progress.STATES`."""
         return self._run.board.state
 
     @property
@@ -99,19 +99,19 @@ class SyncJob(display.Displayed):
 
     @property
     def endpoint(self) -> str:
-        """`scheme://host:port/path` of the service that it asks; empty before that is known, and for an undo."""
+        """The service's `scheme://host:port/path`; empty before it is known, and for an undo."""
         return self._run.endpoint
 
     @property
     def result(self) -> SyncResult:
-        """What it came to. Waits for the end; what ended it early is the result's `error`, not raised."""
+        """The result. Waits for the end; an error that ended the run early is the result's `error`, and not raised."""
         if not self.poll():
             self._wait(None, None, INTERVAL)
         return self._run.result
 
     @property
     def ok(self) -> bool:
-        """Has it ended, and well?"""
+        """Has the run ended well?"""
         return self.done and self._run.result.ok
 
     @property
@@ -121,23 +121,22 @@ class SyncJob(display.Displayed):
 
     @property
     def exit_code(self) -> int:
-        """The contract's exit code of its result; 0 as long as it goes on."""
+        """The result's exit code; 0 while the run goes on."""
         return self._run.result.exit_code if self.done else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON document in the contract's style: how it goes, or went."""
+        """The job's state as a JSON document in the contract's style."""
         self.poll()
         names = ("command", "direction", "remote", "local", "state", "counts", "files_done", "files_total",
                  "bytes_done", "bytes_total", "seconds")  # fmt: skip
         error = self._run.result.error if self.done else None
-        told = {name: getattr(self.progress, name) for name in names}
-        document = {"id": self.id, **told}
+        document = {"id": self.id, **{name: getattr(self.progress, name) for name in names}}
         return {**document, "error": str(error)} if error is not None else document
 
     def poll(self) -> bool:
-        """Take in what happened since the last time; True when the run has ended.
+        """Bring the progress up to date; True when the run has ended.
 
-        A job that an event loop moves is moved by nobody else: in another thread this only looks.
+        If an event loop moves the job, a call in another thread changes nothing.
         """
         self._thread.abandon_if_stuck()
         ended = self.done
@@ -157,26 +156,26 @@ class SyncJob(display.Displayed):
         return ended
 
     def rows(self, start: int) -> Sequence[Row]:
-        """The rows from number `start`, as they came, while the run goes on; all of them are in its result."""
+        """The rows from number `start`, in the order they came, while the run goes on; none once it has ended."""
         return () if self.done else self._run.result.files[start:]
 
     def watch(self, watcher: Callable[[], bool | None]) -> None:
-        """Call `watcher` after each move of the progress, in the thread that moves it.
+        """Call `watcher` each time that the progress was moved, in the thread that moves it.
 
-        Once the run has ended, it is called on only as long as it returns True: it has more to do.
+        After the run has ended, it is called only as long as it returns True: it has more to do.
         """
         self._watchers.append(watcher)
 
     @property
     def is_watched(self) -> bool:
-        """Does a watcher want to be called?"""
+        """Has a watcher more to do?"""
         return bool(self._watchers)
 
     def wait(
         self, timeout: float | None = None, *, tick: Callable[[Snapshot], None] | None = None,
         interval: float = INTERVAL,
     ) -> SyncResult:  # fmt: skip
-        """Keep progress moving until the run has ended; then its result. An interrupt stops the waiting alone.
+        """The result, once the run has ended; until then the progress moves. An interrupt stops only the waiting.
 
         Args:
             timeout: seconds; None waits for ever.
@@ -184,8 +183,8 @@ class SyncJob(display.Displayed):
             interval: seconds.
 
         Raises:
-            TimeoutError: it has not ended in time; it goes on.
-            NbsyncError: a background job that was begun with `strict` did not end well.
+            TimeoutError: the run has not ended in time; it goes on.
+            NbsyncError: a background job with `strict` has ended with problems.
         """
         self._wait(timeout, tick, interval)
         return self._final()
@@ -202,7 +201,7 @@ class SyncJob(display.Displayed):
         move(poll, self._thread.ended.wait, timeout=timeout, now=self._now, interval=interval, late=late)
 
     def __await__(self) -> Generator[Any, None, SyncResult]:
-        """The result, once the run has ended; cancelling the waiting lets the job go on.
+        """The result, once the run has ended. Cancelling the waiting does not stop the job.
 
         Raises: as `wait`.
         """
@@ -231,11 +230,11 @@ class SyncJob(display.Displayed):
         return result
 
     def cancel(self) -> None:
-        """Stop within a second; what was done is kept. Any thread may call it."""
+        """Stop the run within a second; what was done is kept. Any thread may call it."""
         self._thread.stop()
 
     def look(self) -> Snapshot:
-        """How it goes at this moment; moves nothing."""
+        """The run's state at this moment; moves nothing."""
         return self._meter.look(self._run, self._thread.began)
 
     def __repr__(self) -> str:

@@ -27,13 +27,13 @@ _UPDATES = 7  # of them, for tables that change; the others are for those that e
 
 
 class Shown(Protocol):
-    """Where background syncs are told of."""
+    """Shows background syncs."""
 
     def open(self, job: SyncJob, show: str) -> None:
         """`job` has begun, in this cell."""
 
     def again(self, job: SyncJob) -> None:
-        """Tell of it in this cell, too."""
+        """Show `job` in this cell, too."""
 
     def end_of_cell(self) -> None:
         """A cell has ended: bring all up to date."""
