@@ -149,9 +149,7 @@ class S3Sync(Magics):
             failure=lambda step, value: _failure(step.invocation, value),
         )  # fmt: skip
         head.close(results)
-        self._shows_nothing_more(results)
-        if run is not None and run.output_name:
-            self._ip.user_ns[run.output_name] = results
+        self._given_back(results, run.output_name if run is not None else "")
         if call is not None and call.options.json:
             print(json_document(results))
         if failure is not None:
@@ -168,10 +166,7 @@ class S3Sync(Magics):
             if call.options.json:
                 print(json_document(refusal(call, error)))
             raise
-        self._shows_nothing_more(value)
-        if invocation.output_name:
-            self._ip.user_ns[invocation.output_name] = value
-        return value
+        return self._given_back(value, invocation.output_name)
 
     def _do(self, invocation: Invocation, call: Call, engine: Engine, silent: bool, before: SyncJob | None) -> Any:
         if call.command in ANSWERS:
@@ -213,10 +208,7 @@ class S3Sync(Magics):
         given = {**saved_options(call.options), "files_from": call.options.files_from}
         panel = SyncPanel(call.remote, call.local, **given)
         ipython_display(panel)
-        self._shows_nothing_more(panel)
-        if invocation.output_name:
-            self._ip.user_ns[invocation.output_name] = panel
-        return panel
+        return self._given_back(panel, invocation.output_name)
 
     def _show(self, found: Any) -> None:
         if self._in_kernel():
@@ -227,12 +219,17 @@ class S3Sync(Magics):
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None
 
-    def _shows_nothing_more(self, value: Any) -> None:
+    def _given_back(self, value: Any, name: str) -> Any:
+        """The value, bound to the name if there is one. In this cell, which has shown it, it shows nothing more."""
+
         def nothing_once() -> None:
             vars(value).pop(_HIDE, None)
 
         vars(value)[_HIDE] = nothing_once
         self._shown.append(value)
+        if name:
+            self._ip.user_ns[name] = value
+        return value
 
 
 def _failure(invocation: Invocation, value: Any) -> NbsyncError | None:
