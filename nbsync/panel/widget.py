@@ -182,10 +182,6 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         """The paths that `apply` would do."""
         return self.session.table.ticked()
 
-    def given(self) -> dict[str, Any]:
-        """Every option that is given, by name."""
-        return self.controller.given()
-
     def call(self) -> Call:
         """The call that `plan` makes.
 
