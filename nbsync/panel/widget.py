@@ -21,7 +21,7 @@ from nbsync.core.options import Call, build_options
 from nbsync.panel import commands, form, messages, static_table
 from nbsync.panel.controller import STATES, Controller, Session
 from nbsync.panel.table import COLUMNS, KINDS, Query
-from nbsync.report import formats
+from nbsync.report import formats, ipython
 from nbsync.results.sync_result import SyncResult
 
 _FRONT = Path(__file__).parent / "front"
@@ -249,5 +249,5 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         data = self._repr_mimebundle_()
         data = dict(data[0] if isinstance(data, tuple) else data)
         del data["text/html"]
-        static_table.display(data)
+        ipython.ipython_display(data, raw=True)
         self._table.open()

@@ -12,9 +12,8 @@ from traitlets import TraitError
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.panel import static_table
 from nbsync.panel.widget import SyncPanel
-from nbsync.report import html_page
+from nbsync.report import html_page, ipython
 from tests.unit.panel.fakes import Engine, Job, plan, planned
 from tests.unit.samples import HOSTILE, result, row, snapshot
 
@@ -321,16 +320,15 @@ def test_a_click_moves_a_panel_on_the_kernels_loop() -> None:
 
 def test_a_result_is_drawn_once_however_often_it_is_ticked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a million rows the table takes more than a second, and a tick must not."""
-    monkeypatch.setattr(static_table, "display", lambda _data: None)
-    monkeypatch.setattr(static_table, "show", lambda *_words, **_more: shown.append(_words[0]))
     draw, drawn, shown = html_page.result_html, [], []
+    monkeypatch.setattr(ipython, "ipython_display", lambda data, **_more: shown.append(data.get("text/html")))
     monkeypatch.setattr(html_page, "result_html", lambda result: drawn.append(result) or draw(result))
     seen = Seen("b/p", "data")
     seen.panel._ipython_display_()
     seen.planned(planned("a"), planned("b"))
     for on in (False, True, False):
         seen.panel.tick("a", on)
-    assert (len(drawn), len(shown)) == (1, 5)
+    assert (len(drawn), len(shown)) == (1, 6)
     assert "1 file ticked" in shown[-1]
     seen.planned(planned("c"))
     assert len(drawn) == 2
