@@ -46,6 +46,7 @@ class TwoWay(NamedTuple):
         on_conflict: `report`, `local`, `remote` or `both`.
         copy_of: the name that a local version gets beside REMOTE's.
         keeps_versions: the bucket does; then an object that is replaced need not be saved.
+        is_proved: did this user record that row? No other is a base: somebody else's could have files deleted.
         admits, reaches, compare, prefix_bytes: as decide.Policy.
     """
 
@@ -55,11 +56,19 @@ class TwoWay(NamedTuple):
     compare: str = "content"
     admits: Callable[[str], bool] = lambda _path: True
     reaches: Callable[[str], bool] = lambda _folder: True
+    is_proved: Callable[[RecordedEntry], bool] = lambda _row: True
     prefix_bytes: int = 0
 
 
 def decide_two_way(one: Joined, policy: TwoWay) -> Action | None:
     """What to do about one path, and why; None for a path that is out of scope or needs nothing said."""
+    action, row = _decide(one, policy), one.recorded
+    if action is None or row is None or action.status is Status.HIT or policy.is_proved(row):
+        return action
+    return _decide(one._replace(recorded=None), policy)
+
+
+def _decide(one: Joined, policy: TwoWay) -> Action | None:
     refused = _out_of_scope(one, policy)
     if refused is not _IN_SCOPE:
         return refused

@@ -10,10 +10,17 @@ from typing import Protocol
 from nbsync.core import decide, guard, recheck
 from nbsync.core.conflict_copy import conflict_copy
 from nbsync.core.decide_two_way import TwoWay, decide_two_way
-from nbsync.core.model import Action, Direction, Joined, Verb
+from nbsync.core.model import Action, Direction, Joined, RecordedEntry, Verb
 from nbsync.engine.source import Seen, Sides
 from nbsync.errors import NbsyncError
 from nbsync.local.scan import kept_below
+
+
+class Record(Protocol):
+    """What was recorded of earlier syncs; `local.record.State` is one."""
+
+    def believed(self, row: RecordedEntry) -> RecordedEntry:
+        """As much of a row as is proved to be this user's."""
 
 
 class Decider(Protocol):
@@ -24,7 +31,7 @@ class Decider(Protocol):
     Attributes:
         direction: which sides the Actions may change.
         as_planned: it does what was planned, and nothing else: what changes while the run goes on is a conflict and
-            not decided again, and paths that it says nothing of are nobody's business.
+            not decided again.
         may_delete: everything is decided, and `refusal` asked, before anything is changed.
     """
 
@@ -35,18 +42,22 @@ class Decider(Protocol):
     @property
     def may_delete(self) -> bool: ...
 
-    def begin(self, only: str, /) -> None:
+    def admits(self, path: str, /) -> bool:
+        """Does the path take part? Asked of all that REMOTE lists."""
+
+    def begin(self, only: str, record: Record, /) -> None:
         """REMOTE has answered; nothing is decided yet, or not any more: it is listed once more.
 
         Args:
             only: the path of the one object that REMOTE names; empty if it is a folder.
+            record: what is known of earlier syncs with this REMOTE.
         """
-
-    def admits(self, path: str, /) -> bool:
-        """Does the path take part?"""
 
     def decide(self, one: Joined) -> Action | None:
         """What to do about a path, with the reason; None if there is nothing to say."""
+
+    def forgets(self, path: str, /) -> bool:
+        """May what is recorded of a path go, if neither side has it any more and there is nothing to say of it?"""
 
     def rest(self) -> Iterator[Action]:
         """What is to be done besides, once every path was decided: at paths that neither side has."""
@@ -68,8 +79,8 @@ class Rules(Protocol):
     @property
     def may_delete(self) -> bool: ...
 
-    def decide(self, one: Joined, admits: Callable[[str], bool], /) -> Action | None:
-        """What to do; `admits`: does a path take part?"""
+    def decides(self, admits: Callable[[str], bool], record: Record) -> Callable[[Joined], Action | None]:
+        """What decides about a path. `admits`: does it take part?"""
 
     def refusal(self, seen: Seen, deletes: int, /) -> NbsyncError | None:
         """See Decider."""
@@ -86,9 +97,10 @@ class OneWay:
             options.ignore_existing, reaches=sides.scope.reaches, prefix_bytes=len(sides.location.prefix.encode()),
         )  # fmt: skip
 
-    def decide(self, one: Joined, admits: Callable[[str], bool]) -> Action | None:
+    def decides(self, admits: Callable[[str], bool], record: Record) -> Callable[[Joined], Action | None]:
         """See Rules."""
-        return decide.decide(one, self._policy._replace(admits=admits))
+        policy = self._policy._replace(admits=admits, believed=record.believed)
+        return lambda one: decide.decide(one, policy)
 
     def refusal(self, seen: Seen, deletes: int) -> NbsyncError | None:
         """See Decider."""
@@ -119,9 +131,10 @@ class BothWays:
     def _is_here(self, path: str) -> bool:
         return os.path.lexists(os.path.join(self._sides.root, path))
 
-    def decide(self, one: Joined, admits: Callable[[str], bool]) -> Action | None:
+    def decides(self, admits: Callable[[str], bool], record: Record) -> Callable[[Joined], Action | None]:
         """See Rules."""
-        return decide_two_way(one, self._policy._replace(admits=admits))
+        policy = self._policy._replace(admits=admits, is_proved=lambda row: record.believed(row) == row)
+        return lambda one: decide_two_way(one, policy)
 
     def refusal(self, seen: Seen, deletes: int) -> NbsyncError | None:
         """See Decider."""
@@ -147,18 +160,20 @@ class Fresh:
     as_planned = False
 
     def __init__(self, sides: Sides, admits: Callable[[str], bool], rules: Rules) -> None:
-        self._root, self._rules, self._all_admits, self._local_was_there = sides.root, rules, admits, True
+        self._root, self._rules, self._local_was_there = sides.root, rules, True
         self.direction, self.may_delete, self.refusal = rules.direction, rules.may_delete, rules.refusal
-        self.admits = admits
+        self.admits = self.forgets = admits
+        self._decide: Callable[[Joined], Action | None] = lambda _one: None
 
-    def begin(self, only: str) -> None:
+    def begin(self, only: str, record: Record) -> None:
         """See Decider: what else LOCAL holds, or held, than a single object is not this run's business."""
-        self.admits = (lambda path: path == only) if only else self._all_admits
+        self.forgets = (lambda path: path == only) if only else self.admits
+        self._decide = self._rules.decides(self.forgets, record)
         self._local_was_there = os.path.isdir(self._root)
 
     def decide(self, one: Joined) -> Action | None:
         """See Decider."""
-        action = self._rules.decide(one, self.admits)
+        action = self._decide(one)
         if action is not None and action.verb is Verb.DOWNLOAD and one.local is None and self._local_was_there:
             return self._look_there(one, action)
         return action
@@ -172,10 +187,10 @@ class Fresh:
             return action
         if not stat.S_ISDIR(at.st_mode):
             return decide.clashing(action)
-        again = self._rules.decide(one._replace(local_below=True), self.admits)
+        again = self._decide(one._replace(local_below=True))
         if again is None or again.in_the_way != one.path:
             return again
-        kept = kept_below(folder, one.path, self.admits)
+        kept = kept_below(folder, one.path, self.forgets)
         return decide.spare(again, kept) if kept else again
 
     def rest(self) -> Iterator[Action]:
@@ -212,15 +227,16 @@ class AsPlanned:
     def __init__(self, items: Items, fresh: Fresh) -> None:
         self._items, self._fresh = items, fresh
         self.direction, self.may_delete, self.refusal = fresh.direction, fresh.may_delete, fresh.refusal
+        self.admits = fresh.admits
 
-    def begin(self, only: str) -> None:
+    def begin(self, only: str, record: Record) -> None:
         """See Decider: no item is taken."""
         self._items.begin()
-        self._fresh.begin(only)
+        self._fresh.begin(only, record)
 
-    def admits(self, path: str) -> bool:
-        """See Decider."""
-        return self._fresh.admits(path)
+    def forgets(self, path: str) -> bool:
+        """Nothing: paths that the plan says nothing of are nobody's business."""
+        return False
 
     def decide(self, one: Joined) -> Action | None:
         """See Decider."""

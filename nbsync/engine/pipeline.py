@@ -12,6 +12,7 @@ from typing import NamedTuple
 from nbsync.core import decide
 from nbsync.core.join import known_again
 from nbsync.core.model import Action, Joined, Status, Verb
+from nbsync.core.names import printable
 from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine import notes
 from nbsync.engine.deciders import Decider
@@ -23,7 +24,7 @@ from nbsync.engine.notes import Notes
 from nbsync.engine.ports import Workforce
 from nbsync.engine.run import Run
 from nbsync.engine.source import STANDARD_INPUT, Opened, Remote, Seen, Sides, counted, judged
-from nbsync.engine.status_board import Tally, printable
+from nbsync.engine.status_board import Tally
 from nbsync.engine.workers import LocalWorkers
 from nbsync.errors import OutOfOrder
 from nbsync.local.action_spool import Spool
@@ -78,7 +79,6 @@ class Pipeline:
         """All of it, from the first request to the last remark."""
         self._run.board.state = "syncing"
         self._notes.remote = notes.remote(self._sides.location)
-        self._decider.begin("")
         try:
             with closing(Remote(self._bucket, self._sides, self._decider.admits)) as remote:
                 opened = remote.open(single=self._decider.direction.changes_local)
@@ -95,7 +95,6 @@ class Pipeline:
         self._run.board.answered = True
         if opened.only:
             result.remote = self._sides.location.uri.rstrip("/")
-            self._decider.begin(opened.only)
         if isinstance(result, SyncPlan):
             now = datetime.fromtimestamp(self._setup.now_ns() // 10**9, timezone.utc)
             planned_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -152,6 +151,7 @@ class Pipeline:
         """Do all there is to do; twice, if the listing proves not to be in order: all but what is done by then."""
         entries, settled = opened.entries, frozenset[str]()
         while True:
+            self._decider.begin(opened.only, state)
             seen = self._seen = Seen(set(self._sides.scope.listed or ()))
             entries = judged(entries, self._sides, self._decider.direction)
             joined = found.join(self._sides.scan(self._decider.direction), entries, state.rows(), state.spelled)
@@ -165,19 +165,17 @@ class Pipeline:
                     execution.run(self._in_turn(actions, remote, early), seen)
                     return
                 except OutOfOrder:  # a key that is listed late was taken for absent; from now on, listings are sorted
-                    self._decider.begin(opened.only)
                     settled = self._tally.begin_again(changed=True)
                     entries = remote.list()
 
     def _actions(self, joined: Iterator[Joined]) -> Iterator[Action]:
         """Every Action of the run, settled or to do, as the join brings the paths."""
-        decider = self._decider
-        forgets, gone = not decider.as_planned, list[str]()  # on both sides
+        decider, gone = self._decider, list[str]()  # on both sides
         for one in joined:
             action = decider.decide(one)
             if action is not None:
                 yield action
-            elif one.local is None and one.remote is None and forgets and decider.admits(one.path):
+            elif one.local is None and one.remote is None and decider.forgets(one.path):
                 gone.append(one.path)
         for path in gone:
             self._tally.recorder.forget(path)

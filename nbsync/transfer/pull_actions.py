@@ -108,6 +108,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     try:
         if action.in_the_way:
             _clear(ctx, action, installer)
+        if not ctx.permission.lasts():
+            raise InterruptedError
         if action.copy:
             installer.set_aside(action.path, action.copy)
             action = action._replace(local=None)

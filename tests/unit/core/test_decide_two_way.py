@@ -93,6 +93,19 @@ def test_what_is_excluded_is_left_alone(joined: Joined) -> None:
     assert decide_two_way(joined, TwoWay(admits=lambda _path: False)) is None
 
 
+@pytest.mark.parametrize(
+    ("joined", "expected"),
+    [
+        (one(None, there(), row()), ("download", False, "", False)),
+        (one(here(), None, row()), ("upload", False, "", False)),
+        (one(here(), changed, row()), ("download", True, "", True)),
+        (one(here(), there(), row()), ("hit", "")),
+    ],
+)
+def test_a_row_of_somebody_elses_is_no_base(joined: Joined, expected: Any) -> None:
+    assert short(decide_two_way(joined, TwoWay(is_proved=lambda _row: False))) == expected
+
+
 BOTH = one(longer, larger, row())
 MAYBE = one(edited, larger, row())
 NEW = one(longer, there())
