@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -105,20 +104,19 @@ def sides_of(call: Call) -> Sides:
     return Sides(call, location, local, absolute_root(local), Scope(call.options, listed))
 
 
-@dataclass
 class Seen:
     """What was met on both sides so far, before the filters.
 
     Attributes:
         missing: of the paths that --files-from lists, those that the source has not shown.
+        local, remote, either: so many paths were there.
         unread: a folder of a source that could not be read, with things in scope below it; empty: none.
     """
 
-    missing: set[str] = field(default_factory=set)
-    local: int = 0
-    remote: int = 0
-    either: int = 0
-    unread: str = ""
+    def __init__(self, listed: Iterable[str] = (), *, local: int = 0, remote: int = 0) -> None:
+        self.missing = set(listed)
+        self.local, self.remote, self.either = local, remote, local + remote
+        self.unread = ""
 
     def in_source(self, direction: Direction | None) -> int:
         """Files that the source has; of a run that looks at both sides alike, or changes both, all of them."""
