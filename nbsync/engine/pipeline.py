@@ -13,6 +13,7 @@ from typing import NamedTuple
 from nbsync.core import decide
 from nbsync.core.join import known_again
 from nbsync.core.model import Action, Joined, Status, Verb
+from nbsync.core.names import printable
 from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine import notes
 from nbsync.engine.deciders import Decider
@@ -24,7 +25,7 @@ from nbsync.engine.notes import Notes
 from nbsync.engine.ports import Workforce
 from nbsync.engine.run import Run
 from nbsync.engine.source import STANDARD_INPUT, Opened, Remote, Seen, Sides, counted, judged
-from nbsync.engine.status_board import Tally, printable
+from nbsync.engine.status_board import Tally
 from nbsync.engine.workers import LocalWorkers
 from nbsync.errors import OutOfOrder
 from nbsync.local.action_spool import Spool

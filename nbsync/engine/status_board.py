@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbsync.core import verify
 from nbsync.core.model import Outcome, Problem, Row, Status, Verb
+from nbsync.core.names import printable
 from nbsync.engine.recorder import Recorder
 from nbsync.results.sync_result import MAX_HIT_ROWS, SyncPlan, SyncResult, VerifyResult
 
@@ -111,8 +112,3 @@ class Tally:
         self.failed = True
         self._result.problems.append(Problem(printable(path), "failed", message))
         self.recorder.forget(path)
-
-
-def printable(path: str) -> str:
-    """`path` as text that can be encoded: bytes of a name that are not UTF-8 become `\\xNN`."""
-    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
