@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nbsync.cluster.per_node import coordinator
-from nbsync.cluster.per_node.coordinator import Each
+from nbsync.cluster.per_node.coordinator import each
 from nbsync.core.model import Problem
 from nbsync.core.options import Call, build_options
 from nbsync.errors import AccessDenied, ClusterError, ConfigError, GuardRefusal, Interrupted, NbsyncError, UsageError
@@ -45,7 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(engine: FakeEngine, given: Call | None = None) -> SyncResult:
         monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
-        result = Each(given or call(), threading.Event()).execute()
+        result = each(given or call(), threading.Event()).execute()
         assert engine.closed
         return result
 
@@ -239,7 +239,7 @@ def test_a_cancel_stops_every_node_and_shows_what_was_done(monkeypatch: pytest.M
     monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
     cancel = threading.Event()
     monkeypatch.setattr(coordinator, "_STOP_SECONDS", 60.0)
-    one = Each(call(), cancel, now=lambda: time.monotonic() + later[0])
+    one = each(call(), cancel, now=lambda: time.monotonic() + later[0])
     working = threading.Thread(target=one.execute)
     working.start()
     until(lambda: len(silent.asked) > 0 and one.runner.bytes_moved() == 20)
@@ -267,7 +267,7 @@ def test_the_board_is_the_sum_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) 
     engine = FakeEngine(w1=FakeWorker(site(1), [waiting, SILENT]), w2=FakeWorker(site(2), [waiting, SILENT]))
     monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
     monkeypatch.setattr(coordinator, "_STOP_SECONDS", 0.0)
-    one = Each(call(), threading.Event())
+    one = each(call(), threading.Event())
     working = threading.Thread(target=one.execute)
     working.start()
     until(lambda: one.runner.bytes_moved() == 20)
@@ -314,4 +314,4 @@ def test_an_engine_that_chooses_for_itself_is_refused(run: Any) -> None:
 )
 def test_what_cannot_be_is_refused_at_once(changed: dict[str, Any], told: str) -> None:
     with pytest.raises(NbsyncError, match=told):
-        Each(replace(call(), **changed), threading.Event())
+        each(replace(call(), **changed), threading.Event())
