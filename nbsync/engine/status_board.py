@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nbsync.core.model import Outcome, Problem, Row, Status, Verb
-from nbsync.core.names import printable
 from nbsync.engine.recorder import Recorder
 from nbsync.results.sync_result import MAX_HIT_ROWS, SyncResult, VerifyResult
 
@@ -106,3 +105,8 @@ class Tally:
         if self.recorder.failure is not None:
             why = f"what was synced could not be recorded: {self.recorder.failure}"
             self._result.notes.append(f"{why}; the next run compares again")
+
+
+def printable(path: str) -> str:
+    """`path` as text that can be encoded: bytes of a name that are not UTF-8 become `\\xNN`."""
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -18,7 +18,6 @@ from nbsync.core import decide, guard, names
 from nbsync.core.join import known_again
 from nbsync.core.location import Location
 from nbsync.core.model import Action, Direction, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
-from nbsync.core.names import printable
 from nbsync.core.options import Call
 from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine.executor import Execution
@@ -27,7 +26,7 @@ from nbsync.engine.names import Names
 from nbsync.engine.ports import Workforce
 from nbsync.engine.repeat import check_place, resolved
 from nbsync.engine.run import STANDARD_INPUT, BaseRun
-from nbsync.engine.status_board import Tally
+from nbsync.engine.status_board import Tally, printable
 from nbsync.errors import LocalError, NbsyncError, OutOfOrder, UsageError
 from nbsync.local import plan_files
 from nbsync.local.action_spool import Spool

@@ -12,7 +12,7 @@ from typing import Any
 from traitlets import TraitError
 
 from nbsync.api import lookup
-from nbsync.core.names import printable
+from nbsync.engine.status_board import printable
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.panel import form
 from nbsync.panel.controller import Controller, Reply
@@ -98,14 +98,15 @@ def _suggest(panel: Controller, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
     topic = ("suggestions", _text(message, "view"), what)
     if what == "remote":
-        panel.questions.ask_remote(
-            topic, form.look_where(panel.given()),
-            lambda browser: lookup.remotes_like(browser, form.without_secrets("remote", text)),
-        )  # fmt: skip
+
+        def remotes(browser: Any) -> list[str]:
+            return [printable(name) for name in lookup.remotes_like(browser, form.without_secrets("remote", text))]
+
+        panel.questions.ask_remote(topic, form.look_where(panel.given()), remotes)
     elif what == "profile":
         panel.questions.ask_local(topic, profile_names)
     else:
-        panel.questions.ask_local(topic, lambda: lookup.folders_like(text))
+        panel.questions.ask_local(topic, lambda: [printable(name) for name in lookup.folders_like(text)])
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:
