@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from nbsync.engine.elsewhere import Elsewhere
+from nbsync.engine.elsewhere import elsewhere
 from nbsync.engine.ports import Run
 from nbsync.errors import NbsyncError
 
@@ -69,7 +69,7 @@ class RunThread:
         """In a forked process: a run under way goes on in the parent alone. Touches no lock that a thread may hold."""
         if not self.ended.is_set():
             run, self._after = self.run, None
-            self.run = Elsewhere(run.call, run.local, run.result.remote)
+            self.run = elsewhere(run.call, run.local, run.result.remote)
             self._is_started = True
         self.ended = threading.Event()
         self.ended.set()
