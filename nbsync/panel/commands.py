@@ -62,7 +62,7 @@ def _rows(panel: Controller, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
     table = panel.session.table
-    return [{"kind": "rows", "view": _text(message, "view"), "revision": panel.session.changes, "order": table.order,
+    return [{"kind": "rows", "view": _text(message, "view"), "revision": table.changes, "order": table.order,
              "start": start, "rows": table.window(start, count)}]  # fmt: skip
 
 
@@ -71,13 +71,11 @@ def _tick(panel: Controller, message: Mapping[str, Any]) -> None:
     if panel.session.busy or message.get("order") != table.order:
         return  # the positions mean other rows by now
     table.tick(_number(message, "start"), _number(message, "stop"), bool(message.get("on")))
-    panel.session.changes += 1
 
 
 def _tick_shown(panel: Controller, message: Mapping[str, Any]) -> None:
     if not panel.session.busy:
         panel.session.table.tick_shown(bool(message.get("on")))
-        panel.session.changes += 1
 
 
 def _browse(panel: Controller, message: Mapping[str, Any]) -> None:
