@@ -12,7 +12,7 @@ from typing import Any
 from traitlets import TraitError
 
 from nbsync.api import lookup
-from nbsync.core.names import printable
+from nbsync.engine.status_board import printable
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.panel import form
 from nbsync.panel.controller import Controller, Reply
@@ -62,7 +62,7 @@ def _rows(panel: Controller, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
     table = panel.session.table
-    return [{"kind": "rows", "view": _text(message, "view"), "revision": panel.session.changes, "order": table.order,
+    return [{"kind": "rows", "view": _text(message, "view"), "revision": table.changes, "order": table.order,
              "start": start, "rows": table.window(start, count)}]  # fmt: skip
 
 
@@ -71,13 +71,11 @@ def _tick(panel: Controller, message: Mapping[str, Any]) -> None:
     if panel.session.busy or message.get("order") != table.order:
         return  # the positions mean other rows by now
     table.tick(_number(message, "start"), _number(message, "stop"), bool(message.get("on")))
-    panel.session.changes += 1
 
 
 def _tick_shown(panel: Controller, message: Mapping[str, Any]) -> None:
     if not panel.session.busy:
         panel.session.table.tick_shown(bool(message.get("on")))
-        panel.session.changes += 1
 
 
 def _browse(panel: Controller, message: Mapping[str, Any]) -> None:
@@ -98,14 +96,15 @@ def _suggest(panel: Controller, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
     topic = ("suggestions", _text(message, "view"), what)
     if what == "remote":
-        panel.questions.ask_remote(
-            topic, form.look_where(panel.given()),
-            lambda browser: lookup.remotes_like(browser, form.without_secrets("remote", text)),
-        )  # fmt: skip
+
+        def remotes(browser: Any) -> list[str]:
+            return [printable(name) for name in lookup.remotes_like(browser, form.without_secrets("remote", text))]
+
+        panel.questions.ask_remote(topic, form.look_where(panel.given()), remotes)
     elif what == "profile":
         panel.questions.ask_local(topic, profile_names)
     else:
-        panel.questions.ask_local(topic, lambda: lookup.folders_like(text))
+        panel.questions.ask_local(topic, lambda: [printable(name) for name in lookup.folders_like(text)])
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:

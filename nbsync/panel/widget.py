@@ -221,7 +221,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             self.counts = {kind: count for kind, count in table.counts.items() if count}
             self.can_apply = session.plan is not None and bool(table.selected) and not (session.busy or self.stale)
             self.progress = messages.progress(session.snapshot, busy=session.busy)
-            self.order, self.revision = table.order, session.changes
+            self.order, self.revision = table.order, table.changes
         self._table.bring_up_to_date()
 
     # ---- in the notebook ----------------------------------------------------------------------------
