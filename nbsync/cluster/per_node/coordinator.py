@@ -1,6 +1,6 @@
 """`--spread each`: a pull into the own LOCAL of every node, each with its own listing, decisions and state.
 
-Runs in a thread of its own, like any run. It begins the nodes' pulls, asks how they go, and adds them up.
+Runs in a thread of its own, like any run. It begins the nodes' pulls, asks for their reports, and adds them up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_engine, workers_of
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
+from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_backend, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
+from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
-from nbsync.cluster.per_node.site import Site
 from nbsync.core.location import parse_location
 from nbsync.core.model import Direction
 from nbsync.core.options import Call
@@ -28,15 +28,15 @@ from nbsync.engine.status_board import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
 
-ALONE_SECONDS = 20.0  # that a node whose last worker died waits for another: a nanny starts one
-_STOP_SECONDS = 0.8  # that the nodes have to tell their end after a cancel
+ALONE_SECONDS = 20.0  # how long a node without a worker waits for another one, which a nanny starts
+_STOP_SECONDS = 0.8  # how long the nodes have to report their end after a cancel
 _TICK = 0.02
-_INTERVAL = 0.2  # between two questions to a node; more of them are asked less often
+_INTERVAL = 0.2  # seconds between two questions to a node; where there are many, each is asked less often
 _INTERVAL_EACH = 0.005
 
 
 class Each:
-    """One pull by all the nodes of an engine. Make it in the caller's thread, `execute` it in its own.
+    """One pull by all the nodes of a backend. Make it in the caller's thread, `execute` it in its own.
 
     Args:
         call: a pull with `--spread each`.
@@ -55,7 +55,7 @@ class Each:
         self.call = call
         location = self._location = parse_location(call.remote)
         self.local = call.local or os.path.join(".", location.name)
-        # As on any machine: --on and what is for this one alone are not passed on.
+        # A node pulls as any machine does: --on, and options for this machine alone, are not passed on.
         self._options = replace(found_anywhere(call.options), on="", spread="", files_from="", log_file="")
         self._endpoint = ""  # of our own requests, and of every worker's
         self.board = Board()
@@ -78,23 +78,23 @@ class Each:
         return self._endpoint
 
     def execute(self) -> SyncResult:
-        """Do it; what was refused or broke off is in the result's `error`."""
+        """The result of all nodes; an error that refused or ended the run is its `error`."""
         started = self._now()
         result = self.result
-        engine: Engine | None = None
+        backend: Backend | None = None
         try:
-            engine = open_engine(self.call.options.on, self.call.executor)
-            self._run(engine)
+            backend = open_backend(self.call.options.on, self.call.executor)
+            self._run(backend)
         except NbsyncError as error:
             result.error = error
-        except (EngineLost, WorkerLost) as error:
-            assert engine is not None  # it was opened
-            result.error = lost(engine, error)
+        except (BackendLost, WorkerLost) as error:
+            assert backend is not None  # it was opened
+            result.error = lost(backend, error)
         finally:
             for one in self._nodes:
                 one.give_up(ClusterError("it is not known how it ended: its run stops by itself within minutes"))
-            if engine is not None:
-                engine.close()
+            if backend is not None:
+                backend.close()
         totals.conclude(result, self._nodes)
         if self._stopped:
             result.error = Interrupted("stopped by the user; every file that was finished is kept",
@@ -110,7 +110,7 @@ class Each:
         self._cancel.set()
 
     def abandon(self) -> None:
-        """Not waited for any more: nothing was begun."""
+        """Make the result of a run that was not begun."""
         self.result.error = Interrupted("stopped by the user before anything was begun")
         self.board.state = "cancelled"
 
@@ -120,61 +120,62 @@ class Each:
 
     # ---- what follows runs in the run's thread ----------------------------------------------------
 
-    def _run(self, engine: Engine) -> None:
-        if not engine.can_pin:
+    def _run(self, backend: Backend) -> None:
+        if not backend.can_pin:
             hint = "Use Dask or ipyparallel, or --spread shared"
-            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {engine.name} "
+            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {backend.name} "
                              "chooses for itself", hint)  # fmt: skip
-        workers = workers_of(engine)
+        workers = workers_of(backend)
         if self._cancel.is_set():
             raise Interrupted("stopped before it began")
-        self._group(engine, self._survey(engine, workers))
+        self._group(backend, self._survey(backend, workers))
         self.board.state = "syncing"
-        self._follow(engine)
+        self._follow(backend)
 
-    def _survey(self, engine: Engine, workers: list[str]) -> dict[str, Site]:
+    def _survey(self, backend: Backend, workers: list[str]) -> dict[str, MountIdentity]:
         """Where LOCAL is for each worker.
 
         Raises:
             ClusterError: a worker is not fit for the run, or all are gone.
         """
         endpoint = self._endpoint = node_run.look(os.curdir, self._location, self._options).endpoint
-        found: dict[str, Site] = {}
+        found: dict[str, MountIdentity] = {}
 
         def take(name: str, task: Task) -> None:
-            seen: Seen = answer_of(engine, name, task, self._cancel.is_set)
+            seen: Seen = answer_of(backend, name, task, self._cancel.is_set)
             if seen.endpoint != endpoint:
                 hint = "Give --endpoint-url and --region, or the same AWS configuration"
                 raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",
                                    hint)  # fmt: skip
-            found[name] = seen.site
+            found[name] = seen.identity
 
-        ask_each(engine, workers, partial(self._ask_to_look, engine), take)
+        ask_each(backend, workers, partial(self._ask_to_look, backend), take)
         return found
 
-    def _ask_to_look(self, engine: Engine, name: str) -> Task:
-        return engine.submit(node_run.look, self.local, self._location, self._options, worker=name)
+    def _ask_to_look(self, backend: Backend, name: str) -> Task:
+        return backend.submit(node_run.look, self.local, self._location, self._options, worker=name)
 
-    def _group(self, engine: Engine, sites: dict[str, Site]) -> None:
+    def _group(self, backend: Backend, identities: dict[str, MountIdentity]) -> None:
         """Workers for which LOCAL is one directory are one node."""
         by_place: dict[tuple[object, ...], list[str]] = {}
-        for name, site in sites.items():
-            by_place.setdefault((site.machine, site.spots[0]), []).append(name)
+        for name, identity in identities.items():
+            by_place.setdefault((identity.machine, identity.ancestors[0]), []).append(name)
         call, interval = self._call_for(len(by_place)), max(_INTERVAL, _INTERVAL_EACH * len(by_place))
-        for names in sorted(by_place.values(), key=lambda names: sites[names[0]].name):
-            one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
+        for names in sorted(by_place.values(), key=lambda names: identities[names[0]].name):
+            one = Node(backend, identities[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
-        if len(self._nodes) == 1 < len(sites):
-            self.result.notes.append(f"LOCAL is one directory for all {len(sites):,} workers, so one of them pulls: "
+        if len(self._nodes) == 1 < len(identities):
+            workers = f"{len(identities):,} workers"
+            self.result.notes.append(f"LOCAL is one directory for all {workers}, so one of them pulls: "
                                      "--spread shared splits the work among them")  # fmt: skip
 
     def _call_for(self, nodes: int) -> Call:
-        """What each node is to do: the same, on its own machine, with its share of the bandwidth."""
+        """The call for each node: the same, on its own machine, with its share of the bandwidth."""
         options = replace(self._options, bandwidth=-(-self._options.bandwidth // nodes))
         return replace(self.call, local=self.local, options=options, only=self._only, executor=None)
 
-    def _follow(self, engine: Engine) -> None:
+    def _follow(self, backend: Backend) -> None:
         """Until every node has ended."""
         stopped_at = None
         while not all(one.ended for one in self._nodes):
@@ -183,16 +184,16 @@ class Each:
                 for one in self._nodes:
                     one.stop()
             if stopped_at is not None and self._now() - stopped_at > _STOP_SECONDS:
-                return  # who has not told its end by now is not waited for
+                return  # a node that has not reported its end by now is not waited for
             for one in self._nodes:
                 self.result.files += one.step()
-            self._look_for_others(engine)
+            self._look_for_others(backend)
             totals.show(self.board, self._nodes)
             self.runner.take(self._nodes)
             self._pause.wait(_TICK)
 
-    def _look_for_others(self, engine: Engine) -> None:
-        """Workers that have come since, where a node has none left."""
+    def _look_for_others(self, backend: Backend) -> None:
+        """Find new workers for nodes that have none left."""
         alone = [one for one in self._nodes if one.is_alone]
         for one in alone:
             if self._now() - one.lost_at > ALONE_SECONDS:
@@ -200,9 +201,9 @@ class Each:
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
             ours = {name for one in self._nodes for name in one.workers}
-            for name in set(engine.workers()) - ours - self._strangers - self._surveys.keys():
+            for name in set(backend.workers()) - ours - self._strangers - self._surveys.keys():
                 with contextlib.suppress(WorkerLost):  # gone again
-                    self._surveys[name] = self._ask_to_look(engine, name)
+                    self._surveys[name] = self._ask_to_look(backend, name)
         for name, task in list(self._surveys.items()):
             if task.done():
                 del self._surveys[name]
@@ -217,7 +218,7 @@ class Each:
         except Exception:  # it is not fit
             self._strangers.add(name)
             return
-        ours = [one for one in self._nodes if seen.site.is_at(one.site) and seen.endpoint == self._endpoint]
+        ours = [one for one in self._nodes if seen.identity.is_at(one.identity) and seen.endpoint == self._endpoint]
         for one in ours:
             one.workers.append(name)
         if not ours:
