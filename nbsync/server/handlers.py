@@ -154,12 +154,12 @@ class EventsHandler(PullsBase):
         seen = 0
         while not pull.ended:
             changed, document, seen = pull.changed, pull.document(seen), pull.rows_seen
-            await self._tell("progress", self.document_of(pull, document))  # meanwhile more may come
+            await self._send_event("progress", self.document_of(pull, document))  # meanwhile more may come
             await self._wait(INTERVAL)
             while not await self._wait(PATIENCE, changed):
                 self.write(": still there\n\n")
                 await self.flush()
-        await self._tell("end", self.document_of(pull, pull.document()))
+        await self._send_event("end", self.document_of(pull, pull.document()))
         self.finish(set_content_type="text/event-stream")
 
     async def _wait(self, seconds: float, *events: asyncio.Event) -> bool:
@@ -178,8 +178,8 @@ class EventsHandler(PullsBase):
             raise StreamClosedError
         return any(event.is_set() for event in events)
 
-    async def _tell(self, event: str, told: dict[str, Any]) -> None:
-        self.write(f"event: {event}\ndata: {json.dumps(told)}\n\n")
+    async def _send_event(self, event: str, data: dict[str, Any]) -> None:
+        self.write(f"event: {event}\ndata: {json.dumps(data)}\n\n")
         await self.flush()
 
 

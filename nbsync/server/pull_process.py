@@ -19,7 +19,7 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 class JobSpec(NamedTuple):
-    """What the process is told. No credentials: it finds them as the server would.
+    """What the process is to do. No credentials: it finds them as the server would.
 
     Attributes:
         request: what to do.

@@ -1,4 +1,4 @@
-"""From what a link asks for to what a run is told: the bucket is allowed, and the folder is below the root.
+"""From what a link asks for to the call of a run: the bucket is allowed, and the folder is below the root.
 
 A link is untrusted. Only what is checked here becomes a Call.
 """

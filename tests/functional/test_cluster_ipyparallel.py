@@ -13,7 +13,7 @@ from tests.functional.clusters import IpyparallelCluster
 from tests.functional.world import World
 from tests.servers import Server
 
-ON = "ipyparallel:crew"
+ON = "ipyparallel:nbsync-tests"
 
 
 @pytest.fixture(scope="module")

@@ -61,13 +61,13 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def told_so_far(monkeypatch: pytest.MonkeyPatch) -> Told:
-    told, tell = Told(), EventsHandler._tell
+    told, tell = Told(), EventsHandler._send_event
 
     async def recorded(handler: EventsHandler, event: str, document: dict[str, Any]) -> None:
         await tell(handler, event, document)
         told.add(document)
 
-    monkeypatch.setattr(EventsHandler, "_tell", recorded)
+    monkeypatch.setattr(EventsHandler, "_send_event", recorded)
     return told
 
 
@@ -197,14 +197,14 @@ async def test_each_row_is_told_once_and_the_newest_first_of_many(
 async def test_rows_that_come_while_a_message_is_sent_are_told_too(
     api: Api, held: Held, jp_fetch: Fetch, told_so_far: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = EventsHandler._tell
+    tell = EventsHandler._send_event
 
     async def slowly(handler: EventsHandler, event: str, told: dict[str, Any]) -> None:
         await tell(handler, event, told)
         if event == "progress" and told["state"] == "starting":
             held.update(0, {"state": "syncing", "rows": [{"path": "meanwhile"}], "rows_omitted": 0})
 
-    monkeypatch.setattr(EventsHandler, "_tell", slowly)
+    monkeypatch.setattr(EventsHandler, "_send_event", slowly)
     pull = await api.begun(source="bucket/p", target="data")
     following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
     await told_so_far.until(lambda: bool(told_so_far.paths))

@@ -200,5 +200,5 @@ def _check_version(backend: Backend, name: str, task: Task) -> None:
 
 
 def lost(backend: Backend, error: Exception) -> ClusterError:
-    """What is told of a backend that went away."""
+    """The error of a run whose backend went away."""
     return ClusterError(f"{backend.name} was lost: {error}", "What was done is recorded; run it again to do the rest")

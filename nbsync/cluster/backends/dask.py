@@ -139,7 +139,7 @@ class DaskBackend(Backend):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask logs with a traceback that a client was closed which looks for its lost scheduler: that is told already."""
+    """Dask logs, with a traceback, that a client was closed which looks for its lost scheduler: nbsync reports that."""
     logger = logging.getLogger("distributed.client")
 
     def is_news(record: logging.LogRecord) -> bool:

@@ -32,7 +32,7 @@ class MountIdentity(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As people are told of it: `HOST:/real/path`."""
+        """As people read it: `HOST:/real/path`."""
         return f"{self.host}:{self.local}"
 
     def is_at(self, other: MountIdentity) -> bool:

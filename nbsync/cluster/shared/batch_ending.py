@@ -72,10 +72,10 @@ def _of_reply(actions: Sequence[Action], reply: Reply, worker: str) -> Ending:
     outcomes = [one._replace(worker=worker) for one in reply.outcomes if one.status is not Status.CANCELLED]
     ended = {one.path for one in outcomes}
     remaining = [one for one in actions if one.path not in ended]
-    told = Ending(End.DONE, remaining, outcomes, reply, worker)
+    ending = Ending(End.DONE, remaining, outcomes, reply, worker)
     if reply.failure is not None:
         error = reply.failure
-        return told._replace(end=End.FAILED, error=type(error)(f"{worker}: {error.message}", error.hint))
+        return ending._replace(end=End.FAILED, error=type(error)(f"{worker}: {error.message}", error.hint))
     if remaining:
-        return told._replace(end=End.LOST, why="its worker stopped", unconfirmed=True)
-    return told
+        return ending._replace(end=End.LOST, why="its worker stopped", unconfirmed=True)
+    return ending

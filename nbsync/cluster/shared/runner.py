@@ -121,9 +121,9 @@ class SharedRunner:
             self._lost = []
 
     def active(self) -> tuple[Active, ...]:
-        """What is on its way now, as workers have told. Any thread may ask."""
-        told = self._progress.active(self._dispatch.numbers) if self._progress is not None else ()
-        return (*told, *self._own.active())
+        """What is on its way now, as workers have noted. Any thread may ask."""
+        elsewhere = self._progress.active(self._dispatch.numbers) if self._progress is not None else ()
+        return (*elsewhere, *self._own.active())
 
     def bytes_moved(self) -> int:
         """Bytes that have moved so far, as far as is known. Any thread may ask."""
