@@ -21,7 +21,7 @@ from nbsync.cluster.shared import batches, worker
 from nbsync.errors import ClusterError, ConfigError, Interrupted, NbsyncError, UsageError
 from nbsync.local import lease
 from nbsync.wire import transport
-from tests.functional.crews import Grip, kinds, one_version_each, versioned
+from tests.functional.cluster_runs import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
 

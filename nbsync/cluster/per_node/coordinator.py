@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_engine, workers_of
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
+from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_backend, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
-from nbsync.cluster.per_node.site import Site
+from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.core.location import parse_location
 from nbsync.core.options import Call
 from nbsync.engine.run import Run
@@ -35,7 +35,7 @@ _INTERVAL_EACH = 0.005
 
 
 def each(call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> Run:
-    """The run of one pull by all the nodes of an engine. Call it in the caller's thread: it checks the words.
+    """The run of one pull by all the nodes of a backend. Call it in the caller's thread: it checks the words.
 
     Args:
         call: a pull with `--spread each`.
@@ -86,72 +86,72 @@ class _Each:
 
     def do(self, run: Run) -> None:
         """All of it; what was refused or broke off is in the result's `error`."""
-        engine: Engine | None = None
+        backend: Backend | None = None
         try:
-            engine = open_engine(self._call.options.on, self._call.executor)
-            self._run(run, engine)
+            backend = open_backend(self._call.options.on, self._call.executor)
+            self._run(run, backend)
         except NbsyncError as error:
             run.result.error = error
-        except (EngineLost, WorkerLost) as error:
-            assert engine is not None  # it was opened
-            run.result.error = lost(engine, error)
+        except (BackendLost, WorkerLost) as error:
+            assert backend is not None  # it was opened
+            run.result.error = lost(backend, error)
         finally:
             for one in self._nodes:
                 one.give_up(ClusterError("it is not known how it ended: its run stops by itself within minutes"))
-            if engine is not None:
-                engine.close()
+            if backend is not None:
+                backend.close()
         totals.conclude(run.result, self._nodes)
         totals.show(run.board, self._nodes)
 
     # ---- what follows runs in the run's thread ----------------------------------------------------
 
-    def _run(self, run: Run, engine: Engine) -> None:
-        if not engine.can_pin:
+    def _run(self, run: Run, backend: Backend) -> None:
+        if not backend.can_pin:
             hint = "Use Dask or ipyparallel, or --spread shared"
-            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {engine.name} "
+            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {backend.name} "
                              "chooses for itself", hint)  # fmt: skip
-        workers = workers_of(engine)
+        workers = workers_of(backend)
         if self._cancel.is_set():
             raise Interrupted("stopped before it began")
-        self._group(run, engine, self._survey(engine, workers))
+        self._group(run, backend, self._survey(backend, workers))
         run.board.state = "syncing"
-        self._follow(run, engine)
+        self._follow(run, backend)
 
-    def _survey(self, engine: Engine, workers: list[str]) -> dict[str, Site]:
+    def _survey(self, backend: Backend, workers: list[str]) -> dict[str, MountIdentity]:
         """Where LOCAL is for each worker.
 
         Raises:
             ClusterError: a worker is not fit for the run, or all are gone.
         """
         endpoint = self.endpoint = node_run.look(os.curdir, self._location, self._options).endpoint
-        found: dict[str, Site] = {}
+        found: dict[str, MountIdentity] = {}
 
         def take(name: str, task: Task) -> None:
-            seen: Seen = answer_of(engine, name, task, self._cancel.is_set)
+            seen: Seen = answer_of(backend, name, task, self._cancel.is_set)
             if seen.endpoint != endpoint:
                 hint = "Give --endpoint-url and --region, or the same AWS configuration"
                 raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",
                                    hint)  # fmt: skip
-            found[name] = seen.site
+            found[name] = seen.identity
 
-        ask_each(engine, workers, partial(self._ask_to_look, engine), take)
+        ask_each(backend, workers, partial(self._ask_to_look, backend), take)
         return found
 
-    def _ask_to_look(self, engine: Engine, name: str) -> Task:
-        return engine.submit(node_run.look, self._local, self._location, self._options, worker=name)
+    def _ask_to_look(self, backend: Backend, name: str) -> Task:
+        return backend.submit(node_run.look, self._local, self._location, self._options, worker=name)
 
-    def _group(self, run: Run, engine: Engine, sites: dict[str, Site]) -> None:
+    def _group(self, run: Run, backend: Backend, identities: dict[str, MountIdentity]) -> None:
         """Workers for which LOCAL is one directory are one node."""
         by_place: dict[tuple[object, ...], list[str]] = {}
-        for name, site in sites.items():
-            by_place.setdefault((site.machine, site.spots[0]), []).append(name)
+        for name, identity in identities.items():
+            by_place.setdefault((identity.machine, identity.ancestors[0]), []).append(name)
         call, interval = self._call_for(len(by_place)), max(_INTERVAL, _INTERVAL_EACH * len(by_place))
-        for names in sorted(by_place.values(), key=lambda names: sites[names[0]].name):
-            one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
+        for names in sorted(by_place.values(), key=lambda names: identities[names[0]].name):
+            one = Node(backend, identities[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
-        if len(self._nodes) == 1 < len(sites):
-            run.result.notes.append(f"LOCAL is one directory for all {len(sites):,} workers, so one of them pulls: "
+        if len(self._nodes) == 1 < len(identities):
+            run.result.notes.append(f"LOCAL is one directory for all {len(identities):,} workers, so one of them pulls: "
                                      "--spread shared splits the work among them")  # fmt: skip
 
     def _call_for(self, nodes: int) -> Call:
@@ -159,7 +159,7 @@ class _Each:
         options = replace(self._options, bandwidth=-(-self._options.bandwidth // nodes))
         return replace(self._call, local=self._local, options=options, only=self._only, executor=None)
 
-    def _follow(self, run: Run, engine: Engine) -> None:
+    def _follow(self, run: Run, backend: Backend) -> None:
         """Until every node has ended."""
         stopped_at = None
         while not all(one.ended for one in self._nodes):
@@ -171,12 +171,12 @@ class _Each:
                 return  # who has not told its end by now is not waited for
             for one in self._nodes:
                 run.result.files += one.step()
-            self._look_for_others(engine)
+            self._look_for_others(backend)
             totals.show(run.board, self._nodes)
             self.moving.take(self._nodes)
             self._pause.wait(_TICK)
 
-    def _look_for_others(self, engine: Engine) -> None:
+    def _look_for_others(self, backend: Backend) -> None:
         """Workers that have come since, where a node has none left."""
         alone = [one for one in self._nodes if one.is_alone]
         for one in alone:
@@ -185,9 +185,9 @@ class _Each:
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
             ours = {name for one in self._nodes for name in one.workers}
-            for name in set(engine.workers()) - ours - self._strangers - self._surveys.keys():
+            for name in set(backend.workers()) - ours - self._strangers - self._surveys.keys():
                 with contextlib.suppress(WorkerLost):  # gone again
-                    self._surveys[name] = self._ask_to_look(engine, name)
+                    self._surveys[name] = self._ask_to_look(backend, name)
         for name, task in list(self._surveys.items()):
             if task.done():
                 del self._surveys[name]
@@ -202,7 +202,7 @@ class _Each:
         except Exception:  # it is not fit
             self._strangers.add(name)
             return
-        ours = [one for one in self._nodes if seen.site.is_at(one.site) and seen.endpoint == self.endpoint]
+        ours = [one for one in self._nodes if seen.identity.is_at(one.identity) and seen.endpoint == self.endpoint]
         for one in ours:
             one.workers.append(name)
         if not ours:

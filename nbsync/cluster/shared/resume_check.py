@@ -1,7 +1,7 @@
-"""An Action done again: what did the first try, of a worker that was lost, come to? Runs in worker threads.
+"""Whether a worker that was lost has done an Action. Runs in worker threads.
 
-Both ways the answer is in the contents: a download whose file is the object already is not fetched again, and an
-upload whose object is the file already is not sent again.
+The contents tell: a download whose file equals the object already is not fetched again, and an upload whose object
+equals the file already is not sent again.
 """
 
 from __future__ import annotations
