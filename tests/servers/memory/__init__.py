@@ -9,9 +9,9 @@ the fixture `memory` is the service:
   `.keys` (key -> versions), `.versioning`, `.uploads`;
 - `world.server.s3`: a boto3 client that reaches the store (versioning, multipart uploads, tags, …);
 - `memory.log`, `memory.count("GetObject")`: the requests that came;
-- `with memory.hooked(hook):` where `hook(request, send)` answers each request: `return send(request)` passes it on,
-  `return send(request)._replace(...)` changes the answer, `return refusal(503, "SlowDown")` refuses it,
-  `raise ConnectionLost("…")` loses it;
+- `memory.hook(hook)`, or `with memory.hooked(hook):`, where `hook(request, send)` answers each request:
+  `return send(request)` passes it on, `return send(request)._replace(...)` changes the answer,
+  `return refusal(503, "SlowDown")` refuses it, `raise ConnectionLost("…")` loses it;
 - `memory.page_keys`, `memory.server`, `memory.plus`: how listings are cut, and what the server calls itself;
 - `listening(memory)`: a URL for other processes (the command line, workers).
 """
