@@ -14,7 +14,8 @@ from nbsync.core.options import Options
 from nbsync.errors import ListingError, NbsyncError
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.errors import translate
-from nbsync.s3.listing_xml import Document, read_document, read_object
+from nbsync.s3.listing_xml import read_document, read_object
+from nbsync.s3.xml import Document
 from nbsync.wire.errors import WireError
 
 
