@@ -13,6 +13,8 @@ from tests.functional.clusters import IpyparallelCluster
 from tests.functional.world import World
 from tests.servers import Server
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 ON = "ipyparallel:nbsync-tests"
 
 

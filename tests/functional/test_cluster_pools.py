@@ -24,6 +24,8 @@ from nbsync.wire import transport
 from tests.functional.cluster_runs import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[Executor]:

@@ -28,6 +28,8 @@ from nbsync.wire.response_reader import Response
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to a socket
+
 COUNT = 30
 
 
@@ -52,11 +54,6 @@ def by_worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Client, "request", request)
     return seen
-
-
-@pytest.fixture
-def _seen_by_hooks() -> None:
-    """Here the lane is on its way whatever is hooked."""
 
 
 @pytest.fixture(autouse=True)

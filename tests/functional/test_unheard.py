@@ -10,12 +10,9 @@ from nbsync.wire.errors import ConnectionLost
 from nbsync.wire.multiplexer import Done, Swarm
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to a socket
+
 COUNT = 30
-
-
-@pytest.fixture
-def _seen_by_hooks() -> None:
-    """Here the lane is on its way whatever is hooked."""
 
 
 @pytest.fixture(autouse=True)
