@@ -12,10 +12,12 @@ import pytest
 from nbsync.local import place, state_dir
 from nbsync.transfer.small_files import Lane
 from nbsync.wire.client import Client
+from tests.functional.memory_world import MemoryWorld
 from tests.functional.plain_store import PlainStore
 from tests.functional.trap import Trap
 from tests.functional.world import World
 from tests.servers import Server
+from tests.servers.memory import MemoryS3, MemoryServer, reachable
 
 
 @pytest.fixture
@@ -26,10 +28,36 @@ def moto(moto_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return moto_server
 
 
+@pytest.fixture(scope="session")
+def _memory_server() -> MemoryServer:
+    return MemoryServer()
+
+
 @pytest.fixture
-def world(moto: Server, tmp_path: Path) -> World:
-    """An empty prefix of a new bucket, and a local folder that is not there yet."""
-    return World(moto, tmp_path)
+def memory_server(_memory_server: MemoryServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryServer]:
+    """The in-memory S3 with nothing in it, to which this test's nbsync calls go."""
+    for name, value in _memory_server.env().items():
+        monkeypatch.setenv(name, value)
+    _memory_server.store.reset()
+    with reachable(_memory_server.store):
+        yield _memory_server
+
+
+@pytest.fixture
+def memory(memory_server: MemoryServer) -> MemoryS3:
+    """What the in-memory S3 holds, and its hooks."""
+    return memory_server.store
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """An empty prefix of a new bucket in memory, and a local folder that is not there yet.
+
+    Where a test or its module also asks for `moto`, the bucket is there: `pytest.mark.usefixtures("moto")`.
+    """
+    if "moto" in request.fixturenames:
+        return World(request.getfixturevalue("moto"), tmp_path)
+    return MemoryWorld(request.getfixturevalue("memory_server"), tmp_path)
 
 
 @pytest.fixture

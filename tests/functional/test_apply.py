@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.s3.models import s3_backends
 
 import nbsync
 from nbsync.cli import main
@@ -18,6 +17,7 @@ from nbsync.core import recheck
 from nbsync.errors import GuardRefusal, NbsyncError, SyncProblems, UsageError
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Client
+from tests.functional.memory_world import MemoryWorld
 from tests.functional.world import World, predict, tree
 
 
@@ -269,6 +269,7 @@ def test_a_plan_of_listed_files_and_of_a_single_object(world: World, tmp_path: P
     assert set(world.files()) == {"a", "one"}
 
 
+@pytest.mark.usefixtures("moto")
 def test_a_plan_goes_elsewhere_only_if_asked(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put("a", b"1")
     file = saved(world, "pull", tmp_path)
@@ -368,12 +369,11 @@ def test_a_note_tells_what_the_plan_left_out(world: World, tmp_path: Path) -> No
     assert "not part of the plan, which said why: 1 skipped" in result.notes
 
 
-def test_a_plan_as_of_a_time_is_applied_as_of_it(world: World, tmp_path: Path) -> None:
-    world.server.s3.put_bucket_versioning(Bucket=world.bucket, VersioningConfiguration={"Status": "Enabled"})
+def test_a_plan_as_of_a_time_is_applied_as_of_it(world: MemoryWorld, tmp_path: Path) -> None:
+    world.held.versioning = "Enabled"
     world.put("a", b"then")
     moment = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-    backend = s3_backends["123456789012"]["aws"]  # moto is in this process
-    backend.buckets[world.bucket].keys.getlist(world.prefix + "a")[-1].last_modified = moment.replace(tzinfo=None)
+    world.held.keys[world.prefix + "a"][-1].modified = moment.timestamp()
     file = tmp_path / "plan.jsonl"
     plan = nbsync.plan("pull", world.remote, world.local, as_of=moment)
     plan.save(file)

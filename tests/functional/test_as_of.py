@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from nbsync.s3 import versions
 from nbsync.transfer.pull_actions import VANISHED
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ServiceError
-from tests.functional.world import World
+from tests.functional.memory_world import MemoryWorld
 
 START = datetime(2026, 1, 1, 12)
 
@@ -25,13 +25,18 @@ def hour(number: int) -> str:
     return (START + timedelta(hours=number)).isoformat()
 
 
+def seconds_at(number: int) -> float:
+    """The same, as the store dates its versions."""
+    return (START + timedelta(hours=number)).replace(tzinfo=timezone.utc).timestamp()
+
+
 class History:
     """A versioned bucket, one change an hour from START on."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: MemoryWorld) -> None:
         self.world = world
         self.now = 0
-        world.server.s3.put_bucket_versioning(Bucket=world.bucket, VersioningConfiguration={"Status": "Enabled"})
+        world.held.versioning = "Enabled"
 
     def put(self, path: str, content: bytes, **more: Any) -> str:
         """A change: an object."""
@@ -44,17 +49,15 @@ class History:
         self._date(path)
 
     def _date(self, path: str) -> str:
-        """Let the newest version be as old as the history says: moto is in this process."""
-        from moto.s3.models import s3_backends
-
-        version = s3_backends["123456789012"]["aws"].buckets[self.world.bucket].keys.getlist(self.world.prefix + path)
-        version[-1].last_modified = START + timedelta(hours=self.now)
+        """Let the newest version be as old as the history says."""
+        newest = self.world.held.keys[self.world.prefix + path][-1]
+        newest.modified = seconds_at(self.now)
         self.now += 1
-        return str(version[-1].version_id)
+        return newest.version_id
 
 
 @pytest.fixture
-def history(world: World) -> History:
+def history(world: MemoryWorld) -> History:
     """The usual one: a is made (0), replaced (1), deleted (3), made again (5); b (2) and c (4) are made."""
     made = History(world)
     made.put("a", b"first")
@@ -78,7 +81,7 @@ HELD = [
 
 
 @pytest.mark.parametrize("number", range(-1, 6))
-def test_pull_as_of_each_change(world: World, history: History, number: int) -> None:
+def test_pull_as_of_each_change(world: MemoryWorld, history: History, number: int) -> None:
     held = HELD[number + 1]
     plan = nbsync.plan("pull", world.remote, world.local, as_of=hour(number))
     assert {row.path for row in plan} == set(held)
@@ -100,7 +103,7 @@ def _zone() -> float:
     return (datetime.now().astimezone().utcoffset() or timedelta()).total_seconds() / 60
 
 
-def test_back_and_forth_in_time(world: World, history: History) -> None:
+def test_back_and_forth_in_time(world: MemoryWorld, history: History) -> None:
     for number in (5, 0, 3, 2, 5, 1, 4):
         world.run("pull", as_of=hour(number), delete=True, allow_empty_source=True)
         assert world.files() == HELD[number + 1], number
@@ -109,13 +112,13 @@ def test_back_and_forth_in_time(world: World, history: History) -> None:
     world.silent("pull")
 
 
-def test_a_time_to_come_is_now(world: World, history: History) -> None:
+def test_a_time_to_come_is_now(world: MemoryWorld, history: History) -> None:
     assert world.run("pull", as_of="2999-01-01").ok
     assert world.files() == HELD[-1]
     world.silent("pull")
 
 
-def test_the_second_that_ls_shows_is_enough(world: World, history: History) -> None:
+def test_the_second_that_ls_shows_is_enough(world: MemoryWorld, history: History) -> None:
     lines = str(nbsync.ls(world.remote)._repr_mimebundle_()["text/plain"]).splitlines()
     shown = next(line for line in lines if line.endswith("p/a"))[:19]
     assert shown == "2026-01-01 17:00:00"
@@ -126,7 +129,7 @@ def test_the_second_that_ls_shows_is_enough(world: World, history: History) -> N
 # ---- what it leaves for later ----------------------------------------------------------------------------
 
 
-def test_a_push_after_it_overwrites_nothing_silently(world: World, history: History) -> None:
+def test_a_push_after_it_overwrites_nothing_silently(world: MemoryWorld, history: History) -> None:
     world.run("pull", as_of=hour(1))
     world.write("b", b"mine")
 
@@ -140,7 +143,7 @@ def test_a_push_after_it_overwrites_nothing_silently(world: World, history: Hist
     assert world.get("a") == b"edited"
 
 
-def test_a_push_of_what_is_gone_by_now_does_not_replace_a_new_one(world: World, history: History) -> None:
+def test_a_push_of_what_is_gone_by_now_does_not_replace_a_new_one(world: MemoryWorld, history: History) -> None:
     history.remove("a")
     world.run("pull", as_of=hour(1))
 
@@ -150,7 +153,7 @@ def test_a_push_of_what_is_gone_by_now_does_not_replace_a_new_one(world: World, 
     assert world.run("push")["a"].status == "conflict"
 
 
-def test_a_plain_pull_after_it(world: World, history: History) -> None:
+def test_a_plain_pull_after_it(world: MemoryWorld, history: History) -> None:
     world.run("pull", as_of=hour(1))
     result = world.run("pull")
     assert (result.counts["miss"], result.counts["hit"], world.files()) == (3, 0, HELD[-1])
@@ -158,7 +161,7 @@ def test_a_plain_pull_after_it(world: World, history: History) -> None:
     world.silent("pull")
 
 
-def test_a_version_of_the_same_content(world: World) -> None:
+def test_a_version_of_the_same_content(world: MemoryWorld) -> None:
     """The same bytes stored twice: one ETag, two versions. Nothing travels, whichever is asked for."""
     history = History(world)
     history.put("a", b"same")
@@ -174,7 +177,7 @@ def test_a_version_of_the_same_content(world: World) -> None:
 
 
 @pytest.fixture
-def one(world: World, history: History) -> Iterator[World]:
+def one(world: MemoryWorld, history: History) -> Iterator[MemoryWorld]:
     """REMOTE names one object."""
     prefix, world.prefix = world.prefix, "p/a"
     yield world
@@ -182,14 +185,14 @@ def one(world: World, history: History) -> Iterator[World]:
 
 
 @pytest.mark.parametrize(("number", "content"), [(0, b"first"), (1, b"second!"), (3, None), (5, b"third and last")])
-def test_one_object(one: World, history: History, number: int, content: bytes | None) -> None:
+def test_one_object(one: MemoryWorld, history: History, number: int, content: bytes | None) -> None:
     result = one.run("pull", as_of=hour(number))
     assert one.files() == ({"a": content} if content else {})
     assert result.requests["head"] == 0
     assert [entry.key for entry in nbsync.ls(one.remote, as_of=hour(number))] == (["p/a"] if content else [])
 
 
-def test_one_object_that_is_deleted_now(one: World, history: History) -> None:
+def test_one_object_that_is_deleted_now(one: MemoryWorld, history: History) -> None:
     one.prefix = "p/"
     history.remove("a")
     one.prefix = "p/a"
@@ -201,7 +204,7 @@ def test_one_object_that_is_deleted_now(one: World, history: History) -> None:
 # ---- what cannot be ---------------------------------------------------------------------------------------
 
 
-def test_a_bucket_that_never_was_versioned_is_refused(world: World) -> None:
+def test_a_bucket_that_never_was_versioned_is_refused(world: MemoryWorld) -> None:
     world.put("a", b"1")
     error = world.refused("pull", as_of="2026-01-01")
     assert (type(error), error.exit_code) == (UsageError, 2)
@@ -211,7 +214,7 @@ def test_a_bucket_that_never_was_versioned_is_refused(world: World) -> None:
         nbsync.ls(world.remote, as_of="2026-01-01")
 
 
-def test_objects_from_before_versioning(world: World) -> None:
+def test_objects_from_before_versioning(world: MemoryWorld) -> None:
     world.put("old", b"0")
     history = History(world)
     history.put("new", b"1")
@@ -223,7 +226,7 @@ def test_objects_from_before_versioning(world: World) -> None:
     assert world.read("old") == b"00"
 
 
-def test_whether_it_is_versioned_may_not_be_asked(world: World, history: History, monkeypatch: Any) -> None:
+def test_whether_it_is_versioned_may_not_be_asked(world: MemoryWorld, history: History, monkeypatch: Any) -> None:
     real = Client.request
 
     def request(self: Client, method: str, key: str = "", **more: Any) -> Any:
@@ -238,7 +241,7 @@ def test_whether_it_is_versioned_may_not_be_asked(world: World, history: History
     assert any("may not be asked" in note for note in nbsync.ls(world.remote, as_of=hour(2)).notes)
 
 
-def test_push_has_no_past(world: World) -> None:
+def test_push_has_no_past(world: MemoryWorld) -> None:
     world.write("a", b"1")
     with pytest.raises(UsageError, match="no option 'as_of'"):
         nbsync.push(world.local, world.remote, as_of="2026-01-01")
@@ -248,13 +251,13 @@ def test_push_has_no_past(world: World) -> None:
         parse(["plan", "push", "a", world.remote, "--as-of", "2026-01-01"])
 
 
-def test_an_archived_version_is_skipped(world: World) -> None:
+def test_an_archived_version_is_skipped(world: MemoryWorld) -> None:
     History(world).put("a", b"1", StorageClass="GLACIER")
     result = world.run("pull", as_of="2999-01-01")
     assert (result["a"].status, result.exit_code) == ("skipped", 1)
 
 
-def test_a_version_that_is_deleted_for_good_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_is_deleted_for_good_meanwhile(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its key holds another object by now, which must not be taken for it."""
     history = History(world)
     version_id = history.put("a", b"first")
@@ -272,19 +275,16 @@ def test_a_version_that_is_deleted_for_good_meanwhile(world: World, monkeypatch:
     assert world.files() == {}
 
 
-def test_many_versions_over_many_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_versions_over_many_pages(world: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """1,050 versions and delete markers of four keys, in pages of 400."""
-    from moto.s3.models import s3_backends
-
     History(world)
-    backend = s3_backends["123456789012"]["aws"]  # past HTTP: moto is in this process
     for number in range(1050):
         key = world.prefix + "acbd"[number % 4]
         if number % 7 == 6:
-            backend.delete_object(world.bucket, key)
+            world.held.delete(key)
         else:
-            backend.put_object(world.bucket, key, b"%d" % number)
-        backend.buckets[world.bucket].keys.getlist(key)[-1].last_modified = START + timedelta(hours=number)
+            world.held.put(key, b"%d" % number)
+        world.held.keys[key][-1].modified = seconds_at(number)
     real = versions.fetch_versions
     monkeypatch.setattr(versions, "fetch_versions", lambda *words, **more: real(*words, **{**more, "max_keys": 400}))
 

@@ -13,6 +13,8 @@ from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 from tests.servers import Server
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 ON = "ipyparallel:crew"
 
 

@@ -21,6 +21,8 @@ from nbsync.local.shared_dir import GuestJournal
 from tests.functional.crews import Grip, kinds
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 
 @pytest.fixture
 def processes(moto: object) -> Iterator[ProcessPoolExecutor]:

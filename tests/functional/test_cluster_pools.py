@@ -24,6 +24,8 @@ from nbsync.transfer import small_files
 from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[Executor]:

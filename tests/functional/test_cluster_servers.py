@@ -13,6 +13,8 @@ from nbsync.cluster.shared import batches
 from tests.functional.world import World
 from tests.servers import Server
 
+pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
+
 MiB = 1 << 20
 STRANGE = (
     "a b",

@@ -22,6 +22,8 @@ from tests.functional.world import World
 from tests.servers import Server
 from tests.servers.latency import LatencyRelay
 
+pytestmark = pytest.mark.usefixtures("moto")  # nodes are processes
+
 FILES = {f"d{number % 3}/f{number}": os.urandom(1_000 + number) for number in range(25)}
 SLOW = {f"s{number}": os.urandom(60_000) for number in range(8)}
 RATE = 120_000  # bytes a second of each connection: half a second a file

@@ -19,6 +19,8 @@ from tests.functional.world import World
 from tests.servers import Server
 from tests.servers.latency import LatencyRelay
 
+pytestmark = pytest.mark.usefixtures("moto")  # nodes are processes
+
 FILES = {f"s{number}": os.urandom(60_000) for number in range(8)}
 RATE = 120_000  # bytes a second of each connection: half a second a file
 

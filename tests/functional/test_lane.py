@@ -28,6 +28,8 @@ from nbsync.wire.response_reader import Response
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to a socket
+
 COUNT = 30
 
 

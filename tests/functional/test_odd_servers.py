@@ -350,6 +350,7 @@ def test_a_body_damaged_on_its_way_is_sent_again(world: World, monkeypatch: pyte
 # ---- a server that knows nothing of a customer's key ------------------------------------------------
 
 
+@pytest.mark.usefixtures("moto")  # it knows no such keys
 def test_a_key_that_the_server_ignores_is_told(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbsync.transfer.upload.MULTIPART_BYTES", 6 * MiB)
     (tmp_path / "key").write_bytes(bytes(range(32)))

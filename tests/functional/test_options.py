@@ -51,6 +51,7 @@ def test_metadata_and_tags(world: World) -> None:
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "a b", "x": "1=2+3@/"}
 
 
+@pytest.mark.usefixtures("moto")
 def test_acl(world: World) -> None:
     world.write("f", b"1")
     world.push(acl="public-read")

@@ -24,6 +24,8 @@ from nbsync.local.journal import KEPT_DAYS
 from tests.e2e.valve import Valve
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # runs are killed
+
 ROOT = Path(__file__).parents[2]
 SIZE = 48 * MiB  # six ranges of 8 MiB, or three parts of 16
 RANGES, PARTS = 6, 3

@@ -223,6 +223,7 @@ def test_who_names_the_same_may_go_there(
     assert result.counts["miss"] == 1
 
 
+@pytest.mark.usefixtures("moto")
 def test_the_place_that_a_strangers_plan_was_made_for_is_no_word(
     world: World, plan: Path, elsewhere: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ from nbsync.wire.errors import ConnectionLost
 from nbsync.wire.multiplexer import Done, Swarm
 from tests.functional.world import World
 
+pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to a socket
+
 COUNT = 30
 
 

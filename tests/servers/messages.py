@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -16,6 +16,20 @@ _OPERATIONS = {
     "DELETE": "DeleteObject",
     "POST": "PostObject",
 }
+
+
+def operation_of(method: str, key: str, query: Mapping[str, str]) -> str:
+    """S3's name for a request."""
+    if "uploadId" in query:
+        of_upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
+        return of_upload.get(method, "ListParts")
+    if "uploads" in query:
+        return "CreateMultipartUpload" if method == "POST" else "ListMultipartUploads"
+    if key:
+        return _OPERATIONS.get(method, method)
+    if "versions" in query:
+        return "ListObjectVersions"
+    return "ListObjectsV2" if "list-type" in query else f"{method} bucket"
 
 
 class Request(NamedTuple):
@@ -35,17 +49,7 @@ class Request(NamedTuple):
     @property
     def operation(self) -> str:
         """S3's name for it, path style taken for granted."""
-        query = self.query
-        if "uploadId" in query:
-            of_upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
-            return of_upload.get(self.method, "ListParts")
-        if "uploads" in query:
-            return "CreateMultipartUpload" if self.method == "POST" else "ListMultipartUploads"
-        if self.key:
-            return _OPERATIONS.get(self.method, self.method)
-        if "versions" in query:
-            return "ListObjectVersions"
-        return "ListObjectsV2" if "list-type" in query else f"{self.method} bucket"
+        return operation_of(self.method, self.key, self.query)
 
     @property
     def length(self) -> int:
