@@ -70,6 +70,22 @@ class MemoryServer(Server):
         self.store.bucket(name)
         return name
 
+    def put(self, bucket: str, key: str, body: bytes) -> str:
+        with self.store.lock:
+            return f'"{self.store.bucket(bucket).put(key, body).etag}"'
+
+    def etags(self, bucket: str) -> dict[str, str]:
+        return {key: f'"{found.etag}"' for key, found in self._objects(bucket)}
+
+    def contents(self, bucket: str) -> dict[str, bytes]:
+        return {key: found.body for key, found in self._objects(bucket)}
+
+    def _objects(self, bucket: str) -> list[tuple[str, Stored]]:
+        with self.store.lock:
+            held = self.store.bucket(bucket)
+            found = [(key, held.current(key)) for key in sorted(held.keys)]
+        return [(key, one) for key, one in found if one is not None]
+
     def stop(self) -> None:
         """Nothing runs."""
 
