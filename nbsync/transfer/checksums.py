@@ -16,7 +16,7 @@ from nbsync.core.hashing import PIECE_BYTES
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MAX_PARTS, layout
 
-_PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
+_CHECKSUMS = tuple(kind for kind in Evidence if kind.header)
 
 
 class Checksum(NamedTuple):
@@ -33,8 +33,8 @@ def from_headers(headers: Mapping[str, str]) -> Checksum | None:
     """
     if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
         return None
-    for algorithm in _PREFERRED:
-        value = headers.get(f"x-amz-checksum-{algorithm.value}", "")
+    for algorithm in _CHECKSUMS:
+        value = headers.get(algorithm.header, "")
         if value and "-" not in value:
             return Checksum(algorithm, value)
     return None
@@ -50,8 +50,8 @@ class Composite(NamedTuple):
 
 def composite_from_headers(headers: Mapping[str, str]) -> Composite | None:
     """The composite checksum in the headers of a GET or HEAD with checksum mode on, or None."""
-    for algorithm in _PREFERRED:
-        value, dash, count = headers.get(f"x-amz-checksum-{algorithm.value}", "").partition("-")
+    for algorithm in _CHECKSUMS:
+        value, dash, count = headers.get(algorithm.header, "").partition("-")
         if dash and count.isascii() and count.isdigit() and 0 < int(count) <= MAX_PARTS:
             return Composite(algorithm, value, int(count))
     return None
