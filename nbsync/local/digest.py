@@ -23,23 +23,36 @@ def digest_file(
         FileChanged: it is not the file of `entry`, or changed while it was read.
         OSError: it cannot be read. InterruptedError: `cancelled` said so.
     """
-    hashers = [Hasher(digest) for digest in digests]
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not same_stat(os.fstat(fd), entry):
             raise FileChanged
-        buffer = memoryview(bytearray(min(PIECE_BYTES, entry.size + 1)))
-        done = 0
-        while count := os.readv(fd, [buffer]):
-            if cancelled():
-                raise InterruptedError
-            for hasher in hashers:
-                hasher.update(buffer[:count])
-            done += count
-        if done != entry.size or not same_stat(os.fstat(fd), entry):
+        values = digest_open(fd, digests, cancelled=cancelled)
+        if not same_stat(os.fstat(fd), entry):
             raise FileChanged
     finally:
         os.close(fd)
+    return values
+
+
+def digest_open(fd: int, digests: Sequence[Digest], *, cancelled: Callable[[], bool]) -> dict[Digest, str]:
+    """The digests of the whole open file, all in one reading.
+
+    Raises:
+        FileChanged: it grew or shrank. OSError: it cannot be read. InterruptedError: `cancelled` said so.
+    """
+    hashers = [Hasher(digest) for digest in digests]
+    size, done = os.fstat(fd).st_size, 0
+    buffer = memoryview(bytearray(min(PIECE_BYTES, size + 1)))
+    os.lseek(fd, 0, os.SEEK_SET)
+    while count := os.readv(fd, [buffer]):
+        if cancelled():
+            raise InterruptedError
+        for hasher in hashers:
+            hasher.update(buffer[:count])
+        done += count
+    if done != size:
+        raise FileChanged
     return {digest: hasher.value() for digest, hasher in zip(digests, hashers, strict=True)}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from nbsync.core.evidence import Digest
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
-from nbsync.transfer import compare
+from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.transfer.context import Context
+from nbsync.transfer.evidence import Content, Corrupted, coded, prove
 from nbsync.transfer.headers import recorded_md5
-from nbsync.transfer.integrity import Corrupted, coded, prove
 from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
 
@@ -38,12 +38,12 @@ class Judge:
         self._ctx.bucket.can.observe(headers)
         if not self._remote.etag:  # of what was listed; the answer may tell it all the same
             self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
-        values = {digest: value}
-        verified = prove(self._ctx, self._remote, headers, values, fd)
-        if verified is None and not self._came_often(headers, value):
+        content = Content(self._ctx, fd, {digest: value})
+        proof = prove(self._ctx, self._remote, headers, content)
+        if proof is None and not self._came_often(headers, value):
             return None
-        content = next(digest.name(value) for digest, value in values.items())
-        return Staged("", headers, content, bool(verified), not verified and self._doubtful)
+        name = next(digest.name(value) for digest, value in content.values.items())
+        return Staged("", headers, name, proof is not None, proof is None and self._doubtful)
 
     def _came_often(self, headers: dict[str, str], value: str) -> bool:
         """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
@@ -60,8 +60,8 @@ class Judge:
         if etag and came and came != etag:
             raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
         like_md5 = looks_like_md5(etag)
-        no_digest = compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
-        self._doubtful = like_md5 and not compare.opaque(headers)
+        no_digest = etag_is_opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
+        self._doubtful = like_md5 and not etag_is_opaque(headers)
         if no_digest and not recorded_md5(headers):
             return True
         seen, self._seen = self._seen, value

@@ -1,28 +1,73 @@
-"""Do this file and this object hold the same? The rungs of the ladder that need reading or a HEAD.
+"""Does an open file hold what the object holds? One ladder: what was digested already, what the service says, parts.
 
-Runs in worker threads. core.identity says which digests could tell; here they are computed.
+    rung                                   equal            different
+    1 a digest at hand is the ETag         proven           -
+    2 a checksum of the whole object       proven           refuted
+    3 an ETag in the form of an MD5        -                refuted where ETags here are known to be MD5s
+    4 an ETag of parts: told, or guessed   proven           refuted where the size of every part is told
+      (if the ETag is no digest: a checksum of parts, whose size is guessed; it refutes nothing)
+    5 the MD5 that the uploader recorded   the uploader's word
+
+`compare` climbs it for a file and an object that may differ, `prove` for what arrived. Core.evidence says which
+digests can tell; here they are computed. Runs in worker threads.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from nbsync.core.evidence import MD5, Digest, Verdict, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
 from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
-from nbsync.local.digest import FileChanged, digest_file, same_stat
+from nbsync.local.digest import FileChanged, digest_open, same_stat
 from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.errors import is_denied
 from nbsync.transfer import checksums
 from nbsync.transfer.context import Context
 from nbsync.transfer.headers import recorded_md5
 from nbsync.transfer.part_layout import ToldLayout, etag_of_parts
-from nbsync.wire.errors import ServiceError
+from nbsync.wire.errors import ServiceError, TransientError
+from nbsync.wire.misdirected import coding
 
-opaque = etag_is_opaque
 _FEW = 4  # candidates for a part size that are tried before the service is asked
+_OPEN = Verdict(None, Evidence.NONE)
+CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
+
+
+class Corrupted(TransientError):
+    """What arrived is not what the service says it holds."""
+
+
+def coded(headers: Mapping[str, str]) -> str:
+    """What to add to the news that what arrived is wrong, if it came in a coding. (The object may be in one itself.)"""
+    found = coding(headers)
+    return f"; it came as {found}, which a proxy on the way may have made of it" if found else ""
+
+
+class Content:
+    """The bytes of an open file, and the digests of them that are known by now, in `values`."""
+
+    def __init__(self, ctx: Context, fd: int, values: dict[Digest, str] | None = None) -> None:
+        self._ctx, self.fd = ctx, fd
+        self.values = {} if values is None else values
+
+    def digest(self, digests: Sequence[Digest]) -> None:
+        """Add these digests, in one reading of the file. Raises: InterruptedError: cancelled. OSError."""
+        missing = [digest for digest in digests if digest not in self.values]
+        if missing:
+            self.values.update(digest_open(self.fd, missing, cancelled=self._ctx.cancelled))
+
+    def md5(self) -> str:
+        """In hexadecimal digits. Raises: as digest."""
+        self.digest([MD5])
+        return self.values[MD5]
+
+    @cached_property
+    def size(self) -> int:
+        """In bytes."""
+        return os.fstat(self.fd).st_size
 
 
 def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
@@ -37,97 +82,112 @@ def compare(ctx: Context, action: Action) -> tuple[Verdict, str]:
     assert local is not None  # an Action with a check has both
     assert remote is not None
     ctx.settle(local)
-    values = _digests(ctx, local, remote, action)
-    verdict = judge(values, remote, action.recorded)
+    fd = os.open(ctx.local_path(local.path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check_stat(fd, local)
+        content = Content(ctx, fd)
+        verdict = _compare(ctx, action, remote, content)
+        _check_stat(fd, local)
+    finally:
+        os.close(fd)
+    return verdict, content_name(content.values, remote.etag)
+
+
+def _check_stat(fd: int, local: LocalEntry) -> None:
+    if not same_stat(os.fstat(fd), local):
+        raise FileChanged
+
+
+def _compare(ctx: Context, action: Action, remote: RemoteEntry, content: Content) -> Verdict:
+    content.digest(digests_to_try(remote, action.recorded)[:_FEW] or (MD5,))
+    verdict = judge(content.values, remote, action.recorded)
     by_md5 = verdict.evidence is Evidence.ETAG_MD5
     if by_md5 and verdict.same:
         ctx.bucket.can.saw_md5_etag()
-    elif by_md5 or verdict.same is None:  # another ETag is another content only if it is a digest
-        verdict = _ask(ctx, local, remote, values)
-    return verdict, content_name(values, remote.etag)
-
-
-def _digests(ctx: Context, local: LocalEntry, remote: RemoteEntry, action: Action) -> dict[Digest, str]:
-    digests = digests_to_try(remote, action.recorded)[:_FEW] or (MD5,)
-    return digest_file(ctx.local_path(local.path), local, digests, cancelled=ctx.cancelled)
-
-
-def _ask(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str]) -> Verdict:
-    """By one HEAD, which tells what the ETag is and what else is known; then, for an ETag of parts, by its parts."""
-    asked = {"x-amz-checksum-mode": "ENABLED"}
-    try:
-        headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=asked).headers
+    if verdict.same is not None and not (by_md5 and not verdict.same):
+        return verdict
+    try:  # another ETag is another content only if it is a digest
+        headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=CHECKSUM_MODE).headers
     except ServiceError as error:
         if not is_denied(error):
             raise
-        parts = parse_multipart_etag(remote.etag) is not None
-        return _by_parts(ctx, local, remote, values) if parts else Verdict(None, Evidence.NONE)
+        return _by_parts(ctx, remote, content) if parse_multipart_etag(remote.etag) else _OPEN
     if not remote.etag:  # of what was listed; a HEAD may tell it all the same
         remote = remote._replace(etag=bare_etag(headers.get("etag", "")))
-        if judge(values, remote, None).same and not opaque(headers):
-            return judge(values, remote, None)
-    differs = Verdict(False, Evidence.ETAG_MD5)
-    like_md5 = looks_like_md5(remote.etag) and not opaque(headers) and ctx.bucket.can.etag_is_md5 is not False
-    if like_md5 and ctx.bucket.can.etags_are_trusted:
-        return differs
+    verdict = _climb(ctx, remote, headers, content)
+    if verdict == Verdict(None, Evidence.ETAG_MD5):  # in doubt, it differs: what is transferred for nothing is no loss
+        return Verdict(False, Evidence.ETAG_MD5)
+    return verdict if verdict.same is not None else _by_metadata(headers, content)
+
+
+def prove(ctx: Context, remote: RemoteEntry, headers: Mapping[str, str], content: Content) -> Evidence | None:
+    """How what arrived is confirmed; None if nothing could confirm or refute it.
+
+    Args:
+        remote: the object as it was listed.
+        headers: of the GET's answer, with checksum mode on.
+        content: what arrived, with the digests computed on its way; the one that confirmed it may take their place.
+
+    Raises:
+        Corrupted: it is refuted. InterruptedError: cancelled. OSError.
+    """
+    verdict = _climb(ctx, remote, headers, content)
+    if verdict.same is False:
+        raise Corrupted(f"what arrived does not have the object's {verdict.evidence.says}{coded(headers)}")
+    if verdict.same is None:  # an uploader may be wrong, so that nothing is refuted by it
+        verdict = _by_metadata(headers, content)
+    return verdict.evidence if verdict.same else None
+
+
+def _climb(ctx: Context, remote: RemoteEntry, headers: Mapping[str, str], content: Content) -> Verdict:
+    """By what the service knows of the object; its last rung but one, the uploader's word, is the caller's.
+
+    An ETag in the form of an MD5 that is another, of which it is not known whether it is one, is told as open, by it.
+    """
+    etag, opaque, can = remote.etag.lower(), etag_is_opaque(headers), ctx.bucket.can
+    like_md5 = looks_like_md5(etag)
+    if etag and etag in content.values.values():
+        if like_md5:
+            can.saw_md5_etag()
+        return Verdict(True, Evidence.ETAG_MD5 if like_md5 else Evidence.ETAG_MULTIPART)
     given = checksums.from_headers(headers)
     if given is not None:
-        value = _of_file(ctx, local, lambda fd: checksums.of_file(fd, given.algorithm, ctx.cancelled))
-        return Verdict(value == given.value, given.algorithm)
-    if like_md5:
-        return differs
-    if parse_multipart_etag(remote.etag) is not None:
-        by_parts = _by_composite(ctx, local, headers) if opaque(headers) else _by_parts(ctx, local, remote, values)
-        if by_parts.same is not None:
-            return by_parts
-    return _by_metadata(ctx, local, recorded_md5(headers), values)
+        return Verdict(checksums.of_file(content.fd, given.algorithm, ctx.cancelled) == given.value, given.algorithm)
+    if opaque:
+        return _by_composite(ctx, headers, content)
+    if like_md5 and can.etag_is_md5 is not False:
+        return Verdict(False if can.etags_are_trusted else None, Evidence.ETAG_MD5)
+    return _by_parts(ctx, remote, content) if parse_multipart_etag(etag) is not None else _OPEN
 
 
-def _by_parts(ctx: Context, local: LocalEntry, remote: RemoteEntry, values: dict[Digest, str]) -> Verdict:
+def _by_parts(ctx: Context, remote: RemoteEntry, content: Content) -> Verdict:
     """By the parts that the service tells of, else by all that could have been."""
     told = ToldLayout(ctx, remote)
-    rest = (told.equal,) if told.equal is not None else digests_to_try(remote, None)[_FEW:]
-    more = [digest for digest in rest if digest not in values]
-    if more:
-        values.update(digest_file(ctx.local_path(local.path), local, more, cancelled=ctx.cancelled))
-    if remote.etag.lower() in values.values():
-        return Verdict(True, Evidence.ETAG_MULTIPART)
+    for digest in (told.equal,) if told.equal is not None else digests_to_try(remote, None):
+        content.digest([digest])
+        if content.values[digest] == remote.etag.lower():
+            value = content.values[digest]
+            content.values.clear()
+            content.values[digest] = value
+            return Verdict(True, Evidence.ETAG_MULTIPART)
     sizes = told.sizes()
     if sizes is None or ctx.bucket.can.etag_is_md5 is False:  # what was tried was guessed: nothing is proven
-        return Verdict(None, Evidence.NONE)
-    value = _of_file(ctx, local, lambda fd: etag_of_parts(ctx, fd, sizes))
-    return Verdict(value == remote.etag.lower(), Evidence.ETAG_MULTIPART)
+        return _OPEN
+    return Verdict(etag_of_parts(ctx, content.fd, sizes) == remote.etag.lower(), Evidence.ETAG_MULTIPART)
 
 
-def _by_composite(ctx: Context, local: LocalEntry, headers: Mapping[str, str]) -> Verdict:
+def _by_composite(ctx: Context, headers: Mapping[str, str], content: Content) -> Verdict:
     """By a checksum over the parts' checksums. Their size is guessed, so that a difference proves nothing."""
     given = checksums.composite_from_headers(headers)
-    if given is None:
-        return Verdict(None, Evidence.NONE)
-    for part_size in candidate_part_sizes(local.size, given.parts)[:_FEW]:
-        digest = partial(checksums.of_parts, size=local.size, part_size=part_size, algorithm=given.algorithm,
-                         cancelled=ctx.cancelled)  # fmt: skip
-        if _of_file(ctx, local, digest) == given.value:
-            return Verdict(True, given.algorithm)
-    return Verdict(None, Evidence.NONE)
+    if given is not None:
+        for part_size in candidate_part_sizes(content.size, given.parts)[:_FEW]:
+            value = checksums.of_parts(content.fd, content.size, part_size, given.algorithm, ctx.cancelled)
+            if value == given.value:
+                return Verdict(True, given.algorithm)
+    return _OPEN
 
 
-def _by_metadata(ctx: Context, local: LocalEntry, recorded: str, values: dict[Digest, str]) -> Verdict:
+def _by_metadata(headers: Mapping[str, str], content: Content) -> Verdict:
     """By the MD5 that the uploader recorded, if there is one: better than nothing where nothing else tells."""
-    if not recorded:
-        return Verdict(None, Evidence.NONE)
-    if MD5 not in values:
-        values.update(digest_file(ctx.local_path(local.path), local, [MD5], cancelled=ctx.cancelled))
-    return Verdict(values[MD5] == recorded, Evidence.METADATA)
-
-
-def _of_file(ctx: Context, local: LocalEntry, digest: Callable[[int], str]) -> str:
-    """What `digest` makes of the open file, which must be and stay as it was listed."""
-    fd = os.open(ctx.local_path(local.path), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        value = digest(fd)
-        if not same_stat(os.fstat(fd), local):
-            raise FileChanged
-    finally:
-        os.close(fd)
-    return value
+    recorded = recorded_md5(headers)
+    return Verdict(content.md5() == recorded, Evidence.METADATA) if recorded else _OPEN

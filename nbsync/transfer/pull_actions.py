@@ -16,7 +16,7 @@ from nbsync.local.openat import InTheWay
 from nbsync.s3.listing import find_object
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import fetch, is_as_staged, mtime_ns
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.staged import Doubt, Staged
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError

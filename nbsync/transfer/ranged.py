@@ -20,7 +20,7 @@ from nbsync.core.parts import MiB, Part, layout
 from nbsync.local.journal import Download
 from nbsync.transfer.context import Context, Slot, is_passing
 from nbsync.transfer.download_check import Judge
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.part_pool import Stopped, Team
 from nbsync.transfer.staged import Staged
 from nbsync.transfer.unnamed import check_unmoved
