@@ -14,6 +14,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from nbsync._version import __version__, mixed_up
+from nbsync.errors import check_platform
 from nbsync.results import display
 
 _PUBLIC = {
@@ -83,6 +84,8 @@ display.load_with(lambda: importlib.import_module("nbsync.report.answers"))
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
+        if name != "NbsyncError":
+            check_platform()
         return getattr(importlib.import_module(f"nbsync.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'nbsync' has no attribute {name!r}")
 
@@ -98,6 +101,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext nbsync`: registers `%s3sync` and `%%s3sync`."""
+    check_platform()
     from nbsync.notebook import magic
 
     magic.load_ipython_extension(shell)

@@ -7,12 +7,19 @@ import os
 import sys
 from typing import NoReturn
 
-from nbsync.cli.main import main as run
+from nbsync.errors import ConfigError, check_platform
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    try:
+        check_platform()
+    except ConfigError as error:
+        print(f"nbsync: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     _speak_utf8()
+    from nbsync.cli.main import main as run  # what it imports is not there on Windows
+
     sys.exit(run())
 
 

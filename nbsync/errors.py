@@ -21,6 +21,8 @@ What goes wrong with one file is not raised: it is a row with status `failed`, `
 
 from __future__ import annotations
 
+import sys
+
 
 class NbsyncError(Exception):
     """Something the user should read: one line that says what happened and what to do.
@@ -52,6 +54,19 @@ class UsageError(NbsyncError):
 
 class ConfigError(NbsyncError):
     """Credentials, profile, region or endpoint settings are missing or wrong."""
+
+
+def check_platform() -> None:
+    """Refuse to work on Windows: it has no `flock`, and no way to open a path that follows no link.
+
+    Raises:
+        ConfigError: says where nbsync works.
+    """
+    if sys.platform == "win32":
+        raise ConfigError(
+            "nbsync needs Linux or macOS",
+            "On Windows, install and run it in WSL: https://learn.microsoft.com/windows/wsl/install",
+        )
 
 
 class RemoteError(NbsyncError):

@@ -20,9 +20,9 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "rgw" if _ON_RGW.search(nodeid) or _asks_for_rgw(module) else module
+        return "rgw" if _ON_RGW.search(nodeid) or _asks_for_rgw(self.config.rootpath / module) else module
 
 
 @functools.cache
-def _asks_for_rgw(module: str) -> bool:
-    return _ASKS.search(Path(module).read_text(encoding="utf-8")) is not None
+def _asks_for_rgw(module: Path) -> bool:
+    return _ASKS.search(module.read_text(encoding="utf-8")) is not None

@@ -1,26 +1,26 @@
-"""The background syncs of this process: their numbers, and the ticker that moves them on an event loop.
+"""The background syncs of this process, by number.
 
-Jobs may be begun in any thread. A ticker runs in the thread of its loop; in a notebook that is the kernel's
-main thread, so that progress, observers and displays have one writer.
+Jobs may be begun in any thread. In a notebook that is the kernel's main thread, whose event loop moves them: so
+progress, observers and displays have one writer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import threading
 from typing import Any
 
 from nbsync.api.job import SyncJob
-from nbsync.api.ticker import Loop, Ticker
+from nbsync.api.ticker import ticker_here
 from nbsync.errors import UsageError
 from nbsync.report.jobs import jobs_html, jobs_text
+from nbsync.results import display
 
 _KEPT = 20  # jobs that have ended, and can still be looked up
 
 
-class SyncJobs(list[SyncJob]):
+class SyncJobs(display.Displayed, list[SyncJob]):
     """Background syncs, the oldest first; rich in a notebook."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -28,10 +28,7 @@ class SyncJobs(list[SyncJob]):
         return {"command": "jobs", "ok": True, "jobs": [job.to_dict() for job in self]}
 
     def __repr__(self) -> str:
-        return jobs_text(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": jobs_html(self), "text/plain": jobs_text(self)}
+        return display.text(self)
 
 
 class Background:
@@ -41,36 +38,26 @@ class Background:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget all: in a process that was forked, the jobs are the parent's, and so is whoever holds the lock."""
+        """Forget all jobs: in a forked process they are the parent's, and one of its threads may hold the lock."""
         self._numbers = itertools.count(1)
         self._jobs: dict[int, SyncJob] = {}
-        self._tickers: dict[Loop, Ticker] = {}
         self._lock = threading.Lock()
 
     def begin(self, job: SyncJob) -> SyncJob:
-        """Number `job`, keep it, and let the event loop of this thread move it, if one runs here."""
+        """`job`, numbered and kept. If an event loop runs in this thread, it moves the job."""
         with self._lock:
             job.id = next(self._numbers)
             self._jobs[job.id] = job
             ended = [number for number, known in self._jobs.items() if known.done]
             for number in ended[:-_KEPT]:
                 del self._jobs[number]
-            ticker = self._ticker()
-        if ticker is not None:
-            job.ticker = ticker
-            ticker.add(job)
+        job.ticker = ticker_here()
+        if job.ticker is not None:
+            job.ticker.add(job)
         return job
 
-    def _ticker(self) -> Ticker | None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return None
-        self._tickers = {one: ticker for one, ticker in self._tickers.items() if one.is_running()}
-        return self._tickers.setdefault(loop, Ticker(loop))
-
     def jobs(self) -> SyncJobs:
-        """The oldest first; of those that have ended, the last ones."""
+        """All jobs under way and the last ones that have ended, the oldest first."""
         with self._lock:
             return SyncJobs(self._jobs.values())
 
@@ -86,5 +73,7 @@ class Background:
         raise UsageError(f"there is no background sync {number!r}", "jobs lists those that there are")
 
 
+display.text.register(SyncJobs, jobs_text)
+display.html.register(SyncJobs, jobs_html)
 BACKGROUND = Background()
 os.register_at_fork(after_in_child=BACKGROUND.begin_anew)

@@ -9,14 +9,14 @@ import os
 from typing import Any, Literal, overload
 
 from nbsync.api.background import BACKGROUND, SyncJobs
+from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.job import SyncJob
 from nbsync.core.options import Call, Options, build_options
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
 from nbsync.engine.link import make
 from nbsync.engine.ls import listing
-from nbsync.errors import UsageError
-from nbsync.report import row_log
+from nbsync.errors import Interrupted, UsageError
 from nbsync.results.diagnosis import Diagnosis
 from nbsync.results.folder_status import Status
 from nbsync.results.link import Link
@@ -280,25 +280,14 @@ def run(call: Call) -> SyncResult:
 
 
 def _start(call: Call, background: bool) -> SyncResult | SyncJob:
-    log_file = call.options.log_file
-    if log_file and background:
+    if call.options.log_file and background:
         raise UsageError("--log-file is written at the end of a run that is waited for, not of a background job")
-    if log_file:
-        row_log.check(log_file)
     if background:
         return begin(call)
-    job = prepare(call)
-    try:
-        result = job.wait()
-    except KeyboardInterrupt:
-        job.cancel()
-        job.wait()
-        raise
-    if log_file:
-        row_log.write(log_file, result)
-    if result.error is not None:
-        raise result.error
-    if call.options.strict:
+    result = carry_out(call, prepare, SilentFace())
+    if isinstance(result.error, Interrupted):  # nobody but the caller's Ctrl-C can have stopped it
+        raise KeyboardInterrupt from result.error
+    if result.error is not None or call.options.strict:
         result.raise_for_problems()
     return result
 

@@ -1,54 +1,46 @@
-"""SyncJob: a run under way. The run has its own thread; progress moves in the thread that polls or waits.
+"""SyncJob: a run under way. The run has its own thread; its progress moves in the thread that polls or waits.
 
-A background job that was begun where an event loop runs (a notebook's kernel) is moved by a ticker on that
-loop; then no other thread moves it. See `nbsync.api.ticker`.
+If a background job is begun where an event loop runs (a notebook's kernel), a ticker moves it on that loop, and no
+other thread does. See `nbsync.api.ticker`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from nbsync.api.meter import Meter
 from nbsync.api.progress import SyncProgress
+from nbsync.api.run_thread import RunThread
 from nbsync.api.runs import run_of
-from nbsync.api.ticker import Ticker
+from nbsync.api.ticker import INTERVAL, Ticker, move, move_async
 from nbsync.core.model import Row, Snapshot
 from nbsync.core.options import Call
-from nbsync.engine.elsewhere import Elsewhere
 from nbsync.engine.ports import Run
-from nbsync.errors import NbsyncError
 from nbsync.report.jobs import job_html, job_summary, job_text
 from nbsync.results import display
 from nbsync.results.sync_result import SyncResult
 
-_PATIENCE = 0.5  # seconds
-_RATE_SECONDS = 5.0  # the rate shown is that of the last seconds
-_INTERVAL = 0.2  # seconds between two looks of who waits
-_GLANCE = 0.05  # seconds between two looks of a job that waits for another one
+_begun: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
 
 
-_going: weakref.WeakSet[SyncJob] = weakref.WeakSet()  # whose threads were started
-
-
-class SyncJob:
+class SyncJob(display.Displayed):
     """One command under way. `await job` and `job.wait()` give its result.
 
     Attributes:
-        call: what it does.
-        id: the number of a background job, as `%s3sync jobs` shows it; 0 of any other.
-        progress: the run's state as traits; moves, and tells its observers, in the thread that calls
-            `wait` or `poll`, and on the event loop that ran when a background job was begun.
+        call: the command.
+        id: the number of a background job, as `%s3sync jobs` shows it; 0 for any other.
+        progress: the run's state as traits. They change, and observers are called, in the thread that calls `wait`
+            or `poll`; for a background job on the event loop that ran when it was begun.
 
     Args:
-        call: what to do.
+        call: the command.
         after: begin when this job has ended; not at all if it was stopped or refused.
-        at_once: begin now; else `wait` does. Who must not lose hold of a run that Ctrl-C finds just begun has it first.
+        at_once: begin now; else `wait` begins. So a caller has the job before Ctrl-C can come between.
         now: monotonic seconds.
         perform: does another call, for the result's `retry` and a plan's `apply`.
 
@@ -62,86 +54,42 @@ class SyncJob:
     ) -> None:  # fmt: skip
         self.id = 0
         self.ticker: Ticker | None = None
-        self._cancel = threading.Event()
-        self._run: Run = run_of(call, self._cancel)
-        self.call = self._run.call  # what is repeated is known now
-        self._run.result.perform = perform
-        self._after = after
+        run = run_of(call, threading.Event())
+        run.result.perform = perform
+        self.call = run.call  # what is repeated is known now
+        before_it = f"background sync {after.id}" if after is not None and after.id else "the sync"
+        before = after._thread if after is not None else None
+        self._thread: RunThread = RunThread(run, now, after=before, before_it=before_it)
+        self._meter = Meter(now)
         self._now = now
-        self._started = now()
-        self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
-        self._ended = threading.Event()
-        self._cancelled_at = 0.0
-        self._crash: BaseException | None = None
         self._moving = threading.Lock()
         self._watchers: list[Callable[[], bool | None]] = []
         self.progress = SyncProgress()
         self.progress.apply(self.look())
-        self._begun = False
-        self._turn = threading.Lock()  # taken by the one thread that works
         if at_once:
             self._begin()
 
     def _begin(self) -> None:
-        """Start the run's thread. Ctrl-C may break off the starting, with or without a thread: then do it again."""
-        if not self._begun:
-            _going.add(self)
-            threading.Thread(target=self._work, name="nbsync-run", daemon=True).start()
-            self._begun = True
-
-    def _work(self) -> None:
-        if not self._turn.acquire(blocking=False):
-            return  # another thread was started before
-        try:
-            if self._may_begin():
-                self._run.execute()
-        except MemoryError:
-            self._give_up(
-                NbsyncError("there is not enough memory; what was done is kept", "Free some, and run it again")
-            )
-        except BaseException as error:
-            self._crash = error
-            self._give_up(NbsyncError(f"internal error: {type(error).__name__}: {error}"))
-        finally:
-            self._after = None  # its result may go
-            self._ended.set()
-
-    def _may_begin(self) -> bool:
-        """Wait for the job that this one comes after; True if it ended so that this one may begin."""
-        before = self._after
-        if before is None:
-            return True
-        while not before._ended.wait(_GLANCE):
-            if self._cancel.is_set():
-                return True  # to find that it was stopped
-        self._started = self._now()
-        if before._run.result.error is None:
-            return True
-        name = f"background sync {before.id}" if before.id else "the sync"
-        self._give_up(NbsyncError(f"not begun: {name} before it was stopped or refused", "Run it again"))
-        return False
-
-    def _give_up(self, error: NbsyncError) -> None:
-        self._run.result.error = self._run.result.error or error
-        self._run.board.state = "failed"
+        _begun.add(self)
+        self._thread.begin()
 
     def _leave_to_parent(self) -> None:
-        """In a forked process: what goes on, goes on in the parent. Nothing is touched that a thread there may hold."""
-        if not self._ended.is_set():
-            run, self._after = self._run, None
-            self._run = Elsewhere(run.call, run.local, run.result.remote)
-            self._begun = True
-        self._ended, self._moving, self._watchers, self.ticker = threading.Event(), threading.Lock(), [], None
-        self._ended.set()
+        """In a forked process: nothing is touched that a thread of the parent may hold."""
+        self._thread.leave_to_parent()
+        self._moving, self._watchers, self.ticker = threading.Lock(), [], None
+
+    @property
+    def _run(self) -> Run:
+        return self._thread.run
 
     @property
     def done(self) -> bool:
         """Has the run ended?"""
-        return self._ended.is_set()
+        return self._thread.ended.is_set()
 
     @property
     def state(self) -> str:
-        """What the run does at this moment, in a word; see `nbsync.api.progress.STATES`."""
+        """The run's state, one of `nbsync.api.progress.STATES`."""
         return self._run.board.state
 
     @property
@@ -151,19 +99,19 @@ class SyncJob:
 
     @property
     def endpoint(self) -> str:
-        """`scheme://host:port/path` of the service that it asks; empty before that is known, and for an undo."""
+        """The service's `scheme://host:port/path`; empty before it is known, and for an undo."""
         return self._run.endpoint
 
     @property
     def result(self) -> SyncResult:
-        """What it came to. Waits for the end; what ended it early is the result's `error`, not raised."""
+        """The result. Waits for the end; an error that ended the run early is the result's `error`, and not raised."""
         if not self.poll():
-            self._wait(None, None, _INTERVAL)
+            self._wait(None, None, INTERVAL)
         return self._run.result
 
     @property
     def ok(self) -> bool:
-        """Has it ended, and well?"""
+        """Has the run ended well?"""
         return self.done and self._run.result.ok
 
     @property
@@ -173,26 +121,25 @@ class SyncJob:
 
     @property
     def exit_code(self) -> int:
-        """The contract's exit code of its result; 0 as long as it goes on."""
+        """The result's exit code; 0 while the run goes on."""
         return self._run.result.exit_code if self.done else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON document in the contract's style: how it goes, or went."""
+        """The job's state as a JSON document in the contract's style."""
         self.poll()
         names = ("command", "direction", "remote", "local", "state", "counts", "files_done", "files_total",
                  "bytes_done", "bytes_total", "seconds")  # fmt: skip
         error = self._run.result.error if self.done else None
-        told = {name: getattr(self.progress, name) for name in names}
-        document = {"id": self.id, **told}
+        document = {"id": self.id, **{name: getattr(self.progress, name) for name in names}}
         return {**document, "error": str(error)} if error is not None else document
 
     def poll(self) -> bool:
-        """Take in what happened since the last time; True when the run has ended.
+        """Bring the progress up to date; True when the run has ended.
 
-        A job that an event loop moves is moved by nobody else: in another thread this only looks.
+        If an event loop moves the job, a call in another thread changes nothing.
         """
-        self._abandon_if_stuck()
-        ended = self._ended.is_set()
+        self._thread.abandon_if_stuck()
+        ended = self.done
         # One thread at a time writes the progress; an observer that polls is in it already.
         if self._is_moved_elsewhere() or not self._moving.acquire(blocking=False):
             return ended
@@ -209,26 +156,26 @@ class SyncJob:
         return ended
 
     def rows(self, start: int) -> Sequence[Row]:
-        """The rows from number `start`, as they came, while the run goes on; all of them are in its result."""
+        """The rows from number `start`, in the order they came, while the run goes on; none once it has ended."""
         return () if self.done else self._run.result.files[start:]
 
     def watch(self, watcher: Callable[[], bool | None]) -> None:
-        """Call `watcher` after each move of the progress, in the thread that moves it.
+        """Call `watcher` each time that the progress was moved, in the thread that moves it.
 
-        Once the run has ended, it is called on only as long as it returns True: it has more to do.
+        After the run has ended, it is called only as long as it returns True: it has more to do.
         """
         self._watchers.append(watcher)
 
     @property
     def is_watched(self) -> bool:
-        """Does a watcher want to be called?"""
+        """Has a watcher more to do?"""
         return bool(self._watchers)
 
     def wait(
         self, timeout: float | None = None, *, tick: Callable[[Snapshot], None] | None = None,
-        interval: float = _INTERVAL,
+        interval: float = INTERVAL,
     ) -> SyncResult:  # fmt: skip
-        """Keep progress moving until the run has ended; then its result. An interrupt stops the waiting alone.
+        """The result, once the run has ended; until then the progress moves. An interrupt stops only the waiting.
 
         Args:
             timeout: seconds; None waits for ever.
@@ -236,28 +183,25 @@ class SyncJob:
             interval: seconds.
 
         Raises:
-            TimeoutError: it has not ended in time; it goes on.
-            NbsyncError: a background job that was begun with `strict` did not end well.
+            TimeoutError: the run has not ended in time; it goes on.
+            NbsyncError: a background job with `strict` has ended with problems.
         """
         self._wait(timeout, tick, interval)
         return self._final()
 
     def _wait(self, timeout: float | None, tick: Callable[[Snapshot], None] | None, interval: float) -> None:
-        deadline = None if timeout is None else self._now() + timeout
-        self._begin()
-        while True:
-            left = interval if deadline is None else min(interval, max(0.0, deadline - self._now()))
-            self._ended.wait(left)
+        def poll() -> bool:
             ended = self._pump()
             if tick is not None:
                 tick(self.progress.snapshot())
-            if ended:
-                return
-            if deadline is not None and self._now() >= deadline:
-                raise TimeoutError("the sync has not ended yet; it goes on")
+            return ended
+
+        self._begin()
+        late = "the sync has not ended yet; it goes on"
+        move(poll, self._thread.ended.wait, timeout=timeout, now=self._now, interval=interval, late=late)
 
     def __await__(self) -> Generator[Any, None, SyncResult]:
-        """The result, once the run has ended; cancelling the waiting lets the job go on.
+        """The result, once the run has ended. Cancelling the waiting does not stop the job.
 
         Raises: as `wait`.
         """
@@ -265,8 +209,7 @@ class SyncJob:
 
     async def _finished(self) -> SyncResult:
         self._begin()
-        while not self._pump():
-            await asyncio.sleep(_INTERVAL if not self._ended.is_set() else 0)
+        await move_async(self._pump)
         return self._final()
 
     def _pump(self) -> bool:
@@ -279,65 +222,30 @@ class SyncJob:
         return self.ticker is not None and self.ticker.runs_elsewhere()
 
     def _final(self) -> SyncResult:
-        if self._crash is not None:
-            raise self._crash
+        if self._thread.crash is not None:
+            raise self._thread.crash
         result = self._run.result
         if self.id and self.call.options.strict:
             result.raise_for_problems()
         return result
 
     def cancel(self) -> None:
-        """Stop within a second; what was done is kept. Any thread may call it."""
-        self._cancelled_at = self._cancelled_at or self._now()
-        self._run.stop()
-
-    def _abandon_if_stuck(self) -> None:
-        """A run that was told to stop while it asks for credentials, which nothing can interrupt, is left to itself.
-
-        It has changed nothing yet, and ends by itself before it does.
-        """
-        if self._cancelled_at and self._run.board.state == "starting" and self._now() - self._cancelled_at > _PATIENCE:
-            self._run.abandon()
-            self._ended.set()
+        """Stop the run within a second; what was done is kept. Any thread may call it."""
+        self._thread.stop()
 
     def look(self) -> Snapshot:
-        """How it goes at this moment; moves nothing."""
-        run, board = self._run, self._run.board
-        runner = run.runner
-        seconds = self._now() - self._started
-        moved = runner.bytes_moved() if runner is not None else 0
-        rate = self._rate(moved)
-        left = board.bytes_total - moved
-        eta = left / rate if board.listing_done and rate > 0 and left > 0 else None
-        return Snapshot(
-            command=run.call.command, remote=run.result.remote, local=run.local, state=board.state,
-            counts=dict(board.counts), listing_done=board.listing_done, files_done=board.files_done,
-            files_total=board.files_total, bytes_done=moved, bytes_total=board.bytes_total, rate=rate,
-            eta_seconds=eta, seconds=seconds, active=runner.active() if runner is not None else (),
-            problems=board.problems, requests=run.requests(), direction=run.call.direction,
-        )  # fmt: skip
-
-    def _rate(self, moved: int) -> float:
-        now = self._now()
-        self._marks.append((now, moved))
-        while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_SECONDS:
-            self._marks.popleft()
-        then, before = self._marks[0]
-        elapsed = now - then
-        return max(0.0, (moved - before) / elapsed) if elapsed > 0 else 0.0
+        """The run's state at this moment; moves nothing."""
+        return self._meter.look(self._run, self._thread.began)
 
     def __repr__(self) -> str:
         number = f"{self.id} " if self.id else ""
         return f"<SyncJob {number}{self.call.command} {self._run.result.remote or self._run.local}: {self.state}>"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": display.html(self), "text/plain": display.text(self)}
-
 
 def _leave_to_parent() -> None:
-    for job in tuple(_going):
+    for job in tuple(_begun):
         job._leave_to_parent()
-    _going.clear()
+    _begun.clear()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

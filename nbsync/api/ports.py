@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from nbsync.api.follow import Job
 from nbsync.core.options import Call
-from nbsync.results.diagnosis import Diagnosis
-from nbsync.results.folder_status import Status
-from nbsync.results.link import Link
-from nbsync.results.listing import Listing
+from nbsync.results.answer import Answer
 
 if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
@@ -18,13 +14,11 @@ if TYPE_CHECKING:
 # Commands that are answered at once; all others are jobs to follow.
 ANSWERS = frozenset({"ls", "status", "doctor", "link"})
 
-Found = Listing | Status | Diagnosis | Link  # what is answered at once
-
 
 class Engine(Protocol):
     """`nbsync.api`, or a fake of it."""
 
-    def prepare(self, call: Call, /) -> Job: ...
+    def prepare(self, call: Call, /) -> SyncJob: ...
 
     def begin(self, call: Call, after: SyncJob | None = None) -> SyncJob: ...
 
@@ -32,7 +26,7 @@ class Engine(Protocol):
 
     def find_job(self, number: str, /) -> SyncJob: ...
 
-    def answer(self, call: Call, /) -> Found: ...
+    def answer(self, call: Call, /) -> Answer: ...
 
 
 def default_engine() -> Engine:

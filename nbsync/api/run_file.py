@@ -1,14 +1,55 @@
-"""`nbsync.run`: the lines of a `%%s3sync` cell, from a file, in Python. Runs in the caller's thread."""
+"""The lines of a `%%s3sync` cell or of a file, one after the other; `nbsync.run`. Runs in the caller's thread."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nbsync.api import functions
-from nbsync.core.options import FIELDS, loose_filters
-from nbsync.errors import UsageError
+from nbsync.api.ports import ANSWERS
+from nbsync.core.options import FIELDS, Call, loose_filters
+from nbsync.errors import NbsyncError, UsageError
+from nbsync.grammar.parse import Invocation
+from nbsync.grammar.script import Given, Step, not_here, steps_of
+from nbsync.report.json import refusal
+from nbsync.results.answer import Answer
 from nbsync.results.batch import SyncResults
+
+
+def call_of(invocation: Invocation) -> Call:
+    """What a line asks for."""
+    assert invocation.call is not None  # only the shell's `demo` has none, and it is no line among others
+    return invocation.call
+
+
+def run_steps(
+    todo: Sequence[Step], do: Callable[[Step], Answer], *, file: str = "",
+    failure: Callable[[Step, Any], NbsyncError | None] = lambda _step, _value: None,
+    ended: Callable[[Step, SyncResults], None] = lambda _step, _results: None,
+) -> tuple[SyncResults, NbsyncError | None]:  # fmt: skip
+    """What the commands came to, one after the other until one fails, and how that one failed.
+
+    Args:
+        todo: the commands.
+        do: what a command comes to. Raises NbsyncError if it is refused.
+        file: where the commands stand; empty for a cell.
+        failure: the error because of which no further command is done; None goes on.
+        ended: called with a command that has ended, but for the failed one, and with the results so far.
+    """
+    results = SyncResults(file=file)
+    stopped_by: NbsyncError | None = None
+    for step in todo:
+        try:
+            results.append(do(step))
+            stopped_by = failure(step, results[-1])
+        except NbsyncError as error:
+            results.append(refusal(call_of(step.invocation), error))
+            stopped_by = error
+        if stopped_by is not None:
+            break
+        ended(step, results)
+    results.not_run = len(todo) - len(results)
+    return results, stopped_by
 
 
 def run(file: str | os.PathLike[str], **options: Any) -> SyncResults:
@@ -28,9 +69,6 @@ def run(file: str | os.PathLike[str], **options: Any) -> SyncResults:
         NbsyncError: as `pull`, of the line that was refused; the lines after it are not done. Files that failed
             raise only with `strict=True`.
     """
-    from nbsync.api.ports import ANSWERS
-    from nbsync.grammar import script
-
     given = {name: value for name, value in options.items() if name not in ("include", "exclude")}
     filters = loose_filters(options)
     if filters:
@@ -38,9 +76,15 @@ def run(file: str | os.PathLike[str], **options: Any) -> SyncResults:
     unknown = next((name for name in given if name not in FIELDS), None)
     if unknown is not None:
         raise UsageError(f"run has no option {unknown!r}", "See: nbsync run --help")
-    results = SyncResults(file=os.fspath(file))
-    for step in script.steps_of(file, script.not_here, script.Given({}, given), notebook=False):
-        call = step.invocation.call
-        assert call is not None  # only the shell's `demo` has none, and it is no step
-        results.append(functions.answer(call) if call.command in ANSWERS else functions.run(call))
+    todo = steps_of(file, not_here, Given({}, given), notebook=False)
+    results, failure = run_steps(todo, _done, file=os.fspath(file))
+    if failure is not None:
+        raise failure
     return results
+
+
+def _done(step: Step) -> Answer:
+    from nbsync.api import functions  # it brings the S3 library
+
+    call = call_of(step.invocation)
+    return functions.answer(call) if call.command in ANSWERS else functions.run(call)

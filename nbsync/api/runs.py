@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 
 from nbsync.core.options import Call
-from nbsync.engine.apply import Apply
+from nbsync.engine.apply import apply
 from nbsync.engine.ports import Run, Workforce
-from nbsync.engine.sync import Run as Sync
-from nbsync.engine.undo import Undo
-from nbsync.engine.verify import Verify
+from nbsync.engine.sync import sync
+from nbsync.engine.undo import undo
+from nbsync.engine.verify import verify
 
 
 def hire(call: Call) -> Callable[[], Workforce] | None:
@@ -28,9 +28,9 @@ def hire(call: Call) -> Callable[[], Workforce] | None:
     return partial(SharedWorkforce, call.options.on, call.executor) if check_call(call) else None
 
 
-_SYNC = partial(Sync, hire=hire)
+_SYNC = partial(sync, hire=hire)
 RUNS: dict[str, Callable[[Call, threading.Event], Run]] = {
-    "pull": _SYNC, "push": _SYNC, "plan": _SYNC, "apply": partial(Apply, hire=hire), "verify": Verify, "undo": Undo,
+    "pull": _SYNC, "push": _SYNC, "plan": _SYNC, "apply": partial(apply, hire=hire), "verify": verify, "undo": undo,
 }  # fmt: skip
 
 

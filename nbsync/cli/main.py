@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EIO, EPIPE
+from functools import partial
 from types import FrameType
 from typing import Any, TextIO
 
-from nbsync.api.follow import SilentFace, follow
+from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.ports import ANSWERS, Engine, default_engine
 from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError, one_line
@@ -24,7 +25,6 @@ from nbsync.grammar.script import Given, Step, not_here, steps_of
 from nbsync.report.row_log import Clock, utc_now
 from nbsync.results import display
 from nbsync.results.answer import Answer
-from nbsync.results.listing import Listing
 from nbsync.results.sync_result import SyncResult
 
 INTERNAL_ERROR = UNWRITABLE = 2
@@ -101,28 +101,28 @@ def _run(words: list[str], engine: Engine | None, clock: Clock) -> int:
 
 def _run_file(invocation: Invocation, call: Call, engine: Engine, clock: Clock) -> int:
     """The lines of a file, one after the other, until one is refused; its exit code is the worst."""
-    from nbsync.report import report
-    from nbsync.results.batch import SyncResults
+    from nbsync.api.run_file import run_steps
+    from nbsync.report import answers
+    from nbsync.report.json import json_document
 
     options = call.options
-    todo = steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False)
-    results = SyncResults(file=call.file)
-    for step in todo:
+
+    def do(step: Step) -> Answer:
         try:
-            results.append(_value(step, engine, clock))
+            return _value(step, engine, clock)
         except NbsyncError as error:
-            assert step.invocation.call is not None  # no step is a `demo`
-            results.append(report.refusal(step.invocation.call, error))
             _complain(str(error))
-        if results[-1].exit_code >= REFUSED:
-            break
-        if not (step.silent or options.quiet):
-            _say([""])
-    results.not_run = len(todo) - len(results)
+            raise
+
+    results, _ = run_steps(
+        steps_of(call.file, not_here, Given({}, invocation.given, options.json), notebook=False), do, file=call.file,
+        failure=lambda _, value: value.error if value.exit_code >= REFUSED else None,
+        ended=lambda step, _: None if step.silent or options.quiet else _say([""]),
+    )  # fmt: skip
     if options.json:
-        _say([report.json_document(results)])
+        _say([json_document(results)])
     elif not options.quiet:
-        _say([report.together_text(results)])
+        _say([answers.together_text(results)])
     return results.exit_code
 
 
@@ -136,71 +136,55 @@ def _value(step: Step, engine: Engine, clock: Clock) -> Answer:
 
 
 def _sync(invocation: Invocation, call: Call, engine: Engine, clock: Clock, *, silent: bool) -> SyncResult:
-    from nbsync.report import report, row_log
     from nbsync.report.terminal import TerminalFace
 
     options = call.options
-    if options.log_file:
-        row_log.check(options.log_file)
     face = SilentFace() if options.quiet else TerminalFace(sys.stderr, says=not options.json)
-    result = follow(engine.prepare(call), face)
+    show = partial(_print_result, invocation, call, silent=silent)
+    return carry_out(call, engine.prepare, face, show=show, clock=clock)
+
+
+def _print_result(invocation: Invocation, call: Call, result: SyncResult, *, silent: bool) -> None:
+    from nbsync.report import text_page
+    from nbsync.report.json import json_document
+
+    options = call.options
     if options.json and not silent:
-        _say([report.json_document(result)])
+        _say([json_document(result)])
     elif options.quiet:
         if not result.ok and result.error is None:
-            _complain(report.one_line_summary(result))
+            _complain(display.line(result))
     elif not silent and (result.files or result.error is None):
-        _say([report.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False,
+        _say([text_page.result_text(result, invocation.show, colour=_colours(), unlimited=options.verbose, error=False,
                                  notebook=False)])  # fmt: skip
     if result.error is not None:
         _complain(str(result.error))
-    if options.log_file:
-        row_log.write(options.log_file, result, clock)
-    return result
 
 
 def _answer(call: Call, engine: Engine, *, silent: bool) -> Answer:
-    from nbsync.report import report
-    from nbsync.results.diagnosis import Diagnosis
-    from nbsync.results.folder_status import Status
-    from nbsync.results.link import Link
+    from nbsync.report.json import json_document
 
-    found = engine.answer(call)
+    found, quiet = engine.answer(call), call.options.quiet
     if silent:
         return found
     if call.options.json:
-        _say([report.json_document(found)])
-    elif isinstance(found, Link):
-        _say([found.url])
-        _note(found.notes, quiet=call.options.quiet)
-    elif not isinstance(found, Status | Diagnosis):
-        _list(found, quiet=call.options.quiet)
-    elif not call.options.quiet:
-        _say([display.text(found)])
+        _say([json_document(found)])
+        return found
+    lines, remarks, is_data = display.printed(found)
+    if is_data or not quiet:
+        _say(lines)
     elif found.exit_code:
         _complain(display.line(found))
+    for remark in () if quiet else remarks:
+        _tell(remark)
     return found
-
-
-def _list(listing: Listing, *, quiet: bool) -> None:
-    from nbsync.report import report
-
-    _say(report.listing_lines(listing.entries))
-    if not quiet:
-        _tell(report.listing_total(listing))
-    _note(listing.notes, quiet=quiet)
-
-
-def _note(notes: Iterable[str], *, quiet: bool) -> None:
-    for note in () if quiet else notes:
-        _tell(f"note: {one_line(note)}")
 
 
 def _refused(error: NbsyncError, call: Call, *, json: bool) -> int:
     if json:
-        from nbsync.report import report
+        from nbsync.report.json import json_document, refusal
 
-        _say([report.json_document(report.refusal(call, error))])
+        _say([json_document(refusal(call, error))])
     _complain(str(error))
     return error.exit_code
 

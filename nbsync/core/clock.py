@@ -62,6 +62,16 @@ def doubted(row: RecordedEntry) -> RecordedEntry:
     return row._replace(ctime_ns=NO_TIME)
 
 
+def of_remote_alone(row: RecordedEntry) -> RecordedEntry:
+    """The row, so that it tells what REMOTE had, and nothing of LOCAL: its file is compared by content, and kept."""
+    return row._replace(ctime_ns=NO_TIME, content="")
+
+
+def is_of_remote_alone(row: RecordedEntry) -> bool:
+    """Does the row tell nothing of LOCAL? Then it is no ground to take a file for deleted, or for unchanged."""
+    return row.ctime_ns == NO_TIME and not row.content
+
+
 def is_doubted(row: RecordedEntry) -> bool:
     """Does the row tell of a content only, and of no stat?"""
     return row.ctime_ns == NO_TIME

@@ -18,6 +18,7 @@ from nbsync.core.model import (
     Joined,
     Kind,
     LocalEntry,
+    RecordedEntry,
     Status,
     Verb,
 )
@@ -35,10 +36,22 @@ class Policy(NamedTuple):
     admits: Callable[[str], bool] = lambda _path: True
     reaches: Callable[[str], bool] = lambda _folder: True  # may something below a folder be admitted?
     prefix_bytes: int = 0  # of REMOTE's prefix: the key's length is that more than the path's
+    believed: Callable[[RecordedEntry], RecordedEntry] = lambda row: row  # as much of a row as is proved
 
 
 def decide(one: Joined, policy: Policy) -> Action | None:
-    """What to do about one path, and why; None for a path that is out of scope or needs nothing said."""
+    """What to do about one path, and why; None for a path that is out of scope or needs nothing said.
+
+    What was recorded need not be proved for a file and an object that are as recorded, and left so.
+    """
+    action, row = _decide(one, policy), one.recorded
+    if action is None or row is None or (action.evidence is Evidence.STATE and action.record is None):
+        return action
+    proved = policy.believed(row)
+    return action if proved == row else _decide(one._replace(recorded=proved), policy)
+
+
+def _decide(one: Joined, policy: Policy) -> Action | None:
     if policy.direction is Direction.PULL:
         return _pull(one, policy) if one.remote is not None else _pull_absent(one, policy)
     return _push(one, policy) if one.local is not None else _push_absent(one, policy)

@@ -45,6 +45,11 @@ class Filters:
                 return rule.includes
         return True
 
+    @property
+    def only_include(self) -> bool:
+        """Are there filters, and all of them --include? They exclude nothing then."""
+        return bool(self._rules) and all(rule.includes for rule in self._rules)
+
     def may_admit_below(self, folder: str) -> bool:
         """False if nothing below `folder` can take part, whatever its name. (That is not always found out.)"""
         start = f"{folder}/"

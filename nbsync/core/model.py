@@ -24,6 +24,16 @@ class Direction(_Word):
     PULL = "pull"
     PUSH = "push"
 
+    @property
+    def changes_local(self) -> bool:
+        """Are files of LOCAL made, replaced or deleted? Then REMOTE is a source."""
+        return self is not Direction.PUSH
+
+    @property
+    def changes_remote(self) -> bool:
+        """Are objects of REMOTE made, replaced or deleted? Then LOCAL is a source."""
+        return self is not Direction.PULL
+
 
 class Verb(_Word):
     """What is done for one path: the `action` of a row."""
@@ -33,6 +43,9 @@ class Verb(_Word):
     DELETE_LOCAL = "delete-local"
     DELETE_REMOTE = "delete-remote"
     NONE = "none"
+
+
+DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
 class Status(_Word):

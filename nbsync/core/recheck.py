@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from nbsync.core.clock import is_coarse
 from nbsync.core.decide import if_available
-from nbsync.core.model import Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
+from nbsync.core.model import DELETES, Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
 
 _SINCE = "since the plan: plan again"
 CHANGED_LOCALLY = f"changed locally {_SINCE}"
 CHANGED_IN_REMOTE = f"changed in REMOTE {_SINCE}"
-_DELETES = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
 def hold(item: Action, one: Joined, now: Action | None) -> Action:
@@ -24,7 +23,7 @@ def hold(item: Action, one: Joined, now: Action | None) -> Action:
         one: both sides now.
         now: what a run that was not planned would do.
     """
-    if now is not None and now.status is Status.HIT and item.verb not in _DELETES and _same_source(item, one):
+    if now is not None and now.status is Status.HIT and item.verb not in DELETES and _same_source(item, one):
         return now._replace(reason="up to date: done already")
     moved = _moved(item, one)
     if moved:
@@ -44,7 +43,7 @@ def hold(item: Action, one: Joined, now: Action | None) -> Action:
 
 def _overtaken(item: Action, one: Joined, moved: str) -> Action:
     """A side is not as planned: is it so because the item was done already?"""
-    if item.verb in _DELETES:
+    if item.verb in DELETES:
         gone = one.local is None if item.verb is Verb.DELETE_LOCAL else one.remote is None
         return _done(item, one, "deleted already") if gone else conflict(item, one, moved)
     local, remote = one.local, one.remote

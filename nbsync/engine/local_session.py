@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 
 from nbsync.core.model import Direction, RecordedEntry
+from nbsync.engine import notes
+from nbsync.engine.notes import NO_RECORD
 from nbsync.errors import ConfigError, LocalError
 from nbsync.local import database, past_syncs
 from nbsync.local.clocks import Clocks
@@ -25,7 +27,6 @@ from nbsync.local.state_dir import TRASH_DAYS, Room, local_record
 from nbsync.results.sync_result import SyncResult
 from nbsync.s3.prefetch import Waypoints
 
-NO_RECORD = "protection: no record"
 _TRASH_DAYS = "NBSYNC_TRASH_DAYS"
 
 
@@ -45,8 +46,24 @@ def trash_days(asked: float | None = None) -> float:
     return float(text)
 
 
-class RoomTaken(Exception):
-    """Another run began in LOCAL while this one looked: what was seen may be stale. Begin again."""
+class _RoomTaken(Exception):
+    """Another run began in LOCAL while this one looked: what was seen may be stale."""
+
+
+def in_session(open_session: Callable[[], Workplace], use: Callable[[Workplace], None]) -> None:
+    """Use LOCAL, from the beginning once more if another run began there before this one changed something.
+
+    Raises:
+        LocalError, LockedError: see state_dir.Room. Exception: what `use` raises.
+    """
+    while True:
+        with contextlib.closing(open_session()) as session:
+            try:
+                session.begin()
+                use(session)
+                return
+            except _RoomTaken:
+                continue
 
 
 class Workplace:
@@ -133,18 +150,18 @@ class Workplace:
         """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
 
         Raises:
-            RoomTaken: somebody else made the room meanwhile. LocalError, LockedError: it cannot be made.
+            LocalError, LockedError: it cannot be made. (If somebody else made the room meanwhile, see in_session.)
         """
         if not self._changes:
             return None
         if self.room is None:
-            if self._direction is Direction.PULL:
+            if self._direction.changes_local:
                 self._make_local()
             elif not os.path.isdir(self.root):
                 return None  # a push of nothing: see --allow-empty-source
             self.room = self._open_room()
             if not self.room.is_new:
-                raise RoomTaken
+                raise _RoomTaken
             since = self._made_at
             self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks, reading_since=since)
             assert self._remote is not None  # the record was opened before
@@ -167,7 +184,7 @@ class Workplace:
         now = min(clocks if service_time is None else [*clocks, service_time])
         days = trash_days(self._trash_days)
         files, size = self.room.purge_trash(now, days)
-        return [f"removed from the trash after {days:g} days: {_files(files)} ({size:,} bytes)"] if files else []
+        return notes.purged(files, size, days)
 
     def note_waypoints(self, waypoints: Waypoints) -> None:
         """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
@@ -182,7 +199,7 @@ class Workplace:
 
     def _place(self) -> str:
         """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
-        return find_place(self.root, elsewhere=self._direction is Direction.PUSH)
+        return find_place(self.root, elsewhere=not self._direction.changes_local)
 
     def _make_local(self) -> None:
         try:
@@ -213,15 +230,9 @@ def run_name(now_ns: int) -> str:
     return f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
 
 
-def note_trash(result: SyncResult, room: Room, why: str, days: float | None) -> None:
-    """Say in `result` what the room's run moved to the trash, and what is in it by now; nothing if it moved nothing."""
-    result.trashed, size, all_files, all_bytes = room.trash_summary()
+def note_trash(result: SyncResult, room: Room, why: str, days: float | None) -> list[str]:
+    """Say in `result` how much the room's run moved to the trash; what to say of it. For the arguments see trashed."""
+    result.trashed, size, *in_all = room.trash_summary()
     if not result.trashed:
-        return
-    more = f"; in the trash by now: {_files(all_files)} ({all_bytes:,} bytes)" if all_files > result.trashed else ""
-    kept = f"kept for {trash_days(days):g} days in {room.trash}"
-    result.notes.append(f"{_files(result.trashed)} ({size:,} bytes), {why}, {kept}{more}")
-
-
-def _files(count: int) -> str:
-    return "1 local file" if count == 1 else f"{count:,} local files"
+        return []
+    return notes.trashed((result.trashed, size), (in_all[0], in_all[1]), why, trash_days(days), room.trash)

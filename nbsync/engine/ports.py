@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
-from nbsync.core.model import Active, Outcome
+from nbsync.core.model import Action, Active, Outcome
 from nbsync.core.options import Call
 from nbsync.engine.status_board import Board
 from nbsync.results.sync_result import SyncResult
@@ -40,6 +41,32 @@ class Run(Protocol):
     def stop(self) -> None: ...
 
     def abandon(self) -> None: ...
+
+
+class Workers(Protocol):
+    """Who does the Actions of one run.
+
+    Attributes:
+        dry_run: they compare, and change nothing.
+    """
+
+    dry_run: bool
+
+    def cancelled(self) -> bool:
+        """Was the run told to stop?"""
+
+    def compare(self) -> AnyRunner[Action]:
+        """What settles the questions that need reading; nothing is changed."""
+
+    def change(self) -> AnyRunner[Outcome]:
+        """What does the Actions of one phase. The first time, what a change needs is made ready."""
+
+    def settle_doubts(self) -> Iterator[Outcome]:
+        """The ends of downloads that were held back, after a phase: no more come that could show what ETags are."""
+
+    @property
+    def etags_are_md5(self) -> bool:
+        """Was an ETag here seen to be the MD5 of its content?"""
 
 
 class Workforce(Protocol):

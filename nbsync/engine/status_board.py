@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from nbsync.core import verify
 from nbsync.core.model import Outcome, Problem, Row, Status, Verb
+from nbsync.core.names import printable
 from nbsync.engine.recorder import Recorder
-from nbsync.results.sync_result import MAX_HIT_ROWS, SyncResult, VerifyResult
+from nbsync.results.sync_result import MAX_HIT_ROWS, SyncPlan, SyncResult, VerifyResult
 
 _MAX_PROBLEMS_SHOWN = 5
 
@@ -32,12 +34,15 @@ class Tally:
 
     Attributes:
         recorder: where records go; it stays closed in a run that changes nothing.
+        failed: a file has failed, or turned out wrong.
+        met: what single files met that holds for all, each said once.
     """
 
     def __init__(self, result: SyncResult, board: Board) -> None:
         self._result, self._board = result, board
         self.recorder = Recorder()
         self.failed = False
+        self.met: list[str] = []
 
     def take(self, outcome: Outcome) -> None:
         """One path has ended."""
@@ -46,9 +51,11 @@ class Tally:
         result.counts[status.value] += 1
         board.counts[status.value] += 1
         board.files_done += status is not Status.CANCELLED
-        if outcome.note and outcome.note not in result.notes:
-            result.notes.append(outcome.note)
-        assurance = result.keep(outcome)
+        if outcome.note and outcome.note not in self.met:
+            self.met.append(outcome.note)
+        if outcome.planned is not None and isinstance(result, SyncPlan):
+            result.add(outcome.planned)
+        assurance = self._assurance(outcome)
         if outcome.record is not None:
             installed = outcome.verb is Verb.DOWNLOAD and status is Status.MISS
             self.recorder.remember(outcome.record, installed=installed)
@@ -62,6 +69,13 @@ class Tally:
         elif status is Status.MISS:
             result.bytes["moved"] += outcome.bytes
         self._row(outcome, assurance)
+
+    def _assurance(self, outcome: Outcome) -> str:
+        if not isinstance(self._result, VerifyResult):
+            return ""
+        assurance = verify.assurance(outcome.status, outcome.evidence)
+        self._result.assurance[assurance] += 1
+        return assurance
 
     def _row(self, outcome: Outcome, assurance: str) -> None:
         path = printable(outcome.path)
@@ -98,15 +112,3 @@ class Tally:
         self.failed = True
         self._result.problems.append(Problem(printable(path), "failed", message))
         self.recorder.forget(path)
-
-    def finish(self) -> None:
-        """Write the last of the record, and say if it could not be written."""
-        self.recorder.finish()
-        if self.recorder.failure is not None:
-            why = f"what was synced could not be recorded: {self.recorder.failure}"
-            self._result.notes.append(f"{why}; the next run compares again")
-
-
-def printable(path: str) -> str:
-    """`path` as text that can be encoded: bytes of a name that are not UTF-8 become `\\xNN`."""
-    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

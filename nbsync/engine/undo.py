@@ -10,13 +10,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from nbsync.core import names
-from nbsync.core.model import Direction, Evidence, Outcome, Status, Verb
+from nbsync.core.model import Evidence, Outcome, Status, Verb
 from nbsync.core.options import Call
+from nbsync.engine import notes
 from nbsync.engine.local_session import note_trash, run_name
-from nbsync.engine.status_board import Board, Tally
-from nbsync.errors import Interrupted, LocalError, NbsyncError, UsageError
+from nbsync.engine.notes import Notes
+from nbsync.engine.run import Run
+from nbsync.engine.status_board import Tally
+from nbsync.errors import LocalError, NbsyncError, UsageError
 from nbsync.local import trash
 from nbsync.local.place import find_place
 from nbsync.local.restore import Restorer, cannot_be_read, stays, unread
@@ -27,8 +31,8 @@ from nbsync.local.undo_note import Undoing, put_back_already
 from nbsync.results.sync_result import SyncResult
 
 
-class Undo:
-    """One undo of a call, with what SyncJob needs of a run. Make it in the caller's thread, `execute` it in its own.
+def undo(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> Run:
+    """The run of an `undo`. Call it in the caller's thread: it checks the words.
 
     Args:
         call: with LOCAL, or without it for the current directory; its `only` restricts it to these paths.
@@ -38,92 +42,69 @@ class Undo:
     Raises:
         UsageError: LOCAL makes no sense.
     """
+    if "://" in call.local:
+        raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", "It is: undo [LOCAL]")
+    local = call.local or "."
+    root = absolute_root(local)
+    result = SyncResult(command="undo", remote="", local=local, dry_run=call.options.dry_run, call=call)
 
-    direction = Direction.PULL  # it changes LOCAL
-    execution = None
-    endpoint = ""
-    runner = None
+    def explain(error: Exception) -> NbsyncError:
+        if isinstance(error, NbsyncError):
+            return error
+        why = error.strerror if isinstance(error, OSError) else error
+        return LocalError(f"{local}: {why}", "Check the folder and the disk, then undo again")
 
-    def __init__(self, call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        if "://" in call.local:
-            raise UsageError(f"{call.local} is no directory: LOCAL is on this machine", "It is: undo [LOCAL]")
-        self.call = call
-        self.local = call.local or "."
-        self.root = absolute_root(self.local)
-        self.board = Board()
-        self._cancel, self._now_ns = cancel, now_ns
-        self._waited_for = ""
-        self.result = SyncResult(
-            command="undo", remote="", local=self.local, dry_run=call.options.dry_run, call=call
-        )  # fmt: skip
+    return Run(
+        call, local, result, cancel, lambda run: _Undo(run, root, now_ns).do(), explain=explain,
+        kept="every file that was put back is kept",
+    )  # fmt: skip
 
-    def execute(self) -> SyncResult:
-        """Do it; what was refused is in the result's `error`."""
-        started = time.monotonic()
-        result = self.result
+
+class _Undo:
+    """One undo in the run's thread."""
+
+    def __init__(self, run: Run, root: str, now_ns: Callable[[], int]) -> None:
+        self._run, self._root, self._now_ns = run, root, now_ns
+        self._notes = Notes()
+        self._tally = Tally(run.result, run.board)
+
+    def do(self) -> None:
+        """All of it, to the last remark."""
+        result = self._run.result
         try:
-            self._run()
-        except NbsyncError as error:
-            result.error = error
-        except OSError as error:
-            result.error = LocalError(
-                f"{self.local}: {error.strerror}", "Check the folder and the disk, then undo again"
-            )
-        if self._cancel.is_set():
-            result.error = _interrupted()
-        result.bytes["moved"] = 0  # nothing travelled
-        result.files.sort(key=lambda row: row.path)
-        result.seconds = time.monotonic() - started
-        self.board.state = "cancelled" if self._cancel.is_set() else "failed" if result.error else "done"
-        return result
+            self._do()
+        finally:
+            result.bytes["moved"] = 0  # nothing travelled
+            self._notes.files = self._tally.met
+            result.notes = self._notes.told()
 
-    def stop(self) -> None:
-        """From any thread: stop after the file under way."""
-        self._cancel.set()
-
-    def abandon(self) -> None:
-        """Not waited for any more."""
-        self.result.error = _interrupted()
-
-    def requests(self) -> dict[str, int]:
-        """None of any kind."""
-        return dict(self.result.requests)
-
-    # ---- what follows runs in the undo's own thread -------------------------------------------------
-
-    def _run(self) -> None:
-        if not os.path.lexists(self.root):
-            raise LocalError(f"{self.local}: no such directory", "LOCAL is the directory that was synced")
-        if not os.path.isdir(self.root):
-            raise LocalError(f"{self.local} is not a directory", "LOCAL is a directory; give another")
-        place = find_place(self.root, elsewhere=False)
-        if self.result.dry_run:
-            with homes_of(self.root) as homes:
-                self._show(homes, *self._choose(homes, undo_left_of(self.root, homes)))
+    def _do(self) -> None:
+        local, root, result = self._run.local, self._root, self._run.result
+        if not os.path.lexists(root):
+            raise LocalError(f"{local}: no such directory", "LOCAL is the directory that was synced")
+        if not os.path.isdir(root):
+            raise LocalError(f"{local} is not a directory", "LOCAL is a directory; give another")
+        place = find_place(root, elsewhere=False)
+        if result.dry_run:
+            with homes_of(root) as homes:
+                self._show(homes, *self._choose(homes, undo_left_of(root, homes)))
         elif not os.path.lexists(place):
             self._show(Homes(), "", [])
         else:
-            room = Room(self.root, place, run_name(self._now_ns()), wait=self._cancel.wait, on_wait=self._note_waiting)
-            try:
-                with room.homes() as homes:
-                    left = room.undo_left(homes)
-                    self._put_back(room, homes, *self._choose(homes, left), self._done_of(homes, left))
-            finally:
-                room.close()
-        if self._waited_for:
-            waited = f"another nbsync run ({self._waited_for}) was at work here: this one waited for it"
-            self.result.notes.append(waited)
+            room = Room(root, place, run_name(self._now_ns()), wait=self._run.wait, on_wait=self._note_waiting)
+            with closing(room), room.homes() as homes:
+                left = room.undo_left(homes)
+                self._put_back(room, homes, *self._choose(homes, left), self._done_of(homes, left))
 
     def _note_waiting(self, owner: str) -> None:
-        self.board.state = "waiting"
-        self._waited_for = owner
+        self._run.board.state, self._notes.waited = "waiting", notes.waited(owner)
 
     def _choose(self, homes: Homes, left: Undoing | None) -> tuple[str, list[Item]]:
         """The newest run that has something in the trash (something of what is asked for), and what it has.
 
         An undo that is not done is gone on with: its own trash is no run to undo before it is.
         """
-        only = self.call.only
+        only = self._run.call.only
         for run in trash.newest_first(homes):
             if left is not None and run == left.by:
                 continue
@@ -136,20 +117,20 @@ class Undo:
     def _done_of(self, homes: Homes, left: Undoing | None) -> set[str]:
         if left is None:
             return set()
-        self.result.notes.append("an undo that was not finished is gone on with")
-        return put_back_already(self.root, homes, left)
+        self._notes.words = [notes.RESUMED]
+        return put_back_already(self._root, homes, left)
 
     def _show(self, homes: Homes, run: str, found: list[Item]) -> None:
-        tally = Tally(self.result, self.board)
-        self._tell_unread(homes, tally)
+        tally = self._tally
+        self._tell_unread(homes)
         seen = set()
         for item in found:
             if item.kind == "unread":
-                tally.take(unread(item, self.root))
+                tally.take(unread(item, self._root))
             if item.kind in ("folder", "unread") or item.path in seen:
                 continue
             seen.add(item.path)
-            there = os.path.lexists(os.path.join(self.root, item.path))
+            there = os.path.lexists(os.path.join(self._root, item.path))
             if item.kind == "absent":
                 verb, reason = Verb.DELETE_LOCAL, f"to the trash (nothing was here before {_words(run)})"
             else:
@@ -157,13 +138,14 @@ class Undo:
                 verb, reason = Verb.NONE, f"put back from the trash ({how} by {_words(run)})"
             if there or item.kind != "absent":
                 tally.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
-        self._note_nothing(run)
+        self._notes.trash = self._left(run, 0)
 
     def _put_back(self, room: Room, homes: Homes, run: str, found: list[Item], done: set[str]) -> None:
-        tally = Tally(self.result, self.board)
-        self._tell_unread(homes, tally)
-        self.board.state = "syncing"
-        self.board.files_total, self.board.listing_done = len(found), True
+        tally = self._tally
+        self._tell_unread(homes)
+        board = self._run.board
+        board.state = "syncing"
+        board.files_total, board.listing_done = len(found), True
         restorer = Restorer(room, _words(run), done)
         if found:
             room.begin_undo(run)
@@ -172,39 +154,33 @@ class Undo:
                 tally.take(outcome)
         finally:
             restorer.close()
-        if self.result.ok and not self._cancel.is_set():
+        if self._run.result.ok and not self._run.cancel.is_set():
             room.end_undo()
-        self._note_nothing(run)
-        if restorer.earlier:
-            what = "1 file stays" if restorer.earlier == 1 else f"{restorer.earlier:,} files stay"
-            self.result.notes.append(f"{what} in the trash: what stood in the place later is back there")
-        note_trash(self.result, room, "replaced or removed by this undo", self.call.options.trash_days)
+        moved = note_trash(
+            self._run.result, room, "replaced or removed by this undo", self._run.call.options.trash_days
+        )
+        self._notes.trash = [*self._left(run, restorer.earlier), *moved]
 
-    def _tell_unread(self, homes: Homes, tally: Tally) -> None:
+    def _tell_unread(self, homes: Homes) -> None:
         """What lies in trash that cannot be opened is not back: whose it is, nobody knows."""
         for place, why in homes.unread.items():
             path = place.partition(names.OWN)[0].rstrip("/") or "."
-            tally.take(stays(path, cannot_be_read(why), os.path.join(self.root, place)))
+            self._tally.take(stays(path, cannot_be_read(why), os.path.join(self._root, place)))
 
     def _outcomes(self, restorer: Restorer, found: list[Item]) -> Iterator[Outcome]:
         for item in found:
-            if self._cancel.is_set():
+            if self._run.cancel.is_set():
                 yield Outcome(item.path, Verb.NONE, Status.CANCELLED, "stopped", Evidence.NONE, error="stopped")
                 continue
             outcome = restorer.do(item)
             if outcome is not None:
                 yield outcome
 
-    def _note_nothing(self, run: str) -> None:
-        if not run and not self.result.files:
-            self.result.notes.append(f"nothing to undo: there is nothing in the trash of {self.local}")
+    def _left(self, run: str, stays: int) -> list[str]:
+        return notes.undone(self._run.local, stays, nothing=not run and not self._run.result.files)
 
 
 def _words(run: str) -> str:
     """`the run of 2026-11-24 20:04:05 UTC`, from a run's name."""
     day, _, clock = run.partition("T")
     return f"the run of {day} {clock[:2]}:{clock[2:4]}:{clock[4:6]} UTC"
-
-
-def _interrupted() -> Interrupted:
-    return Interrupted("stopped by the user; every file that was put back is kept", "Run it again to do the rest")

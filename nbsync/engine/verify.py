@@ -2,112 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 
-from nbsync.core import verify
-from nbsync.core.model import Action, Evidence, Joined, Outcome, RemoteEntry, Status
+from nbsync.core import verify as rules
+from nbsync.core.model import Action, Evidence, Outcome, RemoteEntry, Status
+from nbsync.core.options import Call
+from nbsync.engine import notes
 from nbsync.engine.names import Names
-from nbsync.engine.run import BaseRun
+from nbsync.engine.notes import Notes
+from nbsync.engine.run import Run
+from nbsync.engine.source import Remote, Seen, Sides, counted, sides_of
 from nbsync.engine.status_board import Tally
 from nbsync.errors import LocalError, OutOfOrder
-from nbsync.local.scan import scan
-from nbsync.results.sync_result import SyncResult, VerifyResult
+from nbsync.results.sync_result import VerifyResult
 from nbsync.s3.bucket import Bucket
+from nbsync.transfer.concurrency import Controller, files_left
 from nbsync.transfer.context import Context
 from nbsync.transfer.rate_limiter import Limiter
 from nbsync.transfer.runner import Runner
 from nbsync.transfer.worker import Worker, settled
 
 
-class Verify(BaseRun):
-    """A look at both sides."""
+def verify(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = time.time_ns) -> Run:
+    """The run of a `verify`. Call it in the caller's thread: it checks the words.
 
-    direction = None
-    _working: Runner[Outcome] | None = None
+    Args:
+        call: the command with its words.
+        cancel: set to stop the run within a second.
+        now_ns: the wall clock, ns since the epoch.
 
-    @property
-    def runner(self) -> Runner[Any] | None:
-        """Who works now."""
-        return self._working
+    Raises:
+        UsageError: REMOTE, LOCAL or an option does not make sense.
+    """
+    sides = sides_of(call)
+    controller = Controller(call.options.jobs, files=files_left())
+    result = VerifyResult(command="verify", remote=sides.location.uri, local=sides.local, call=call)
 
-    def _empty_result(self) -> SyncResult:
-        return VerifyResult(command="verify", remote=self.location.uri, local=self.local, call=self.call)
+    def body(run: Run) -> None:
+        if not sides.check_folder():
+            raise LocalError(f"{sides.local}: no such directory", "Check LOCAL: verify is `verify LOCAL REMOTE`")
+        bucket = run.open_bucket(sides.location, controller.slow_down)
+        _Look(run, sides, bucket, controller, now_ns).do()
 
-    def _check_local(self) -> None:
-        if not self._check_is_folder():
-            raise LocalError(f"{self.local}: no such directory", "Check LOCAL: verify is `verify LOCAL REMOTE`")
+    return Run(call, sides.local, result, cancel, body, explain=sides.explain)
 
-    def _run(self, bucket: Bucket) -> None:
-        prefix, remote = self._remote(bucket, single=True)
-        self.board.state = "verifying"
-        limiter = Limiter(self.options.bandwidth, self.wait)
-        ctx = Context(
-            bucket, self.root, self.options, prefix, None, limiter, self.cancel, now_ns=self._now_ns,
-            controller=self._controller,
-        )  # fmt: skip
-        tally = Tally(self.result, self.board)
+
+class _Look:
+    """A look at both sides, in the run's thread."""
+
+    def __init__(
+        self, run: Run, sides: Sides, bucket: Bucket, controller: Controller, now_ns: Callable[[], int]
+    ) -> None:
+        self._run, self._sides, self._bucket = run, sides, bucket
+        self._controller, self._now_ns = controller, now_ns
+        self._tally = Tally(run.result, run.board)
+        self._seen = Seen()
+
+    def do(self) -> None:
+        """All of it, from the first request to the last remark."""
+        run, sides, location = self._run, self._sides, self._sides.location
+        told = Notes(remote=notes.remote(location))
+        admits = sides.scope.admits
         try:
-            self._look(ctx, remote, tally)
-        except OutOfOrder:
-            self._seen = self.board.files_total = self.board.bytes_total = 0
-            tally.begin_again(changed=False)
-            self._look(ctx, self._remote_again(bucket), tally)
+            with closing(Remote(self._bucket, sides, admits)) as remote:
+                opened = remote.open(single=True)
+                told.remote = notes.remote(location, opened.nothing)
+                if opened.only:
+                    run.result.remote = location.uri.rstrip("/")
+                    admits = lambda path: path == opened.only  # noqa: E731 (what else LOCAL holds is not asked for)
+                run.board.state = "verifying"
+                ctx = Context(
+                    self._bucket, sides.root, run.call.options, opened.prefix, None,
+                    Limiter(run.call.options.bandwidth, run.wait), run.cancel, now_ns=self._now_ns,
+                    controller=self._controller,
+                )  # fmt: skip
+                try:
+                    self._compare(ctx, opened.entries, admits)
+                except OutOfOrder:
+                    run.board.files_total = run.board.bytes_total = 0
+                    self._tally.begin_again(changed=False)
+                    self._compare(ctx, remote.list(), admits)
+                finally:
+                    self._look_back(told)
         finally:
-            self._note(bucket)
+            run.result.notes = told.told()
 
-    def _look(self, ctx: Context, remote: Iterator[RemoteEntry], tally: Tally) -> None:
+    def _compare(self, ctx: Context, entries: Iterator[RemoteEntry], admits: Callable[[str], bool]) -> None:
         """Look at all pairs. Raises: OutOfOrder: begin again."""
-        bucket = ctx.bucket
-        runner = self._working = Runner(
-            lambda: Worker(ctx),
-            Worker.verify,
-            controller=self._controller,
-            cancel=self.cancel,
-            abort=bucket.client.abort,
-        )
-        found = Names(self.root, None, whole=ctx.prefix == self.location.prefix)
+        run, sides, tally = self._run, self._sides, self._tally
+        runner: Runner[Outcome] = Runner(
+            lambda: Worker(ctx), Worker.verify, controller=self._controller, cancel=run.cancel,
+            abort=self._bucket.client.abort,
+        )  # fmt: skip
+        run.show(runner)
+        found = Names(sides.root, None, whole=ctx.prefix == sides.location.prefix)
         try:
-            self._feed(runner, self._pairs(found, remote), tally)
+            self._feed(runner, self._pairs(found, entries, admits))
         finally:
             found.close()
             for outcome in runner.finish():
                 tally.take(outcome)
-            self.result.bytes["moved"] += runner.bytes_moved()
+            run.result.bytes["moved"] += runner.bytes_moved()
         if runner.failure is not None:
             raise runner.failure
 
-    def _pairs(self, found: Names, remote: Iterator[RemoteEntry]) -> Iterator[Action]:
-        local = scan(self.root, follow_symlinks=self.options.follow_symlinks)
-        for one in found.join(local, remote, ()):
-            self._count(one)
-            action = verify.look(one, self._admits, self._reaches)
+    def _pairs(self, found: Names, entries: Iterator[RemoteEntry], admits: Callable[[str], bool]) -> Iterator[Action]:
+        scope, self._seen = self._sides.scope, Seen(set(self._sides.scope.listed or ()))
+        for one in counted(found.join(self._sides.scan(None), entries, ()), self._seen, None, scope.reaches):
+            action = rules.look(one, admits, scope.reaches)
             if action is not None:
                 yield action
-        self.board.listing_done = True
+        self._run.board.listing_done = True
 
-    def _count(self, one: Joined) -> None:
-        self._seen += 1
-        self._unseen.discard(one.path)
-
-    def _feed(self, runner: Runner[Outcome], actions: Iterable[Action], tally: Tally) -> None:
+    def _feed(self, runner: Runner[Outcome], actions: Iterable[Action]) -> None:
+        board = self._run.board
         for action in actions:
-            if self.cancel.is_set():
+            if self._run.cancel.is_set():
                 return
-            self.board.files_total += 1
+            board.files_total += 1
             if not action.check:
-                tally.take(settled(action))
+                self._tally.take(settled(action))
                 continue
             assert action.local is not None  # a check has both sides
-            self.board.bytes_total += action.local.size if self.options.download else 0
+            board.bytes_total += action.local.size if self._run.call.options.download else 0
             runner.submit(action)
             for outcome in runner.drain():
-                tally.take(outcome)
+                self._tally.take(outcome)
 
-    def _note(self, bucket: Bucket) -> None:
-        notes, rows = self.result.notes, self.result.files
-        by_md5 = any(row.status == Status.MISS.value and row.evidence == Evidence.ETAG_MD5.value for row in rows)
-        if by_md5 and not bucket.can.etags_are_trusted:
-            notes.append("no ETag here was seen to be the MD5 of its content: --download proves what differs")
-        notes += bucket.can.notes()
-        self._note_filters()
+    def _look_back(self, told: Notes) -> None:
+        """Note what the rows and the service tell of the run."""
+        result, can, board = self._run.result, self._bucket.can, self._run.board
+        by_md5 = (Status.MISS.value, Evidence.ETAG_MD5.value)
+        doubtful = not can.etags_are_trusted and any((row.status, row.evidence) == by_md5 for row in result.files)
+        told.files, told.service = self._tally.met, [*([notes.NO_MD5_ETAG] if doubtful else []), *can.notes()]
+        told.filters = notes.filtered(
+            self._sides.scope, self._seen, self._seen.in_source(None), complete=board.listing_done,
+            nothing_left=not board.files_total and not any(result.counts.values()),
+        )  # fmt: skip

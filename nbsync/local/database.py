@@ -18,17 +18,18 @@ from nbsync.core.clock import COARSE_NS, NO_TIME
 from nbsync.errors import LocalError
 from nbsync.local.forks import AT_REST
 from nbsync.local.openat import check_files
-from nbsync.local.schema import bounded, check_tables
+from nbsync.local.schema import check_tables
 from nbsync.local.user_state import database_folder
 
 NAME = "state.sqlite3"
-FORMAT = 1
+FORMAT = 2
+_BEFORE = 1  # had no proofs; it is read, and taken over where it is written
 _TAILS = ("-journal", "-wal", "-shm")
 _NEW = ".new"
-_JUDGED = 0x6E627331  # application_id of a database whose rows were judged by the clock of their files: core.clock
-_COLUMNS = "path, etag, version_id, size, mtime_ns, {}, inode, content"
-# Before, a row was believed even if its file could still change in the same tick: where stamps are coarse, none is.
+COLUMNS = "path, etag, version_id, size, mtime_ns, ctime_ns, inode, content"
+# Early versions believed a row even if its file could still change in the same tick: where stamps are coarse, none is.
 _UNSURE = f"ctime_ns % {COARSE_NS} = 0"
+_SURE_COLUMNS = COLUMNS.replace("ctime_ns", f"CASE WHEN {_UNSURE} THEN {NO_TIME} ELSE ctime_ns END")
 
 _SCHEMA = f"""
 CREATE TABLE remotes (
@@ -42,10 +43,10 @@ CREATE TABLE synced (
     etag TEXT NOT NULL, version_id TEXT NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
     content TEXT NOT NULL,
+    proof BLOB NOT NULL,
     PRIMARY KEY (remote, path)
 ) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
-PRAGMA application_id = {_JUDGED};
 """
 
 # Where the pages of the last listing ended: a hint that may be missing, so it is no matter of the format.
@@ -126,29 +127,42 @@ def connect(path: str, *, writable: bool) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, check_same_thread=False)
     try:
         check_tables(db)
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found != FORMAT:
+        found = _format(db)
+        if found not in (FORMAT, _BEFORE):
             raise Damaged(f"format {found}, this nbsync reads {FORMAT}")
-        db.execute("SELECT path, content FROM synced LIMIT 1").fetchone()
-        if writable and not _is_judged(db):
-            with db:
-                db.execute("BEGIN")
-                db.execute(f"UPDATE synced SET ctime_ns = {NO_TIME} WHERE {_UNSURE}")
-                db.execute(f"PRAGMA application_id = {_JUDGED}")
+        if writable and found == _BEFORE:
+            _take_over(db)
+        db.execute(f"SELECT path, content, {proof_column(db)} FROM synced LIMIT 1").fetchone()
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _is_judged(db: sqlite3.Connection) -> bool:
-    return bool(db.execute("PRAGMA application_id").fetchone()[0] == _JUDGED)
+def _format(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _take_over(db: sqlite3.Connection) -> None:
+    """Make a database of the format before one of this: its rows are not proved, and none that is unsure is believed.
+
+    What proves them is another's to say: see record.open_state.
+    """
+    with db:
+        db.execute("BEGIN")
+        db.execute("ALTER TABLE synced ADD COLUMN proof BLOB NOT NULL DEFAULT x''")
+        db.execute(f"UPDATE synced SET ctime_ns = {NO_TIME} WHERE {_UNSURE}")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def columns(db: sqlite3.Connection) -> str:
     """What to select of a row of `synced`, so that no row of an earlier nbsync is believed that cannot be."""
-    ctime = "ctime_ns" if _is_judged(db) else f"CASE WHEN {_UNSURE} THEN {NO_TIME} ELSE ctime_ns END"
-    return _COLUMNS.format(ctime)
+    return COLUMNS if _format(db) == FORMAT else _SURE_COLUMNS
+
+
+def proof_column(db: sqlite3.Connection) -> str:
+    """What to select for the proof of a row."""
+    return "proof" if _format(db) == FORMAT else "x''"
 
 
 def connect_reading(path: str) -> sqlite3.Connection:
@@ -234,19 +248,3 @@ def set_aside(path: str, damage: Damaged) -> str:
         with contextlib.suppress(FileNotFoundError):
             os.replace(path + tail, aside + tail)
     return f"{no_record(damage)}, was kept as {os.path.basename(aside)} and begun anew"
-
-
-def take_in(db: sqlite3.Connection, other: sqlite3.Connection) -> None:
-    """Copy every row of `other` into `db`, over its own row of the same REMOTE and path, in one transaction."""
-    key = "endpoint = ? AND bucket = ? AND prefix = ?"
-    with db, bounded(other):
-        for number, *remote in other.execute("SELECT id, endpoint, bucket, prefix FROM remotes"):
-            db.execute("INSERT OR IGNORE INTO remotes (endpoint, bucket, prefix) VALUES (?, ?, ?)", remote)
-            ours = db.execute(f"SELECT id FROM remotes WHERE {key}", remote).fetchone()[0]
-            rows = other.execute(
-                f"SELECT {columns(other)} FROM synced WHERE remote = ?",
-                (number,),
-            )
-            db.executemany(
-                "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", ((ours, *row) for row in rows)
-            )

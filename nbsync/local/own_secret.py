@@ -55,6 +55,15 @@ def is_proved(found: object, purpose: str, *told: Any) -> bool:
     return secret is not None and hmac.compare_digest(found, _proof(secret, purpose, told))
 
 
+def key(purpose: str, *told: Any, make: bool) -> bytes:
+    """A key of 32 bytes for this purpose and what is told; empty where there is no secret and none is to be made.
+
+    Raises: as `proof`.
+    """
+    secret = _read() or (_make() if make else None)
+    return b"" if secret is None else bytes.fromhex(_proof(secret, purpose, told))
+
+
 def begin(purpose: str) -> hmac.HMAC:
     """A proof of what is told piece by piece to its `update`. Makes the secret if there is none.
 

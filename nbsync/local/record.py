@@ -1,7 +1,8 @@
 """The recorded state: what LOCAL and a REMOTE held when they were last seen to be the same.
 
 SQLite in `LOCAL/.nbsync/state.sqlite3`, used by one thread: the run's own. Rows are keyed by
-(endpoint, bucket, prefix) and path: a sync with one REMOTE is never evidence for another.
+(endpoint, bucket, prefix) and path: a sync with one REMOTE is never evidence for another. Each bears a proof that it
+is this user's (row_proofs). Whoever does more for the sake of a row than to leave a file alone asks `State.believed`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
-from nbsync.core.clock import is_doubted
-from nbsync.core.evidence import recorded_digest, unmoved
-from nbsync.core.model import LocalEntry, RecordedEntry
+from nbsync.core.clock import of_remote_alone
+from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
 from nbsync.local import database
 from nbsync.local.database import Damaged, faults
-from nbsync.local.digest import FileChanged, digest_file
 from nbsync.local.forks import AT_REST
-from nbsync.local.scan import scan
+from nbsync.local.row_proofs import UNPROVED, RowProofs
 from nbsync.local.schema import bounded
 
 PAGE_ROWS = 5_000
 _LIMIT = 1 << 63  # SQLite's integers have 64 bits and a sign
+_INSERT = "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class RemoteName(NamedTuple):
@@ -43,16 +43,22 @@ class State:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, remote: RemoteName, *, path: str, writable: bool, notes: list[str]
-    ) -> None:
+        self, db: sqlite3.Connection, remote: RemoteName, *, path: str, writable: bool, notes: list[str],
+        takes_over: bool = False,
+    ) -> None:  # fmt: skip
         self._db = db
         self._path = path
         self._writable = writable
+        self._takes_over = takes_over
+        self._proofs = RowProofs(os.path.realpath(path), remote, make=writable)
         self.notes = notes
         try:
             with faults(path):
                 self._remote = self._find(remote)
                 self._columns = database.columns(db)
+                self._with_proof = f"{self._columns}, {database.proof_column(db)}"
+                if writable and takes_over:
+                    self._prove_all()
                 mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
                 self.fresh = not mine.fetchall()
                 self.names_are_settled = self._spelled("") is not None
@@ -96,11 +102,46 @@ class State:
             raise LocalError(note, "Run it again") from None
 
     def row(self, path: str) -> RecordedEntry | None:
-        """The row of one path."""
+        """The row of one path, as far as it is `believed`."""
+        found = self._stored(path)
+        return None if found is None else self._proved_part(found)
+
+    def believed(self, row: RecordedEntry) -> RecordedEntry:
+        """The row, if it is proved to be this user's; else what is left of it: see core.clock.of_remote_alone.
+
+        A row that is not the database's, but was made by somebody who knew better, is returned as it is.
+        """
+        found = self._stored(row.path)
+        return row if found is None or recorded_row(found[:-1]) != row else self._proved_part(found)
+
+    def _stored(self, path: str) -> tuple[Any, ...] | None:
+        """The row of one path and its proof, as they are stored."""
+        query = f"SELECT {self._with_proof} FROM synced WHERE remote = ? AND path = ?"
         with self._telling_damage():
-            query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND path = ?"
-            found = self._db.execute(query, (self._remote, path)).fetchone()
-        return recorded_row(found) if found else None
+            found: tuple[Any, ...] | None = self._db.execute(query, (self._remote, path)).fetchone()
+        return found
+
+    def _proved_part(self, stored: tuple[Any, ...]) -> RecordedEntry:
+        row = recorded_row(stored[:-1])
+        return row if self._is_proved(stored) else of_remote_alone(row)
+
+    def _is_proved(self, found: tuple[Any, ...]) -> bool:
+        """Is it, of a row and its proof as they are stored?"""
+        *row, proof = found
+        if proof == UNPROVED and self._takes_over:
+            return True
+        return is_row(tuple(row)) and self._proofs.holds(RecordedEntry._make(row), proof)
+
+    def _prove_all(self) -> None:
+        """Prove the rows of all REMOTEs that an earlier nbsync wrote without a proof."""
+        with self._db, bounded(self._db):
+            for number, proofs in proofs_of(self._db, self._path).items():
+                query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND proof = x'' AND path > ?"
+                after = ""
+                while page := page_of(self._db, f"{query} ORDER BY path LIMIT ?", number, after):
+                    made = ((proofs.of(RecordedEntry._make(row)), number, row[0]) for row in filter(is_row, page))
+                    self._db.executemany("UPDATE synced SET proof = ? WHERE remote = ? AND path = ?", made)
+                    after = page[-1][0]
 
     def spelled(self, path: str) -> str | None:
         """How LOCAL spelled the file of this path when it was recorded; None if that is not known."""
@@ -136,8 +177,7 @@ class State:
                 self._db.execute("DELETE FROM spellings WHERE remote = ? AND path = ''", (self._remote,))
                 self.names_are_settled = False
             self._db.executemany(
-                "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((self._remote, *_storable(entry)) for entry in entries),
+                _INSERT, ((self._remote, *row, self._proofs.of(row)) for row in map(_storable, entries))
             )
             drop = "DELETE FROM synced WHERE remote = ? AND path = ?"
             self._db.executemany(drop, ((self._remote, path) for path in forget))
@@ -216,9 +256,9 @@ def page_of(db: sqlite3.Connection, query: str, remote: int, after: str) -> list
 
 
 def is_row(row: tuple[Any, ...]) -> bool:
-    """Is it of the types that nbsync writes? LOCAL may have been unpacked from anywhere; its path is text."""
-    _, etag, version_id, size, _, _, inode, content = row
-    texts = type(etag) is str and type(version_id) is str and type(content) is str
+    """Is it of the types that nbsync writes? LOCAL may have been unpacked from anywhere."""
+    path, etag, version_id, size, _, _, inode, content = row
+    texts = type(path) is str and type(etag) is str and type(version_id) is str and type(content) is str
     return texts and type(size) is int and type(inode) is int
 
 
@@ -228,7 +268,7 @@ def recorded_row(row: tuple[Any, ...]) -> RecordedEntry:
     return entry if entry.inode >= 0 else entry._replace(inode=entry.inode + 2 * _LIMIT)
 
 
-def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "") -> State:
+def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "", takes_over: bool = False) -> State:
     """The state database at `path`; an empty one where there is none.
 
     One that cannot be read (cut short, damaged, written by a newer nbsync) is set aside, said in
@@ -241,6 +281,7 @@ def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "")
         writable: may it be written?
         seed: LOCAL's own database, when `path` is elsewhere because LOCAL cannot be written: what is recorded
             in it is taken over when it was written after the one at `path`.
+        takes_over: rows without a proof are this user's, of an nbsync that made none.
 
     Raises:
         LocalError: it is healthy but cannot be used now, or is reached through a link.
@@ -249,31 +290,37 @@ def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "")
     with faults(path):
         database.check(path)
     seeded = bool(seed) and seed != path and _is_newer(seed, path)
+
+    def opened(db: sqlite3.Connection) -> State:
+        if seeded:
+            _take_in_seed(db, path, seed, notes)
+        return State(db, remote, path=path, writable=writable, notes=notes, takes_over=takes_over)
+
     damage: Damaged | None = None
     if os.path.exists(path):
         try:
             with faults(path):
                 db = _existing(path, writable=writable, copied=seeded)
-            if seeded:
-                _take_in_seed(db, path, seed, notes)
-            return State(db, remote, path=path, writable=writable, notes=notes)
+            return opened(db)
         except Damaged as error:
             damage = error
-    with faults(path):
-        if writable:
-            db, note = database.begin(path, damage)
-        else:
-            db, note = database.scratch(), database.no_record(damage) if damage is not None else ""
+    db, note = _begun(path, damage, writable=writable)
     notes += [note] if note else []
-    if seeded:
-        _take_in_seed(db, path, seed, notes)
-    return State(db, remote, path=path, writable=writable, notes=notes)
+    return opened(db)
 
 
 def _existing(path: str, *, writable: bool, copied: bool) -> sqlite3.Connection:
     if writable:
         return database.connect(path, writable=True)
     return database.snapshot(path) if copied else database.connect_reading(path)
+
+
+def _begun(path: str, damage: Damaged | None, *, writable: bool) -> tuple[sqlite3.Connection, str]:
+    """An empty database, in the place of the damaged one if there is `damage`, and a note for the user."""
+    with faults(path):
+        if writable:
+            return database.begin(path, damage)
+        return database.scratch(), "" if damage is None else database.no_record(damage)
 
 
 def _is_newer(seed: str, path: str) -> bool:
@@ -290,36 +337,32 @@ def _take_in_seed(db: sqlite3.Connection, path: str, seed: str, notes: list[str]
             database.check(seed)
             other = database.connect_reading(seed)
         with contextlib.closing(other), faults(path):
-            database.take_in(db, other)
+            _take_in(db, path, other, seed)
     except Damaged as damage:
         notes.append(database.no_record(damage))
 
 
-def changed_since_sync(root: str, path: str) -> bool:
-    """Is there a file below `root` that is not as the last sync with any REMOTE, recorded at `path`, left it?"""
-    try:
-        with faults(path):
-            database.check(path)
-            db = database.connect_reading(path)
-        with contextlib.closing(db), faults(path):
-            known = f"SELECT {database.columns(db)} FROM synced WHERE path = ?"
-            return any(
-                not any(
-                    _is_as(entry, recorded_row(row), root) for row in filter(is_row, db.execute(known, (entry.path,)))
-                )
-                for entry in scan(root)
-            )
-    except (Damaged, LocalError):  # nothing is known of what is there
-        return any(True for _ in scan(root))
+def proofs_of(db: sqlite3.Connection, path: str) -> dict[int, RowProofs]:
+    """What proves the rows of each REMOTE in the database at `path`, by the REMOTE's number there."""
+    remotes = db.execute("SELECT id, endpoint, bucket, prefix FROM remotes").fetchall()
+    place = os.path.realpath(path)
+    return {number: RowProofs(place, tuple(map(str, name)), make=False) for number, *name in remotes}
 
 
-def _is_as(entry: LocalEntry, row: RecordedEntry, root: str) -> bool:
-    """Is it the file that was recorded? Where only its content was, that is looked at."""
-    if not is_doubted(row) or row.size != entry.size or not row.content:
-        return unmoved(entry, row)
-    try:
-        digest = recorded_digest(row)
-        found = digest_file(os.path.join(root, entry.path), entry, [digest], cancelled=lambda: False)
-    except (OSError, ValueError, FileChanged):
-        return False
-    return digest.name(found[digest]) == row.content
+def _take_in(db: sqlite3.Connection, path: str, other: sqlite3.Connection, seed: str) -> None:
+    """Copy every row of `other`, at `seed`, into `db`, at `path`, over its own row of the same REMOTE and path.
+
+    What is proved there is proved here. In one transaction.
+    """
+    which = "endpoint = ? AND bucket = ? AND prefix = ?"
+    select = f"SELECT {database.columns(other)}, {database.proof_column(other)} FROM synced WHERE remote = ?"
+    there = proofs_of(other, seed)
+    with db, bounded(other):
+        for number, *remote in other.execute("SELECT id, endpoint, bucket, prefix FROM remotes"):
+            db.execute("INSERT OR IGNORE INTO remotes (endpoint, bucket, prefix) VALUES (?, ?, ?)", remote)
+            ours = db.execute(f"SELECT id FROM remotes WHERE {which}", remote).fetchone()[0]
+            here = RowProofs(os.path.realpath(path), tuple(map(str, remote)), make=False)
+            for *row, proof in other.execute(select, (number,)):
+                entry = RecordedEntry._make(row)
+                made = here.of(entry) if is_row(entry) and there[number].holds(entry, proof) else UNPROVED
+                db.execute(_INSERT, (ours, *row, made))

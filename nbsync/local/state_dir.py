@@ -19,8 +19,8 @@ from nbsync.local.folding import PROBE
 from nbsync.local.forks import Flock
 from nbsync.local.openat import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.local.place import LOCK, may_write
-from nbsync.local.record import changed_since_sync
 from nbsync.local.scan import OWN_ROOM
+from nbsync.local.unsynced import changed_since_sync
 from nbsync.local.user_state import name_of
 
 TRASH_DAYS = 7

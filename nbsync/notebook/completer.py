@@ -1,7 +1,8 @@
 """Completion of `%s3sync` by IPython's completer: finds the command at the cursor, and words its candidates.
 
-Thin: what fits is decided in `complete`, looked up in `lookup`. Runs in the thread that IPython completes in, and
-answers within a third of a second. Works in a notebook (complete_request) and in IPython's terminal alike.
+Thin: what fits is decided in `grammar.complete`, and looked up in `api.lookup`. Runs in the thread that IPython
+completes in, and answers within a third of a second. Works in a notebook (complete_request) and in IPython's terminal
+alike.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, NamedTuple
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
+from nbsync.api.lookup import Surroundings
 from nbsync.grammar.complete import Typed, candidates
 from nbsync.grammar.split import Unfinished, commands, completed, split_unfinished
-from nbsync.notebook.lookup import Surroundings
 
 IDENTIFIER = "nbsync.s3sync"
 LIMIT_SECONDS = 0.2  # of looking up; the answer has 0.3

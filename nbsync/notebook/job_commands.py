@@ -9,8 +9,9 @@ from nbsync.api.ports import Engine
 from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.notebook.tables import Shown, Tables
-from nbsync.report import report
-from nbsync.report.ipython import ipython_display
+from nbsync.report.ipython import bundle_of, ipython_display
+from nbsync.report.json import json_document
+from nbsync.results import display
 
 if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
@@ -35,7 +36,7 @@ def jobs(call: Call, engine: Engine, shown: Shown, silent: bool) -> SyncJobs:
         with contextlib.suppress(Exception):  # of a user's observer; whoever waits for the job sees it
             job.poll()
     if call.options.json:
-        print(report.json_document(found))
+        print(json_document(found))
     elif not silent:
         _show(found, shown)
     return found
@@ -43,9 +44,9 @@ def jobs(call: Call, engine: Engine, shown: Shown, silent: bool) -> SyncJobs:
 
 def _show(found: SyncJobs, shown: Shown) -> None:
     if not isinstance(shown, Tables):
-        print(report.jobs_text(found))
+        print(display.text(found))
         return
-    ipython_display({"text/html": report.jobs_html(found), "text/plain": report.jobs_text(found)}, raw=True)
+    ipython_display(bundle_of(display.html(found), display.text(found)), raw=True)
     for job in found:
         if not job.done:
             shown.again(job)
@@ -68,7 +69,7 @@ def cancel(number: str, call: Call, engine: Engine, silent: bool) -> SyncJob:
         if isinstance(job.result.error, Interrupted):
             told = "was stopped"
     if call.options.json:
-        print(report.json_document(job.result))
+        print(json_document(job.result))
     elif not silent:
-        print(f"{name} {told}: {report.one_line_summary(job.result)}")
+        print(f"{name} {told}: {display.line(job.result)}")
     return job

@@ -13,9 +13,12 @@ from typing import Any
 
 from nbsync.api.follow import INTERVAL
 from nbsync.core.model import Snapshot
-from nbsync.report import formats, report
-from nbsync.report.ipython import ipython_display
+from nbsync.report import formats
+from nbsync.report.answers import together_html, together_text
+from nbsync.report.html_page import result_html, snapshot_html
+from nbsync.report.ipython import Output, bundle_of
 from nbsync.report.terminal import TerminalFace
+from nbsync.report.text_page import result_text, snapshot_text
 from nbsync.report.view import too_early
 from nbsync.results.batch import SyncResults
 from nbsync.results.sync_result import SyncResult
@@ -33,31 +36,23 @@ class NotebookFace:
     def __init__(self, show: str = "changed", *, display: Callable[..., Any] | None = None,
                  clock: Callable[[], float] = time.monotonic, interval: float = INTERVAL) -> None:  # fmt: skip
         self._show = show
-        self._display = display or ipython_display
+        self._output = Output(display)
         self._clock = clock
         self._interval = interval
-        self._handle: Any = None
         self._drawn_at = 0.0
 
     def tick(self, snapshot: Snapshot) -> None:
-        if self._handle is None and too_early(snapshot):
+        if not self._output.is_open and too_early(snapshot):
             return
         now = self._clock()
-        if self._handle is not None and now - self._drawn_at < self._interval:
+        if self._output.is_open and now - self._drawn_at < self._interval:
             return
         self._drawn_at = now
-        self._draw(report.snapshot_html(snapshot), report.snapshot_text(snapshot))
+        self._output.draw(bundle_of(snapshot_html(snapshot), snapshot_text(snapshot)))
 
     def close(self, result: SyncResult | None) -> None:
-        if result is not None and (self._handle is not None or _worth_a_table(result)):
-            self._draw(report.result_html(result, self._show), report.result_text(result, self._show))
-
-    def _draw(self, html: str, text: str) -> None:
-        bundle = {"text/html": html, "text/plain": text}
-        if self._handle is None:
-            self._handle = self._display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
+        if result is not None and (self._output.is_open or _worth_a_table(result)):
+            self._output.draw(bundle_of(result_html(result, self._show), result_text(result, self._show)))
 
 
 class ShellFace:
@@ -74,7 +69,7 @@ class ShellFace:
         self._progress.close(result)
         if result is not None and _worth_a_table(result):
             # What ended the run is raised, and the shell prints it.
-            print(report.result_text(result, self._show, error=False))
+            print(result_text(result, self._show, error=False))
 
 
 class Headline:
@@ -88,27 +83,25 @@ class Headline:
 
     def __init__(self, expected: int, *, shown: bool, in_kernel: bool) -> None:
         self._expected, self._shown = expected, shown
-        self._handle: Any = None
+        self._output = Output()
         if shown and in_kernel:
             text = f"{formats.number(expected, 'command')}, one after the other"
-            self._handle = ipython_display({"text/html": f"<div>{text}</div>", "text/plain": text}, raw=True,
-                                           display_id=True)  # fmt: skip
+            self._output.draw(bundle_of(f"<div>{text}</div>", text))
 
     def update(self, results: SyncResults) -> None:
         """One more command has ended, or goes on in the background."""
-        if self._handle is not None and len(results) < self._expected:
+        if self._output.is_open and len(results) < self._expected:
             self._draw(results)
 
     def close(self, results: SyncResults) -> None:
         """No more will come."""
-        if self._handle is not None:
+        if self._output.is_open:
             self._draw(results)
         elif self._shown:
-            print(report.together_text(results))
+            print(together_text(results))
 
     def _draw(self, results: SyncResults) -> None:
-        html = report.together_html(results, self._expected)
-        self._handle.update({"text/html": html, "text/plain": report.together_text(results, self._expected)}, raw=True)
+        self._output.draw(bundle_of(together_html(results, self._expected), together_text(results, self._expected)))
 
 
 def _worth_a_table(result: SyncResult) -> bool:

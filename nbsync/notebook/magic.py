@@ -17,8 +17,9 @@ from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from traitlets import Bool, Enum, Float, Int, Unicode
 
-from nbsync.api.follow import Face, SilentFace, follow
+from nbsync.api.follow import Face, SilentFace, carry_out
 from nbsync.api.ports import ANSWERS, Engine, default_engine
+from nbsync.api.run_file import call_of, run_steps
 from nbsync.core.options import PANEL, Call
 from nbsync.core.saved_options import saved_options
 from nbsync.errors import NbsyncError, UsageError
@@ -28,8 +29,8 @@ from nbsync.grammar.script import Given, Step, steps, steps_of
 from nbsync.grammar.split import Expand, expander, split
 from nbsync.notebook import completer, job_commands, live
 from nbsync.notebook.tables import LINES, TABLES, Shown
-from nbsync.report import report, row_log
-from nbsync.report.ipython import ipython_display
+from nbsync.report.ipython import bundle_of, ipython_display
+from nbsync.report.json import json_document, refusal
 from nbsync.results import display
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class S3Sync(Magics):
     def _steps_of(self, run: Step, expand: Expand) -> list[Step]:
         """The commands in the file of a `run`; one document holds all that they come to."""
         invocation, silent = run
-        call = _call(invocation)
+        call = call_of(invocation)
         given = Given(self._defaults(), invocation.given, silent or call.options.json)
         return steps_of(call.file, expand, given, notebook=True)
 
@@ -132,50 +133,40 @@ class S3Sync(Magics):
 
     def _run_all(self, todo: list[Step], run: Invocation | None) -> Any:
         """The commands of a cell or of a file one after the other, until one is refused; then what they came to."""
-        from nbsync.results.batch import SyncResults
-
         call = run.call if run is not None else None
-        results = SyncResults(file=call.file if call is not None else "")
-        loud = sum(not (silent or _call(one).options.quiet or _call(one).options.json) for one, silent in todo)
+        loud = sum(not (silent or call_of(one).options.quiet or call_of(one).options.json) for one, silent in todo)
         head = live.Headline(len(todo), shown=loud > 1, in_kernel=self._in_kernel())
-        failure: NbsyncError | None = None
-        before: Any = None  # the background sync that the next one comes after
-        for invocation, silent in todo:
-            try:
-                results.append(self._value(invocation, silent, before))
-                failure = _failure(invocation, results[-1])
-            except NbsyncError as error:
-                results.append(report.refusal(_call(invocation), error))
-                failure = error
-            if failure is not None:
-                break
-            before = results[-1] if invocation.background else before
-            head.update(results)
-        results.not_run = len(todo) - len(results)
+        begun: list[SyncJob] = []  # in the background: each comes after the one before
+
+        def do(step: Step) -> Any:
+            value = self._value(*step, begun[-1] if begun else None)
+            if step.invocation.background:
+                begun.append(value)
+            return value
+
+        results, failure = run_steps(
+            todo, do, file=call.file if call is not None else "", ended=lambda _, results: head.update(results),
+            failure=lambda step, value: _failure(step.invocation, value),
+        )  # fmt: skip
         head.close(results)
-        self._shows_nothing_more(results)
-        if run is not None and run.output_name:
-            self._ip.user_ns[run.output_name] = results
+        self._given_back(results, run.output_name if run is not None else "")
         if call is not None and call.options.json:
-            print(report.json_document(results))
+            print(json_document(results))
         if failure is not None:
             raise failure
         return results
 
     def _value(self, invocation: Invocation, silent: bool, before: SyncJob | None = None) -> Any:
         """What one command comes to: shown, and bound to its name."""
-        call = _call(invocation)
+        call = call_of(invocation)
         try:
             engine = self._engine or default_engine()
             value = self._do(invocation, call, engine, silent or call.options.quiet, before)
         except NbsyncError as error:
             if call.options.json:
-                print(report.json_document(report.refusal(call, error)))
+                print(json_document(refusal(call, error)))
             raise
-        self._shows_nothing_more(value)
-        if invocation.output_name:
-            self._ip.user_ns[invocation.output_name] = value
-        return value
+        return self._given_back(value, invocation.output_name)
 
     def _do(self, invocation: Invocation, call: Call, engine: Engine, silent: bool, before: SyncJob | None) -> Any:
         if call.command in ANSWERS:
@@ -192,25 +183,18 @@ class S3Sync(Magics):
         return self._tables or (TABLES if self._in_kernel() else LINES)
 
     def _sync(self, invocation: Invocation, call: Call, engine: Engine, silent: bool) -> Any:
-        options = call.options
-        if options.log_file:
-            row_log.check(options.log_file)
         face: Face = live.NotebookFace(invocation.show) if self._in_kernel() else live.ShellFace(invocation.show)
-        if silent or options.json:
+        if silent or call.options.json:
             face = SilentFace()
-        result = follow(engine.prepare(call), face)
-        if options.json:
-            print(report.json_document(result))
-        if options.log_file:
-            row_log.write(options.log_file, result)
-        return result
+        show = (lambda result: print(json_document(result))) if call.options.json else None
+        return carry_out(call, engine.prepare, face, show=show)
 
     def _answer(self, call: Call, engine: Engine, silent: bool) -> Any:
         found = engine.answer(call)
         if call.options.json:
-            print(report.json_document(found))
+            print(json_document(found))
         elif not silent:
-            self._show(display.html(found), display.text(found))
+            self._show(found)
         return found
 
     def _panel(self, invocation: Invocation) -> Any:
@@ -220,49 +204,45 @@ class S3Sync(Magics):
             raise NbsyncError("the panel needs a notebook", hint)
         from nbsync.panel.widget import SyncPanel
 
-        call = _call(invocation)
+        call = call_of(invocation)
         given = {**saved_options(call.options), "files_from": call.options.files_from}
         panel = SyncPanel(call.remote, call.local, **given)
         ipython_display(panel)
-        self._shows_nothing_more(panel)
-        if invocation.output_name:
-            self._ip.user_ns[invocation.output_name] = panel
-        return panel
+        return self._given_back(panel, invocation.output_name)
 
-    def _show(self, html: str, text: str) -> None:
-        if not self._in_kernel():
-            print(text)
-            return
-        ipython_display({"text/html": html, "text/plain": text}, raw=True)
+    def _show(self, found: Any) -> None:
+        if self._in_kernel():
+            ipython_display(bundle_of(display.html(found), display.text(found)), raw=True)
+        else:
+            print(display.text(found))
 
     def _in_kernel(self) -> bool:
         return getattr(self._ip, "kernel", None) is not None
 
-    def _shows_nothing_more(self, value: Any) -> None:
+    def _given_back(self, value: Any, name: str) -> Any:
+        """The value, bound to the name if there is one. In this cell, which has shown it, it shows nothing more."""
+
         def nothing_once() -> None:
             vars(value).pop(_HIDE, None)
 
         vars(value)[_HIDE] = nothing_once
         self._shown.append(value)
-
-
-def _call(invocation: Invocation) -> Call:
-    assert invocation.call is not None  # only the shell's `demo` has none
-    return invocation.call
+        if name:
+            self._ip.user_ns[name] = value
+        return value
 
 
 def _failure(invocation: Invocation, value: Any) -> NbsyncError | None:
     """What is raised of a command that has ended so: what stopped it, and its problems if it is to be strict."""
-    call = _call(invocation)
+    call = call_of(invocation)
     if invocation.background or call.command in job_commands.COMMANDS:
         return None  # a job tells how it ended where one waits for it
-    error: NbsyncError | None = value.error
-    if error is None and call.options.strict and call.command not in ANSWERS:
+    if value.error is not None or (call.options.strict and call.command not in ANSWERS):
         try:
             value.raise_for_problems()
-        except NbsyncError as problems:
-            return problems
-    return error
+        except NbsyncError as error:
+            return error
+    return None
 
 
 class _TerminalHook:

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbsync.api.follow import INTERVAL
-from nbsync.report import report
-from nbsync.report.ipython import ipython_display
+from nbsync.report.html_page import result_html
+from nbsync.report.ipython import Output, bundle_of
+from nbsync.report.jobs import job_html, job_text, job_title
+from nbsync.report.text_page import result_text
+from nbsync.results import display
 
 if TYPE_CHECKING:
     from nbsync.api.job import SyncJob
@@ -24,13 +27,13 @@ _UPDATES = 7  # of them, for tables that change; the others are for those that e
 
 
 class Shown(Protocol):
-    """Where background syncs are told of."""
+    """Shows background syncs."""
 
     def open(self, job: SyncJob, show: str) -> None:
         """`job` has begun, in this cell."""
 
     def again(self, job: SyncJob) -> None:
-        """Tell of it in this cell, too."""
+        """Show `job` in this cell, too."""
 
     def end_of_cell(self) -> None:
         """A cell has ended: bring all up to date."""
@@ -39,19 +42,16 @@ class Shown(Protocol):
 class _Table:
     """One job's display, and when it was drawn."""
 
-    def __init__(self, job: SyncJob, show: str) -> None:
-        self.job, self.show = job, show
-        self.handle: Any = None
+    def __init__(self, job: SyncJob, show: str, output: Output) -> None:
+        self.job, self.show, self.output = job, show, output
         self.drawn_at = 0.0
 
     def bundle(self) -> dict[str, str]:
         """The live picture, or the finished table."""
         if self.job.done:
-            result = self.job.result
-            return {"text/html": report.result_html(result, self.show),
-                    "text/plain": report.result_text(result, self.show)}  # fmt: skip
+            return bundle_of(result_html(self.job.result, self.show), result_text(self.job.result, self.show))
         snapshot, number = self.job.progress.snapshot(), self.job.id
-        return {"text/html": report.job_html(snapshot, number), "text/plain": report.job_text(snapshot, number)}
+        return bundle_of(job_html(snapshot, number), job_text(snapshot, number))
 
 
 class Tables:
@@ -63,7 +63,7 @@ class Tables:
     """
 
     def __init__(
-        self, *, display: Callable[..., Any] = ipython_display, clock: Callable[[], float] = time.monotonic
+        self, *, display: Callable[..., Any] | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._display, self._clock = display, clock
         self._live: dict[int, _Table] = {}  # by the job's number
@@ -73,7 +73,7 @@ class Tables:
 
     def open(self, job: SyncJob, show: str) -> None:
         """Give `job` a table in this cell."""
-        table = _Table(job, show)
+        table = _Table(job, show, Output(self._display))
         self._live[job.id] = table
         self._draw(table)
         job.watch(lambda: self._look(table))
@@ -85,7 +85,7 @@ class Tables:
             self.open(job, "changed")
             return
         self._note_sent(table)
-        table.handle.display(table.bundle(), raw=True)
+        table.output.draw_again(table.bundle())
 
     def end_of_cell(self) -> None:
         """Draw every table once more, so that the saved notebook has its last state.
@@ -124,10 +124,7 @@ class Tables:
 
     def _draw(self, table: _Table) -> None:
         self._note_sent(table)
-        if table.handle is None:
-            table.handle = self._display(table.bundle(), raw=True, display_id=True)
-        else:
-            table.handle.update(table.bundle(), raw=True)
+        table.output.draw(table.bundle())
 
     def _note_sent(self, table: _Table) -> None:
         table.drawn_at = self._clock()
@@ -143,7 +140,7 @@ class Lines:
     def open(self, job: SyncJob, show: str) -> None:
         """Say that `job` has begun."""
         self._open.append(job)
-        print(f"background sync {job.id} has begun: {report.job_title(job)}\n"
+        print(f"background sync {job.id} has begun: {job_title(job)}\n"
               f"  %s3sync jobs tells how it goes; its value has wait() and cancel()")  # fmt: skip
 
     def again(self, job: SyncJob) -> None:
@@ -154,7 +151,7 @@ class Lines:
         for job in tuple(self._open):
             if job.done:
                 self._open.remove(job)
-                print(f"background sync {job.id} has ended: {report.one_line_summary(job.result)}")
+                print(f"background sync {job.id} has ended: {display.line(job.result)}")
 
 
 TABLES = Tables()

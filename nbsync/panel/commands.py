@@ -1,90 +1,64 @@
-"""What the front end may ask for, and the answers. Runs in the thread that takes the panel's turns.
+"""What the front end may ask for: each message is checked as if anybody had sent it, and then done.
 
-A message is a mapping with `do`; what it says is checked as if anybody had sent it. `cancel` is none of these: it was
-obeyed when it came.
+A message is a mapping with `do`. Runs in the thread that moves the panel. `cancel` is none of these: it was obeyed
+when it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from nbsync.errors import UsageError
-from nbsync.panel import form, suggestions
-from nbsync.panel.controller import Session
+from traitlets import TraitError
+
+from nbsync.api import lookup
+from nbsync.core.names import printable
+from nbsync.errors import NbsyncError, UsageError
+from nbsync.panel import form
+from nbsync.panel.controller import Controller, Reply
+from nbsync.report import formats
 from nbsync.s3.profiles import profile_names
 
 MAX_WINDOW = 500
 MAX_TEXT = 4096
+MAX_NAME = 120
 SETTABLE = ("direction", "remote", "local", "filters", "delete", "endpoint_url", "profile", "region", "text_filter",
             "kinds", "sort")  # fmt: skip
 _DURING_RUN = ("text_filter", "kinds", "sort")
-
-Reply = dict[str, Any]
 HEARD: Reply = {"kind": "heard"}  # to a command that needs no answer: the front end says when none comes
 
 
-class Panel(Protocol):
-    """What a command acts on; `nbsync.panel.widget.SyncPanel` is one."""
-
-    session: Session
-    lookups: suggestions.Lookups
-
-    @property
-    def class_name(self) -> str: ...
-
-    def given(self) -> dict[str, Any]: ...
-
-    def plan(self) -> None: ...
-
-    def apply(self) -> None: ...
+def obey(panel: Controller, message: Any) -> list[Reply]:
+    """Do what a message asks for, and give the replies to send. What makes no sense, or not now, the panel tells."""
+    replies: list[Reply] = []
+    handler = _HANDLERS.get(str(message.get("do"))) if isinstance(message, Mapping) else None
+    try:
+        replies = (handler(panel, message) or []) if handler is not None else []
+    except NbsyncError as error:
+        panel.session.fail(error)
+    except TraitError:
+        panel.session.tell("that value is not taken", "bad")
+    return replies or [HEARD]
 
 
-def obey(panel: Panel, message: Any) -> list[Reply]:
-    """Do what a message asks for; the replies to send.
-
-    Raises:
-        UsageError: it makes no sense, or not now. TraitError: a value is not of its kind.
-    """
-    if not isinstance(message, Mapping):
-        return []
-    handler = _HANDLERS.get(str(message.get("do")))
-    return list(handler(panel, message) or ()) if handler is not None else []
+def _hello(panel: Controller, message: Mapping[str, Any]) -> list[Reply]:
+    return [{"kind": "hello", "view": _text(message, "view"), "class": panel.face.class_name}]
 
 
-def looked_up(asked: suggestions.Lookups) -> Iterator[Reply]:
-    """Replies to what was looked up and has come."""
-    for answer in asked.answers():
-        kind, view, what = answer.topic
-        yield {"kind": kind, "view": view, "what": what, "value": answer.value, "error": answer.error}
-
-
-def _hello(panel: Panel, message: Mapping[str, Any]) -> list[Reply]:
-    return [{"kind": "hello", "view": _text(message, "view"), "class": panel.class_name}]
-
-
-def _set(panel: Panel, message: Mapping[str, Any]) -> None:
+def _set(panel: Controller, message: Mapping[str, Any]) -> None:
     name, value = message.get("name"), message.get("value")
-    if name not in SETTABLE or getattr(panel, name) == value:
+    if name not in SETTABLE or getattr(panel.face, name) == value:
         return
     if panel.session.busy and name not in _DURING_RUN:
         raise UsageError("the settings stay as they are while a job runs", "Wait for it, or cancel it")
     if isinstance(value, str) and len(value) > MAX_TEXT:
         raise UsageError("that is too long")
-    setattr(panel, str(name), tuple(value) if name == "sort" and isinstance(value, list) else value)
+    setattr(panel.face, str(name), tuple(value) if name == "sort" and isinstance(value, list) else value)
     if name in form.FIELDS or name in ("remote", "local", "direction"):
         panel.session.tell("")
 
 
-def _plan(panel: Panel, _message: Mapping[str, Any]) -> None:
-    panel.plan()
-
-
-def _apply(panel: Panel, _message: Mapping[str, Any]) -> None:
-    panel.apply()
-
-
-def _rows(panel: Panel, message: Mapping[str, Any]) -> list[Reply]:
+def _rows(panel: Controller, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
     table = panel.session.table
@@ -92,7 +66,7 @@ def _rows(panel: Panel, message: Mapping[str, Any]) -> list[Reply]:
              "start": start, "rows": table.window(start, count)}]  # fmt: skip
 
 
-def _tick(panel: Panel, message: Mapping[str, Any]) -> None:
+def _tick(panel: Controller, message: Mapping[str, Any]) -> None:
     table = panel.session.table
     if panel.session.busy or message.get("order") != table.order:
         return  # the positions mean other rows by now
@@ -100,28 +74,38 @@ def _tick(panel: Panel, message: Mapping[str, Any]) -> None:
     panel.session.changes += 1
 
 
-def _tick_shown(panel: Panel, message: Mapping[str, Any]) -> None:
+def _tick_shown(panel: Controller, message: Mapping[str, Any]) -> None:
     if not panel.session.busy:
         panel.session.table.tick_shown(bool(message.get("on")))
         panel.session.changes += 1
 
 
-def _browse(panel: Panel, message: Mapping[str, Any]) -> None:
+def _browse(panel: Controller, message: Mapping[str, Any]) -> None:
+    """One level of the tree. Folders are pairs: the name, and how it is shown; of an object, that and its size."""
     path, token = _text(message, "path"), _text(message, "token")
-    options = form.look_options(panel.given())
-    panel.lookups.ask(("level", _text(message, "view"), path), lambda: suggestions.level(path, token, options))
+
+    def level(browser: Any) -> dict[str, Any]:
+        found = browser.level(path, token=token)
+        objects = [[formats.clean(name, MAX_NAME), formats.size(size)] for name, size in found.objects]
+        folders = [[printable(name), formats.clean(name, MAX_NAME)] for name in found.folders]
+        return {"folders": folders, "objects": objects, "token": found.token, "continues": bool(token)}
+
+    topic = ("level", _text(message, "view"), path)
+    panel.questions.ask_remote(topic, form.look_where(panel.given()), level)
 
 
-def _suggest(panel: Panel, message: Mapping[str, Any]) -> None:
+def _suggest(panel: Controller, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
+    topic = ("suggestions", _text(message, "view"), what)
     if what == "remote":
-        options = form.look_options(panel.given())
-        find: Callable[[], list[str]] = lambda: suggestions.remotes_like(form.without_secrets("remote", text), options)  # noqa: E731
+        panel.questions.ask_remote(
+            topic, form.look_where(panel.given()),
+            lambda browser: lookup.remotes_like(browser, form.without_secrets("remote", text)),
+        )  # fmt: skip
     elif what == "profile":
-        find = profile_names
+        panel.questions.ask_local(topic, profile_names)
     else:
-        find = lambda: suggestions.folders_like(text)  # noqa: E731
-    panel.lookups.ask(("suggestions", _text(message, "view"), what), find)
+        panel.questions.ask_local(topic, lambda: lookup.folders_like(text))
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:
@@ -138,7 +122,7 @@ def _number(message: Mapping[str, Any], name: str) -> int:
     return value
 
 
-_HANDLERS: Mapping[str, Callable[[Panel, Mapping[str, Any]], list[Reply] | None]] = {
-    "hello": _hello, "set": _set, "plan": _plan, "apply": _apply, "rows": _rows, "tick": _tick,
-    "tick-shown": _tick_shown, "browse": _browse, "suggest": _suggest,
+_HANDLERS: Mapping[str, Callable[[Controller, Mapping[str, Any]], list[Reply] | None]] = {
+    "hello": _hello, "set": _set, "plan": lambda panel, _: panel.plan(), "apply": lambda panel, _: panel.apply(),
+    "rows": _rows, "tick": _tick, "tick-shown": _tick_shown, "browse": _browse, "suggest": _suggest,
 }  # fmt: skip

@@ -6,14 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nbsync.core.options import Call, Options, build_options, is_taken
+from nbsync.core.options import Call, build_options, is_taken
 from nbsync.errors import UsageError
 
 WHERE = ("endpoint_url", "profile", "region")
 FIELDS = ("filters", "delete", *WHERE)  # those that have a field of their own
-# To look around takes less patience than a sync.
-LOOK_SECONDS = 10.0
-_LOOK_RETRIES = 1
+_LOOK_RETRIES = 1  # to look around takes less patience than a sync
 
 
 def plan_call(direction: str, remote: str, local: str, given: Mapping[str, Any]) -> Call:
@@ -32,14 +30,15 @@ def plan_call(direction: str, remote: str, local: str, given: Mapping[str, Any])
                 asked=frozenset(taken))  # fmt: skip
 
 
-def look_options(given: Mapping[str, Any]) -> Options:
-    """Options to look around with: those that say where, and little patience.
+def look_where(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options to look around with, by name: those that say where, and little patience.
 
     Raises:
         UsageError: one makes no sense.
     """
     where = {name: value for name, value in given.items() if is_taken(name, "ls") and name not in ("filters", "as_of")}
-    return build_options("ls", {"timeout": LOOK_SECONDS, "retries": _LOOK_RETRIES, **where})
+    build_options("ls", where)
+    return {"retries": _LOOK_RETRIES, **where}
 
 
 def without_secrets(name: str, value: str) -> str:

@@ -1,18 +1,39 @@
-"""What a job came to, in one line for who has the panel's buttons before them. Pure."""
+"""What a panel says of a job: how it goes, as plain values, and what it came to, in one line. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
-from nbsync.core.model import Status, Verb
+from nbsync.core.model import Snapshot, Status, Verb
 from nbsync.errors import GuardRefusal, Interrupted, NbsyncError, one_line
-from nbsync.report import formats
+from nbsync.report import formats, text_page
 from nbsync.results.sync_result import SyncPlan, SyncResult
 
 _NOUNS = {Verb.DOWNLOAD.value: "download", Verb.UPLOAD.value: "upload", Verb.DELETE_LOCAL.value: "delete",
           Verb.DELETE_REMOTE.value: "delete"}  # fmt: skip
 _EMPTY_SOURCE = "--allow-empty-source"
+_ACTIVE_SHOWN = 6
+
+
+def progress(snapshot: Snapshot | None, *, busy: bool) -> dict[str, Any]:
+    """How a job goes (bytes, seconds); empty before there is one. Only of a busy one the files on their way."""
+    if snapshot is None:
+        return {}
+    names = ("files_done", "files_total", "bytes_done", "bytes_total", "rate", "eta_seconds", "seconds",
+             "listing_done")  # fmt: skip
+    active = [
+        {"path": formats.clean(one.path, 300), "up": one.verb.value == "upload",
+         "share": min(one.done / one.size, 1.0) if one.size > 0 else 0.0,
+         "amount": f"{formats.size(one.done)} of {formats.size(one.size)}"}
+        for one in snapshot.active[:_ACTIVE_SHOWN]
+    ] if busy else []  # fmt: skip
+    return {
+        **{name: getattr(snapshot, name) for name in names}, "share": text_page.share(snapshot),
+        "facts": text_page.progress_facts(snapshot), "active": active,
+        "more": max(0, len(snapshot.active) - len(active)) if active else 0,
+    }  # fmt: skip
 
 
 def told(result: SyncResult) -> tuple[str, str]:

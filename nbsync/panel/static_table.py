@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 from nbsync.panel.controller import Session
-from nbsync.report import formats, report
+from nbsync.report import formats, html_page, ipython, text_page
 from nbsync.results.sync_result import SyncResult
 
 _NOTHING = "nothing planned yet"
@@ -24,6 +23,7 @@ class SavedTable:
         self._session, self._name = session, name
         self._of: SyncResult | None = None
         self._table = self._text = ""
+        self._shown: str | None = None
 
     def html(self) -> str:
         """It as HTML."""
@@ -33,6 +33,22 @@ class SavedTable:
         """It as plain text."""
         self._draw()
         return self._text or _NOTHING
+
+    def open(self) -> None:
+        """Show it as an output of its own."""
+        self._show(update=False)
+
+    def bring_up_to_date(self) -> None:
+        """Change it wherever it is shown; seldom, because it is the whole table."""
+        if self._shown is None or self._session.busy or self.html() == self._shown:
+            return
+        self._show(update=True)
+
+    def _show(self, *, update: bool) -> None:
+        self._shown = self.html()
+        ipython.ipython_display(
+            ipython.bundle_of(self._shown, self.text()), raw=True, display_id=self._name, update=update
+        )
 
     def _inner(self) -> str:
         session = self._session
@@ -48,19 +64,5 @@ class SavedTable:
         result = self._session.result
         if result is not self._of:
             self._of = result
-            self._table = report.result_html(result) if result is not None else ""
-            self._text = report.result_text(result) if result is not None else ""
-
-
-def display(data: dict[str, Any]) -> None:
-    """Show a bundle of MIME types as an output of the cell."""
-    from nbsync.report.ipython import ipython_display
-
-    ipython_display(data, raw=True)
-
-
-def show(table: str, text: str, name: str, *, update: bool) -> None:
-    """Show the table as an output of its own, or change it wherever it is shown."""
-    from nbsync.report.ipython import ipython_display
-
-    ipython_display({"text/html": table, "text/plain": text}, raw=True, display_id=name, update=update)
+            self._table = html_page.result_html(result) if result is not None else ""
+            self._text = text_page.result_text(result) if result is not None else ""

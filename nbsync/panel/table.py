@@ -7,7 +7,7 @@ beside the row itself is a few bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from nbsync.core.model import Row, Status, Verb
@@ -74,21 +74,19 @@ class Table:
         shown: Iterable[int] = (number for number, its in enumerate(kinds) if its in wanted)
         if needle:
             shown = (number for number in shown if needle in rows[number].path.casefold())
-        self._shown = self._sorted(list(shown), query)
+        self._shown = self._sorted(shown, query)
         self.order += 1
         self._count_shown()
 
-    def _sorted(self, numbers: list[int], query: Query) -> list[int]:
+    def _sorted(self, numbers: Iterable[int], query: Query) -> list[int]:
         rows, kinds = self._rows, self._kinds
-        if query.column == "size":
-            numbers.sort(key=lambda number: rows[number].bytes, reverse=query.descending)
-        elif query.column == "reason":
-            numbers.sort(key=lambda number: rows[number].reason, reverse=query.descending)
-        elif query.column == "path":
-            numbers.sort(key=lambda number: rows[number].path, reverse=query.descending)
-        else:
-            numbers.sort(key=lambda number: _RANK.get(kinds[number], 0), reverse=query.descending)
-        return numbers
+        keys: dict[str, Callable[[int], Any]] = {
+            "size": lambda number: rows[number].bytes,
+            "reason": lambda number: rows[number].reason,
+            "path": lambda number: rows[number].path,
+            "status": lambda number: _RANK.get(kinds[number], 0),
+        }
+        return sorted(numbers, key=keys[query.column], reverse=query.descending)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nbsync.errors import one_line
 from nbsync.report import formats
 from nbsync.report.html_page import link_html, listing_html, page_html, result_html
 from nbsync.report.pages import Line, Page, page
-from nbsync.report.text_page import link_text, listing_text, listing_total, page_text, result_text
+from nbsync.report.text_page import link_text, listing_lines, listing_text, listing_total, page_text, result_text
 from nbsync.report.view import view
 from nbsync.results import display
 from nbsync.results.batch import SyncResults
 from nbsync.results.diagnosis import Diagnosis
-from nbsync.results.display import Summary
+from nbsync.results.display import Printed, Summary
 from nbsync.results.folder_status import Status
 from nbsync.results.link import Link
 from nbsync.results.listing import Listing
@@ -69,6 +72,21 @@ def _(results: SyncResults) -> str:
 def _(results: SyncResults) -> str:
     tables = [display.html(one) for one in results]
     return "".join([together_html(results), *tables] if len(tables) != 1 else tables)
+
+
+@display.printed.register
+def _(link: Link) -> Printed:
+    return Printed([link.url], _notes(link.notes), is_data=True)
+
+
+@display.printed.register
+def _(listing: Listing) -> Printed:
+    remarks = [listing_total(listing), *_notes(listing.notes)]
+    return Printed(listing_lines(listing.entries), remarks, is_data=True)
+
+
+def _notes(notes: Iterable[str]) -> list[str]:
+    return [f"note: {one_line(note)}" for note in notes]
 
 
 display.text.register(SyncResult, result_text)

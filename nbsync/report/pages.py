@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import NamedTuple
 
+from nbsync import _version
 from nbsync.core.local_changes import Change
 from nbsync.report import formats
 from nbsync.results.diagnosis import OK, PROBLEM, WARNING, Diagnosis
@@ -39,23 +41,26 @@ class Page(NamedTuple):
     notes: list[str]
 
 
-def page(found: Status | Diagnosis) -> Page:
-    """The page of an answer."""
-    return _doctor(found) if isinstance(found, Diagnosis) else _status(found)
+@singledispatch
+def page(found: object) -> Page:
+    """The page of an answer that has one."""
+    raise TypeError(f"{type(found).__name__} has no page")
 
 
-def _doctor(found: Diagnosis) -> Page:
+@page.register
+def _(found: Diagnosis) -> Page:
     lines = [Line(*_MARKS[one.status], one.name, f"{one.found}. {one.advice}" if one.advice else one.found)
              for one in found.findings]  # fmt: skip
     bad = [formats.number(len(found.problems), "problem")] if found.problems else []
     bad += [formats.number(len(found.warnings), "warning")] if found.warnings else []
     sent = [f"{count:,} {kind.upper()}" for kind, count in found.requests.items() if count]
-    facts = [" ".join(sent) or "no request made", formats.duration(found.seconds)]
+    facts = [" ".join(sent) or "no request made", formats.duration(found.seconds), _version.NAMED]
     title = f"doctor {found.remote}".rstrip()
     return Page(title, found.ok, ", ".join(bad) or "nothing stands in the way", facts, lines, found.notes)
 
 
-def _status(found: Status) -> Page:
+@page.register
+def _(found: Status) -> Page:
     lines = [Line("↔", formats.GREY, "synced", _synced(sync)) for sync in found.syncs[:MAX_SYNCS]]
     more = len(found.syncs) - MAX_SYNCS
     lines += [Line("…", formats.GREY, "", f"and {more:,} more: --json")] if more > 0 else []
@@ -86,7 +91,7 @@ def _facts(found: Status) -> list[str]:
         facts.append(f"{formats.number(found.changes[Change.NONE.value], 'file')} as last synced")
         left_out = found.changes[Change.LEFT_OUT.value]
         facts += [f"{left_out:,} left out by the filters"] if left_out else []
-    return [*facts, "no request made", formats.duration(found.seconds)]
+    return [*facts, "no request made", formats.duration(found.seconds), _version.NAMED]
 
 
 def _synced(sync: Synced) -> str:

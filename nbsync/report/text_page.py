@@ -50,14 +50,9 @@ def result_text(result: SyncResult, show: str = "changed", *, colour: bool = Fal
     if seen.error and error:
         lines.append(f"  {seen.verdict}: {formats.clean(seen.error, _PATH)}")
     if len(lines) > _SCREEN_LINES and not notebook:
-        lines.append(one_line_summary(result))
+        lines.append(line(result))
     lines += [f"  next, {step.why}: {step.command}" for step in steps(result, notebook=notebook)]
     return "\n".join(lines)
-
-
-def one_line_summary(result: SyncResult) -> str:
-    """`pull s3://b/p/ → data: ✓ 3 miss, 9,998 hit, 4.1 kB moved, 0.8 s`."""
-    return line(result)
 
 
 def page_text(shown: Page) -> str:

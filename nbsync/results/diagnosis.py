@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from nbsync.core.model import Status
-from nbsync.errors import NbsyncError
-from nbsync.results.display import Displayed
+from nbsync.results.answer import Found, no_requests
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -21,7 +19,7 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-class Diagnosis(Displayed):
+class Diagnosis(Found):
     """The findings of one `doctor`. No secret is in them.
 
     Attributes:
@@ -41,10 +39,9 @@ class Diagnosis(Displayed):
         self.remote = remote
         self.findings: list[Finding] = []
         self.versions: dict[str, str] = {}
-        self.requests: dict[str, int] = dict.fromkeys(("list", "head", "get", "put", "delete", "other"), 0)
+        self.requests = no_requests()
         self.notes: list[str] = []
         self.seconds = 0.0
-        self.error: NbsyncError | None = None
 
     @property
     def problems(self) -> list[Finding]:
@@ -57,28 +54,9 @@ class Diagnosis(Displayed):
         return [one for one in self.findings if one.status == WARNING]
 
     @property
-    def ok(self) -> bool:
-        """True without problems; there may be warnings."""
-        return not self.problems
-
-    @property
     def exit_code(self) -> int:
-        """0 without problems, else 2."""
-        return 0 if self.ok else 2
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """No rows of a sync, by status: as a result among others it adds nothing."""
-        return {status.value: 0 for status in Status}
-
-    def raise_for_problems(self) -> None:
-        """Do nothing if there are none.
-
-        Raises:
-            NbsyncError: the first one, as a sync would end with it.
-        """
-        if self.error is not None:
-            raise self.error
+        """0 without problems, of which warnings are none; else 2."""
+        return 2 if self.problems else 0
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, in the contract's style."""

@@ -1,4 +1,4 @@
-"""How an answer is shown: its summary, text and HTML by its type, as `report` registers them.
+"""How an answer is shown: its summary, text, HTML and print by its type, as `report` registers them.
 
 An answer is data: it knows neither a picture of itself nor who draws it. The package's face names the report, which is
 loaded when the first answer is shown.
@@ -6,7 +6,7 @@ loaded when the first answer is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
 from html import escape
 from typing import Any, NamedTuple
@@ -65,6 +65,28 @@ def html(answer: object) -> str:
     if _load():
         return html(answer)
     return f"<pre>{escape(text(answer))}</pre>"
+
+
+class Printed(NamedTuple):
+    """What a shell prints of an answer.
+
+    Attributes:
+        lines: on standard output.
+        remarks: on standard error.
+        is_data: the lines are what was asked for, with `--quiet` too; else a page to look at.
+    """
+
+    lines: Iterable[str]
+    remarks: Sequence[str] = ()
+    is_data: bool = False
+
+
+@singledispatch
+def printed(answer: object) -> Printed:
+    """The answer as a shell prints it."""
+    if _load():
+        return printed(answer)
+    return Printed([text(answer)])
 
 
 class Displayed:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
-from nbsync.core.model import Status as RowStatus
 from nbsync.errors import SyncProblems
-from nbsync.results.display import Displayed
+from nbsync.results.answer import Found, no_requests
 
 MAX_PATHS = 1_000  # changed paths that are kept; all are counted
 
@@ -49,7 +48,7 @@ class Trash(NamedTuple):
     place: str
 
 
-class Status(Displayed):
+class Status(Found):
     """The status of one folder; no request was made for it, and nothing was created.
 
     Attributes:
@@ -69,7 +68,6 @@ class Status(Displayed):
     """
 
     command = "status"
-    error = None
 
     def __init__(self, local: str) -> None:
         self.local = local
@@ -90,19 +88,9 @@ class Status(Displayed):
         return self.syncs[0].remote if self.syncs else ""
 
     @property
-    def ok(self) -> bool:
-        """False if what is recorded cannot be used."""
-        return not self.problems
-
-    @property
     def exit_code(self) -> int:
         """0, for a folder that was never synced too; 1 if what is recorded cannot be used."""
-        return int(not self.ok)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """No rows of a sync, by status: as a result among others it adds nothing."""
-        return {status.value: 0 for status in RowStatus}
+        return 1 if self.problems else 0
 
     @property
     def changed(self) -> int:
@@ -133,7 +121,7 @@ class Status(Displayed):
             "files": [{"path": one.path, "change": one.change.value, "bytes": one.size} for one in self.files],
             "trash": self.trash._asdict(), "unfinished": dict(self.unfinished), "at_work": self.at_work,
             "repeats": list(self.repeats),
-            "requests": dict.fromkeys(("list", "head", "get", "put", "delete", "other"), 0),
+            "requests": no_requests(),
             "seconds": round(self.seconds, 3),
             "problems": [problem._asdict() for problem in self.problems], "notes": list(self.notes),
         }  # fmt: skip

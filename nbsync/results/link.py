@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from nbsync.core.location import parse_location
-from nbsync.core.model import Status
 from nbsync.core.pull_link import PullLink, target_of
-from nbsync.results.display import Displayed
+from nbsync.results.answer import Found, no_requests
 
 
-class Link(Displayed):
+class Link(Found):
     """A pull link. `print(link)` gives the address alone.
 
     Attributes:
@@ -21,9 +20,6 @@ class Link(Displayed):
     """
 
     command = "link"
-    exit_code = 0
-    ok = True
-    error = None
 
     def __init__(self, url: str, pull: PullLink, notes: list[str]) -> None:
         self.url = url
@@ -41,14 +37,6 @@ class Link(Displayed):
         """True if `url` is an address that can be opened, and no mere path."""
         return not self.url.startswith("/")
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """No rows of a sync, by status: as a result among others it adds nothing."""
-        return {status.value: 0 for status in Status}
-
-    def raise_for_problems(self) -> None:
-        """Do nothing: a link that is made has none."""
-
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, in the contract's style."""
         pull = self.pull
@@ -56,8 +44,7 @@ class Link(Displayed):
             "command": self.command, "remote": self.remote, "local": self.local, "ok": self.ok, "url": self.url,
             "urlpath": pull.urlpath, "filters": [list(pair) for pair in pull.filters], "endpoint": pull.endpoint,
             "as_of": pull.as_of,
-            "requests": dict.fromkeys(("list", "head", "get", "put", "delete", "other"), 0), "seconds": 0.0,
-            "notes": list(self.notes),
+            "requests": no_requests(), "seconds": 0.0, "notes": list(self.notes),
         }  # fmt: skip
 
     def __str__(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbsync.core.model import RemoteEntry, Status
-from nbsync.results.display import Displayed
+from nbsync.core.model import RemoteEntry
+from nbsync.results.answer import Found
 from nbsync.results.frames import frame
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ListedObject(NamedTuple):
         return cls(entry.key, entry.path, entry.size, entry.last_modified_ns, entry.etag, entry.storage_class)
 
 
-class Listing(Displayed):
+class Listing(Found):
     """The objects under one REMOTE, in key order.
 
     Attributes:
@@ -39,10 +39,6 @@ class Listing(Displayed):
         notes: remarks on the whole.
     """
 
-    exit_code = 0
-    ok = True
-    error = None
-
     def __init__(
         self, remote: str, entries: list[ListedObject], requests: dict[str, int], notes: Sequence[str] = ()
     ) -> None:
@@ -51,23 +47,13 @@ class Listing(Displayed):
         self.requests = requests
         self.notes = [*notes] if entries else [f"there is nothing under {remote}", *notes]
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """No rows of a sync, by status: as a result among others it adds nothing."""
-        return {status.value: 0 for status in Status}
-
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, in the contract's style."""
         return {
-            "command": "ls",
-            "remote": self.remote,
-            "ok": True,
-            "objects": len(self.entries),
-            "bytes": sum(entry.size for entry in self.entries),
-            "requests": dict(self.requests),
-            "files": [entry._asdict() for entry in self.entries],
-            "notes": list(self.notes),
-        }
+            "command": "ls", "remote": self.remote, "ok": self.ok, "objects": len(self.entries),
+            "bytes": sum(entry.size for entry in self.entries), "requests": dict(self.requests),
+            "files": [entry._asdict() for entry in self.entries], "notes": list(self.notes),
+        }  # fmt: skip
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row an object: key, path, size (int64), last_modified (UTC), etag, storage_class (a category).

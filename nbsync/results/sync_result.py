@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync._version import __version__
-from nbsync.core import planfile, verify
-from nbsync.core.model import ASSURANCES, UNKNOWN, NodeResult, Outcome, Problem, Row, Status
+from nbsync.core import planfile
+from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status
 from nbsync.core.options import Call, build_options
 from nbsync.core.planfile import Header, SavedPlan
 from nbsync.core.saved_options import saved_options
@@ -96,10 +96,6 @@ class SyncResult(Displayed):
         if self.error is not None:
             return self.error.exit_code
         return 1 if self.problems or self._count(Status.FAILED, Status.CONFLICT, Status.CANCELLED) else 0
-
-    def keep(self, outcome: Outcome) -> str:
-        """Take in what this kind of result has beside its rows; returns the row's assurance."""
-        return ""
 
     def _count(self, *statuses: Status) -> int:
         return sum(self.counts[status.value] for status in statuses)
@@ -218,11 +214,11 @@ class SyncPlan(SyncResult):
         """Nothing is planned yet; what will be is kept in `items`."""
         self._place, self._items = place, items
 
-    def keep(self, outcome: Outcome) -> str:
-        if outcome.planned is not None and self._items is not None:
-            self._items.add(outcome.planned)
-            self.trashing += outcome.planned.trash
-        return ""
+    def add(self, item: Action) -> None:
+        """Plan one more thing to do."""
+        if self._items is not None:
+            self._items.add(item)
+            self.trashing += item.trash
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a file, for `nbsync.apply` and `nbsync apply`: JSON Lines, no credentials.
@@ -278,11 +274,6 @@ class VerifyResult(SyncResult):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self.assurance: dict[str, int] = dict.fromkeys(ASSURANCES, 0)
-
-    def keep(self, outcome: Outcome) -> str:
-        assurance = verify.assurance(outcome.status, outcome.evidence)
-        self.assurance[assurance] += 1
-        return assurance
 
     @property
     def exit_code(self) -> int:

@@ -1,6 +1,6 @@
-"""What there is to choose from: buckets, and one folder of keys at a time; for completion. Any thread.
+"""What there is to choose from: buckets, and one folder of keys at a time; for completion and the panel. Any thread.
 
-One request each, tried once: whoever asks waits for the answer at a keyboard, and asks again.
+One request each. Whoever asks waits for the answer at a keyboard, and asks again: so the options say few retries.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from nbsync.core.location import Location, parse_location
 from nbsync.core.options import Options
-from nbsync.errors import ConfigError
+from nbsync.errors import ConfigError, NbsyncError
 from nbsync.s3.account import Account
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.errors import translate
-from nbsync.s3.folder_page import read_level
+from nbsync.s3.folder_page import Level, read_level
 from nbsync.s3.listing_xml import read_document
 from nbsync.wire.errors import WireError
 
@@ -34,7 +34,7 @@ class Browser:
     Args:
         options: the Where options of a run, and its timeout.
 
-    Raises (from every method): NbsyncError, WireError, OSError.
+    Raises (from every method but `level`): NbsyncError, WireError, OSError.
     ConfigError: a profile that asks for a code. It would ask whoever only looks around, in the middle of a word.
     """
 
@@ -59,10 +59,29 @@ class Browser:
         names = {*found.folders, *(name for name, _ in found.objects)}
         return Candidates(sorted(folder + name for name in names), not found.token)
 
+    def level(self, path: str, *, token: str = "", begins: str = "") -> Level:
+        """A page of what is in the folder `bucket/prefix/`; for an empty path the account's buckets, sorted.
+
+        Args:
+            path: the folder.
+            token: continues after an earlier page.
+            begins: only names that begin so.
+
+        Raises:
+            NbsyncError: it cannot be listed; many credentials may use a bucket and not list them all.
+        """
+        location = parse_location(path) if path else None
+        try:
+            if location is not None:
+                return read_level(self._bucket(location.bucket), location.prefix, begins=begins, token=token)
+            return Level([f"{name}/" for name in sorted(self.buckets()) if name.startswith(begins)], [], "")
+        except (NbsyncError, WireError, OSError) as error:
+            raise translate(error, location.uri if location is not None else "the list of buckets") from None
+
     def _bucket(self, name: str) -> Bucket:
         with self._lock:
             if name not in self._known:
-                self._known[name] = Bucket(Location(name, ""), self._options, wait=lambda _seconds: True)
+                self._known[name] = Bucket(Location(name, ""), self._options, wait=threading.Event().wait)
             return self._known[name]
 
 
@@ -75,15 +94,3 @@ def bucket_names(body: bytes) -> list[str]:
     document = read_document(body, "ListAllMyBucketsResult")
     names = (node.findtext(f"{document.space}Name", "") for node in document.root.iter(f"{document.space}Bucket"))
     return [name for name in names if name]
-
-
-def list_buckets(options: Options) -> list[str]:
-    """The names of the account's buckets, sorted.
-
-    Raises:
-        NbsyncError: they cannot be listed; many credentials may use a bucket and not list them all.
-    """
-    try:
-        return sorted(Browser(options).buckets())
-    except (WireError, OSError) as error:
-        raise translate(error, "the list of buckets") from None

@@ -160,7 +160,7 @@ class Bucket:
             moved = self._connect(region)
             if moved.target == self.client.target:  # the region of an access point's ARN holds
                 return False
-            self.client.retire()
+            self.client.transport.retire()  # who still has this client may go on
             self.client = moved
         return True
 

@@ -5,17 +5,12 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html (
 
 from __future__ import annotations
 
-import threading
 from typing import NamedTuple
 
-from nbsync.core.location import Location
 from nbsync.core.names import is_own
-from nbsync.core.options import Options
-from nbsync.errors import ListingError, NbsyncError
+from nbsync.errors import ListingError
 from nbsync.s3.bucket import Bucket
-from nbsync.s3.errors import translate
 from nbsync.s3.listing_xml import Document, read_document, read_object
-from nbsync.wire.errors import WireError
 
 
 class Level(NamedTuple):
@@ -26,23 +21,14 @@ class Level(NamedTuple):
     token: str  # continues with the next page; empty at the end
 
 
-def list_level(location: Location, options: Options, token: str = "", *, begins: str = "") -> Level:
-    """Up to 1,000 folders and objects directly in `location`, in key order; with `begins`, those whose name does so.
-
-    Raises:
-        NbsyncError: it cannot be listed.
-    """
-    bucket = Bucket(location, options, wait=threading.Event().wait)
-    try:
-        return read_level(bucket, location.prefix, begins=begins, token=token)
-    except (NbsyncError, WireError, OSError) as error:
-        raise translate(error, location.uri) from None
-    finally:
-        bucket.client.close()
-
-
 def read_level(bucket: Bucket, folder: str, *, begins: str = "", token: str = "") -> Level:
-    """A page of what lies directly in `folder` ("" or ending in "/"), as `list_level`.
+    """Up to 1,000 folders and objects directly in `folder` ("" or ending in "/"), in key order.
+
+    Args:
+        bucket: it is in.
+        folder: relative to the bucket.
+        begins: only names that begin so.
+        token: continues after an earlier page.
 
     Raises: as listing.list_objects.
     """

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbsync.errors import ConfigError, check_platform
+
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
-    """Add the page and the API to a starting server."""
+    """Add the page and the API to a starting server. Where nbsync does not work, the server's log says so."""
+    try:
+        check_platform()
+    except ConfigError as error:
+        serverapp.log.warning("%s", error)
+        return
     from jupyter_server.services.contents.filemanager import FileContentsManager
 
     from nbsync.server.config import PullLinks

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nbsync.core.clock import COARSEST_NS, is_coarse
 from nbsync.core.model import LocalEntry, Verb
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
 
 _YOUNG_NS = 20_000_000  # coarser than the clocks of the file systems we know (1 to 10 ms)
 _MAX_DOUBTS = 16
+
+
+class Permission(Protocol):
+    """May this process still change anything for the run? A worker of another machine's run can lose that right."""
+
+    def lasts(self) -> bool:
+        """May it still? Any thread asks, often."""
+
+
+class OwnRun:
+    """The permission of the process that began the run: it lasts."""
+
+    def lasts(self) -> bool:
+        """Always."""
+        return True
 
 
 @dataclass
@@ -53,6 +68,7 @@ class Context:
     outage: Outage = field(default_factory=Outage)
     controller: Controller = field(default_factory=Controller)
     journal: Journal = field(default_factory=no_journal)
+    permission: Permission = field(default_factory=OwnRun)
     stopped: Callable[[], bool] | None = None  # by the user; by default, whenever it was cancelled
     whole_only: bool = False  # the server answers no ranges: large objects come in one stream
     holds_doubts: bool = False  # whoever runs the workers settles `doubts` when no more downloads come
@@ -61,7 +77,10 @@ class Context:
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def cancelled(self) -> bool:
-        """Was the run told to stop?"""
+        """Was the run told to stop, or has this process lost the permission to go on? Any thread."""
+        if not self.cancel.is_set() and not self.permission.lasts():
+            self.cancel.set()
+            self.bucket.client.abort()
         return self.cancel.is_set()
 
     def may_keep(self, error: BaseException) -> bool:

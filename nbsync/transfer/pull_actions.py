@@ -103,6 +103,8 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
     try:
         if action.in_the_way:
             _clear(ctx, action, installer)
+        if not ctx.permission.lasts():
+            raise InterruptedError
         at, note = installer.install(staged.path, action.path, action.local, keep_old=action.trash)
     except InTheWay as what:
         return _conflict(action, f"({what}) is in the way: it is not a folder")

@@ -28,9 +28,9 @@ from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier, NotStored, Overtaken, Stored, Unnamed
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
-from nbsync.wire.connect import other_addresses
 from nbsync.wire.errors import ServiceError, Unsendable, error_in_body, service_error
-from nbsync.wire.multiplexer import Done, Swarm
+from nbsync.wire.multiplexer import Done
+from nbsync.wire.transport import Multiplexer
 
 Task = Callable[[Worker], Outcome]
 
@@ -42,7 +42,6 @@ _LAST_WORDS_SECONDS = 0.3  # that a cancelled run waits for the answers to uploa
 _SLOW_SECONDS = 0.002  # for the disk's part of a small file: then many threads help
 _SAMPLE = 16  # the disk's part of one in so many files is timed
 _SAMPLES = 9
-_MOST_ADDRESSES = 8  # besides the one that has answered
 
 
 _EMPTY = object()
@@ -95,7 +94,7 @@ class Lane:
             or action.in_the_way
             or action.namesake
             or self._gave_up
-            or bucket.client.address is None
+            or not bucket.client.transport.multiplexes
             or bucket.customer_key
         ):
             return False
@@ -134,10 +133,7 @@ class Lane:
             self._worker.close()
 
     def _carry_all(self) -> None:
-        client = self._ctx.bucket.client
-        assert client.address is not None  # see takes
-        others = other_addresses(client.route, client.address)[:_MOST_ADDRESSES]
-        swarm = Swarm(client.route, client.address, others=others, on_sent=lambda: None)
+        swarm = self._ctx.bucket.client.transport.multiplexer()
         try:
             more = True
             while more or self._under_way:
@@ -158,7 +154,7 @@ class Lane:
             self._left = True  # before the last look: what is put after it, its putter hands over
             self._hand_over_the_rest()
 
-    def _hear_out(self, swarm: Swarm) -> None:
+    def _hear_out(self, swarm: Multiplexer) -> None:
         """After a cancel: hundreds of uploads may be sent and about to be stored. What is not recorded would be
         somebody else's object for the next push of a file that was edited meanwhile.
         """
@@ -188,7 +184,7 @@ class Lane:
             if action is not None:
                 self._over(action)
 
-    def _begin_some(self, swarm: Swarm) -> bool:
+    def _begin_some(self, swarm: Multiplexer) -> bool:
         """Send as many requests as may be under way; False when there will be no more."""
         width = min(self._ctx.controller.width, _FIRST + 2 * self._answers if self._answers else _TRIAL)
         while self._under_way < width and not self._ctx.cancelled():
@@ -229,7 +225,7 @@ class Lane:
         if self._ctx.controller.is_bound:
             self._ctx.controller.gate.leave()
 
-    def _begin(self, swarm: Swarm, action: Action) -> None:
+    def _begin(self, swarm: Multiplexer, action: Action) -> None:
         started = time.perf_counter()
         self.slot.begin(action.path, action.verb, action.bytes)
         self._ctx.limiter.take(action.bytes)

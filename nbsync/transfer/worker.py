@@ -49,6 +49,15 @@ class Worker:
         """
         return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
 
+    def resume(self, action: Action, finished: Callable[[Context, Action], Outcome | None]) -> Outcome:
+        """As `perform`, of an Action that a lost worker may have done, or be doing; `finished` looks whether it did."""
+
+        def do(action: Action) -> Outcome:
+            self.slot.begin(action.path, action.verb, action.bytes)
+            return finished(self.ctx, action) or self._perform(action, Earlier(lost=True))
+
+        return self._ending_in_a_row(action, do)
+
     def settle(self, doubt: Doubt) -> Outcome:
         """Install or refuse a download that was held back, now that no more come."""
         return self._ending_in_a_row(doubt.action, lambda _: pull_actions.settle(self.ctx, doubt, self.installer))

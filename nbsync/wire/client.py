@@ -1,7 +1,6 @@
 """One S3 request, one attempt: signed, sent, counted, its error made a ServiceError.
 
-A Client is shared by all threads that talk to one target. It keeps idle connections in a stack, so
-that the fewest stay in use; every request runs in the thread that makes it.
+A Client is shared by all threads that talk to one target; every request runs in the thread that makes it.
 """
 
 from __future__ import annotations
@@ -12,21 +11,21 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nbsync.wire.connect import Route, authority, proxy_for, tls_context
-from nbsync.wire.connection import Connection, FileSlice, SentMeter
+from nbsync.wire.connection import FileSlice, SentMeter
 from nbsync.wire.counts import RequestCounts
 from nbsync.wire.credentials import CredentialSource
-from nbsync.wire.errors import PROXY_REFUSED, Aborted, ConnectionLost, ServiceError, error_in_body, service_error
+from nbsync.wire.errors import PROXY_REFUSED, ConnectionLost, ServiceError, error_in_body, service_error
 from nbsync.wire.head import request_head
 from nbsync.wire.response_reader import Response, Sink
 from nbsync.wire.server_clock import server_time, time_of_error
 from nbsync.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Credentials, Signer, canonical_query, quote_key
+from nbsync.wire.transport import transport_to
 
 __all__ = ["Client", "Credentials", "FileSlice", "RequestCounts", "Response", "Target", "error_in_body"]
 
-MAX_IDLE = 512
 _HASHED_BYTES = 64 * 1024  # longer bodies go as UNSIGNED-PAYLOAD; Content-MD5 guards them
 _SKEW_SECONDS = 900  # S3 refuses a clock that is off by more than 15 minutes
 _KIND = {"GET": "get", "HEAD": "head", "PUT": "put", "DELETE": "delete"}
@@ -113,8 +112,8 @@ class Client:
         secure = target.scheme == "https"
         proxy = proxy_for(target.scheme, target.host, target.port, target.ca_bundle)
         tls = tls_context(target.verify, target.ca_bundle) if secure else None
-        self.address: tuple[int, Any] | None = None  # family and address of the endpoint that answered; not of a proxy
         self.route = Route(target.host, target.port, tls, proxy, target.connect_timeout, target.timeout)
+        self.transport = transport_to(self.route)
         self._host = authority(target.host, target.port)
         if target.port == _DEFAULT_PORT.get(target.scheme):
             self._host = self._host.rpartition(":")[0]
@@ -122,11 +121,6 @@ class Client:
         self._hop_headers = "user-agent: nbsync\r\naccept-encoding: identity\r\n"
         if proxy and not secure and proxy.authorization:
             self._hop_headers += f"proxy-authorization: {proxy.authorization}\r\n"
-        self._lock = threading.Lock()
-        self._idle: list[Connection] = []
-        self._most_idle = MAX_IDLE
-        self._busy: set[Connection] = set()
-        self._closed = ""  # why no more requests are made
         self._asking = threading.Lock()  # held while it is asked what a HEAD was refused for
         self._asked_at = -math.inf  # seconds of time.perf_counter, when that was answered
         self._told: ServiceError | None = None  # that its credentials were; None if it was something else
@@ -203,24 +197,11 @@ class Client:
 
     def abort(self) -> None:
         """From any thread: every request under way fails at once, and every later one, with Aborted."""
-        with self._lock:
-            self._closed = "the request was aborted"
-            connections = [*self._busy, *self._idle]
-        for connection in connections:
-            connection.kill()
+        self.transport.abort()
 
     def close(self) -> None:
         """Close idle connections, and those in use when they are through; no more requests after it."""
-        self._closed = self._closed or "the client is closed"
-        self.retire()
-
-    def retire(self) -> None:
-        """Keep no connection any more: who still has this client may go on, but somebody else takes its place."""
-        with self._lock:
-            self._most_idle = 0
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self.transport.close()
 
     def _answer(self, request: _Request, ok: Collection[int]) -> Response:
         """One exchange; another if our clock was wrong, and another if the credentials were refused."""
@@ -280,44 +261,22 @@ class Client:
         return told if told.refuses_credentials else None
 
     def _exchange(self, request: _Request, head: bytes) -> Response:
-        connection = self._checkout()
-        before = connection.written
         try:
-            answer = connection.exchange(
+            answer = self.transport.exchange(
                 head,
                 request.body,
                 head_only=request.method == "HEAD",
                 repeatable=request.method != "POST",
                 sink=request.sink,
                 meter=request.meter,
+                on_written=lambda times: self.counts.add(request.kind, times),
             )
         except ConnectionLost as lost:
             lost.unreachable = not self.ever_answered
             raise
-        finally:
-            self.counts.add(request.kind, connection.written - before)
-            self._checkin(connection)
         self.ever_answered = True
         self._date = answer.headers.get("date", "")
         return answer
-
-    def _checkout(self) -> Connection:
-        with self._lock:
-            if self._closed:
-                raise Aborted(self._closed)
-            connection = self._idle.pop() if self._idle else Connection(self.route)
-            self._busy.add(connection)
-            return connection
-
-    def _checkin(self, connection: Connection) -> None:
-        with self._lock:
-            self._busy.discard(connection)
-            if connection.address is not None and self.route.proxy is None:
-                self.address = connection.address
-            if connection.reusable and not self._closed and len(self._idle) < self._most_idle:
-                self._idle.append(connection)
-                return
-        connection.close()
 
     def _head(self, request: _Request, clock_offset: float) -> bytes:
         """The request line and headers, signed, with the empty line."""

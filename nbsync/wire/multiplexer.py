@@ -56,7 +56,7 @@ class Swarm:
         address: Address,
         *,
         others: Sequence[Address] = (),
-        on_sent: Callable[[], None],
+        on_sent: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._route, self._on_sent, self._now = route, on_sent, now

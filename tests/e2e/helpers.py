@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -28,6 +30,27 @@ def wait_until(what: str, look: Callable[[], T], seconds: float = 30.0) -> T:
             return found
         time.sleep(0.02)
     raise AssertionError(f"{what}: not within {seconds:g} s")
+
+
+@contextmanager
+def shared(make: Callable[[], AbstractContextManager[T]]) -> Iterator[Callable[[pytest.FixtureRequest], T]]:
+    """Gives each test the same one, made for the first; a test that is run once more gets another, as do those after.
+
+    What is shared, a kernel or a server, may be what the test failed for.
+    """
+    with ExitStack() as open_now:
+        made: list[T] = []
+
+        def get(request: pytest.FixtureRequest) -> T:
+            if made and getattr(request.node, "execution_count", 1) > 1:
+                made.clear()
+                with suppress(Exception):
+                    open_now.close()
+            if not made:
+                made.append(open_now.enter_context(make()))
+            return made[0]
+
+        yield get
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -67,7 +90,7 @@ def opened_by(pid: int) -> list[Path]:
 def fill(server: Any, bucket: str, files: Mapping[str, bytes]) -> None:
     """Put `files` (key to content) into `bucket`."""
     for key, body in files.items():
-        server.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        server.put(bucket, key, body)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.helpers import fill
-from tests.e2e.kernels import started_kernel
-from tests.e2e.test_kernel import Kernel, Message, text, types
+from tests.e2e.helpers import fill, shared
+from tests.e2e.kernels import Message
+from tests.e2e.test_kernel import Kernel, ready_kernel, text, types
 from tests.e2e.valve import Valve
 from tests.functional.clusters import QUICK_HEART
 from tests.servers import Server
@@ -35,15 +36,24 @@ dask = cluster.scheduler_address.replace("tcp", "dask")
 END = "cluster.close(); engines.stop_cluster_sync()"
 
 
-@pytest.fixture(scope="module")
-def kernel(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    folder = tmp_path_factory.mktemp("kernel")
-    env = {**moto_server.env(), "IPYTHONDIR": str(folder / "ipython")}
-    with started_kernel(folder, env) as (manager, client):
-        kernel = Kernel(manager, client)
+@contextmanager
+def kernel_with_clusters(folder: Path, env: Mapping[str, str]) -> Iterator[Kernel]:
+    """A kernel in `folder`, which began two workers each of Dask's and ipyparallel's."""
+    with ready_kernel(folder, {**env, "IPYTHONDIR": str(folder / "ipython")}) as kernel:
         assert "error" not in types(kernel.run(BEGIN))
         yield kernel
         kernel.run(END)
+
+
+@pytest.fixture(scope="module")
+def kernels(moto_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Kernel]]:
+    with shared(lambda: kernel_with_clusters(tmp_path_factory.mktemp("kernel"), moto_server.env())) as get:
+        yield get
+
+
+@pytest.fixture
+def kernel(kernels: Callable[..., Kernel], request: pytest.FixtureRequest) -> Kernel:
+    return kernels(request)
 
 
 @pytest.mark.parametrize(("engine", "spread"), [("dask", "shared"), ("ipyparallel", "shared"), ("ipyparallel", "each")])

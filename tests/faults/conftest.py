@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbsync.engine.sync import Run
+from nbsync.engine.run import Run
 from nbsync.transfer import multipart, upload
 from tests.faults.world import FaultyWorld
 from tests.servers import Server

@@ -65,13 +65,11 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], A
 
 @pytest.fixture
 def fill() -> Callable[[World, int], None]:
-    """Stores many small objects at once, past HTTP: moto is in this process."""
-    from moto.s3.models import s3_backends
+    """Stores many small objects."""
 
     def put_many(world: World, count: int) -> None:
-        backend = s3_backends["123456789012"]["aws"]
         for number in range(count):
-            backend.put_object(world.bucket, f"{world.prefix}{number:05}", b"%d" % number)
+            world.put(f"{number:05}", b"%d" % number)
 
     return put_many
 

@@ -142,8 +142,11 @@ def test_a_killed_worker_is_followed_by_another_one_of_its_node(
     nodes.kill(killed)
     result = job.wait()
     assert files_of(base / "a" / "data") == files_of(base / "b" / "data") == SLOW
-    assert (result.ok, result.counts["miss"] + result.counts["hit"]) == (True, 16)
-    assert len({(row.path, row.worker) for row in result.files}) == len(result.files) == 16
+    assert result.ok
+    assert len({(row.path, row.worker) for row in result.files}) == len(result.files)
+    earlier = {row.path for row in result.files if row.worker == names[killed]}
+    assert len(earlier) >= 1  # what it had moved is listed, beside what the other one found
+    assert result.counts["miss"] + result.counts["hit"] == len(result.files) == 16 + len(earlier)
     assert any(f"{names[killed]} is gone: the pull of" in note for note in result.notes)
     expect_clean(base / "a" / "data")
 

@@ -349,7 +349,7 @@ def test_damage_deep_in_the_state(world: World) -> None:
     state = world.local / ".nbsync" / "state.sqlite3"
     with sqlite3.connect(state) as db:
         rows = [(1, f"x{n:05}", "e", "", 1, 1, 1, 1, "c" * 200) for n in range(2000)]
-        db.executemany("INSERT INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        db.executemany("INSERT INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, x'')", rows)
     damaged = bytearray(state.read_bytes())
     damaged[-60_000:-20_000] = os.urandom(40_000)
     state.write_bytes(damaged)

@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from nbsync import SyncResult
 from nbsync.core.decide import NEVER_SYNCED
-from nbsync.engine.sync import Run
+from nbsync.engine.sync import sync
 from tests.functional.killing import kill_at_change, kill_at_request
 from tests.functional.plain_store import PlainStore, PlainWorld
 from tests.quirks.mounts import coarse
@@ -95,7 +95,7 @@ class Sides(RuleBasedStateMachine):
 
     def set_clock(self, offset_ns: int) -> None:
         """From now on the runs' clock is so much off; that of the file system is not."""
-        defaults = Run.__init__.__kwdefaults__
+        defaults = sync.__kwdefaults__
         assert defaults is not None
         defaults["now_ns"] = lambda: time.time_ns() + offset_ns
 
@@ -248,7 +248,7 @@ def _admits(filters: list[tuple[str, str]], path: str) -> bool:
 @pytest.fixture(autouse=True)
 def _put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a machine changes is as before after the test."""
-    monkeypatch.setattr(Run.__init__, "__kwdefaults__", dict(Run.__init__.__kwdefaults__ or {}))
+    monkeypatch.setattr(sync, "__kwdefaults__", dict(sync.__kwdefaults__ or {}))
 
 
 @pytest.mark.timeout(300 * TIMES)

@@ -167,7 +167,7 @@ def test_no_room_on_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("f", "g"):
         world.put(name, b"x" * 1000)
     disk = SimpleNamespace(f_blocks=9, f_bavail=2, f_frsize=1024, f_files=1000, f_favail=100)
-    monkeypatch.setattr("nbsync.engine.executor.os.statvfs", lambda _place: disk)
+    monkeypatch.setattr("nbsync.engine.disk_need.os.statvfs", lambda _place: disk)
 
     error = world.refused("pull")
     assert isinstance(error, GuardRefusal)

@@ -27,7 +27,7 @@ def ask(made: SyncPanel, do: str, kind: str, **more: Any) -> dict[str, Any]:
     made.send = lambda content, buffers=None: sent.append(content)
     made._handle_custom_msg({"do": do, "view": "v", **more}, [])
     while not any(reply["kind"] == kind for reply in sent):
-        made._turn()
+        made.controller.poll()
     return next(reply for reply in sent if reply["kind"] == kind)
 
 
@@ -111,7 +111,7 @@ def test_cancel_and_apply_again(world: World) -> None:
     made.wait()
     made.apply()
     while made.counts.get("miss", 0) < 2:
-        made._turn()
+        made.controller.poll()
     made.cancel()
     made.wait(timeout=5)
     assert made.state == "cancelled"

@@ -207,7 +207,7 @@ def test_a_record_with_rows_from_anywhere(world: World) -> None:
     with sqlite3.connect(world.local / ".nbsync" / "state.sqlite3") as db:
         for values in (("../x", 1, "md5:1"), (b"\xff", 1, "md5:1"), ("c", "long", "md5:1"), ("a0", 1, "etag:x")):
             row = (1, values[0], "", "", values[1], 0, 0, 0, values[2])
-            db.execute("INSERT INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, x'')", row)
     world.write("a0", b"1")
     found = nbsync.status(world.local)
     assert {one.path: one.change.value for one in found} == {"../x": "deleted", "a0": "maybe"}

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,57 @@ def test_a_content_that_no_nbsync_names_so(world: World, content: object) -> Non
     assert nbsync.status(world.local).exit_code == 0
     assert world.run("pull")["a"].status == "miss"
     assert world.trash() == [("a", b"b")]
+
+
+def forged(world: World, path: str, content: bytes, **more: object) -> None:
+    """Let the record say that this object, as it is, and this content here were the same: of no stat, or of the file's.
+
+    Nobody who hands out a folder knows the stats that its files will have; its bytes are known.
+    """
+    row = {
+        "etag": world.head(path)["ETag"].strip(chr(34)),
+        "size": len(content),
+        "ctime_ns": -1,
+        "content": f"md5:{md5(content).hexdigest()}",
+    }
+    with sqlite3.connect(world.local / ".nbsync" / "state.sqlite3") as db:
+        for column, value in (row | more).items():
+            db.execute(f"UPDATE synced SET {column} = ? WHERE path = ?", (value, path))
+
+
+def test_a_strangers_row_makes_no_file_up_to_date(world: World) -> None:
+    world.fill_both("a")
+    world.put("a", b"theirs")
+    world.write("a", b"plants")
+    forged(world, "a", b"plants")
+    assert nbsync.push(world.local, world.remote, dry_run=True)["a"].status == "planned"
+    assert world.run("pull")["a"].status == "miss"
+    assert world.read("a") == b"theirs"
+    assert world.trash() == [("a", b"plants")]
+
+
+def test_a_strangers_row_lets_no_file_be_replaced_without_a_copy(world: World) -> None:
+    """The stat is right: what is here was an edit, and the row calls it synced."""
+    world.fill_both("a")
+    world.write("a", b"hours of work")
+    at = (world.local / "a").stat()
+    forged(world, "a", b"hours of work", mtime_ns=at.st_mtime_ns, ctime_ns=at.st_ctime_ns, inode=at.st_ino)
+    world.put("a", b"moved on")
+    assert world.run("pull")["a"].status == "miss"
+    assert world.trash() == [("a", b"hours of work")]
+
+
+def test_an_unproved_row_still_protects_what_moved_in_remote(world: World, tmp_path: Path) -> None:
+    """Of a folder that was copied: a colleague's edit is not overwritten for want of a proof."""
+    world.fill_both("a", "b")
+    shutil.copytree(world.local, tmp_path / "copy")
+    world.put("a", b"a colleague's")
+    (tmp_path / "copy" / "a").write_bytes(b"mine")
+    (tmp_path / "copy" / "b").write_bytes(b"mine")
+    result = nbsync.push(tmp_path / "copy", world.remote)
+    assert {row.path: row.status for row in result} == {"a": "conflict", "b": "miss"}
+    again = nbsync.push(tmp_path / "copy", world.remote)
+    assert (again["b"].status, again["b"].evidence) == ("hit", "state"), "what was compared is proved from now on"
 
 
 def test_a_strangers_journal_aborts_nothing(world: World, elsewhere: Callable[[], Any]) -> None:

@@ -22,8 +22,8 @@ from nbsync.api import functions
 from nbsync.cli import main
 from nbsync.core.model import Outcome
 from nbsync.core.options import Call
-from nbsync.engine.sync import Run
-from nbsync.engine.undo import Undo
+from nbsync.engine.sync import sync
+from nbsync.engine.undo import undo
 from nbsync.errors import LocalError, LockedError, UsageError
 from nbsync.local.restore import Restorer
 from nbsync.local.state_dir import Room
@@ -229,7 +229,7 @@ def test_a_room_that_is_a_link_is_refused(world: World, tmp_path: Path) -> None:
 
 def test_stopped_on_the_way(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is back is back, the rest is in the trash, and `retry` does it."""
-    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    run = undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
     real = Restorer.do
 
     def do(self: Restorer, item: Item) -> Outcome | None:
@@ -248,7 +248,7 @@ def test_stopped_on_the_way(edited: World, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_next_undo_goes_on_with_one_that_was_stopped(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the one after it undoes all of it."""
     pulled = edited.files()
-    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    run = undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
     real = Restorer.do
 
     def do(self: Restorer, item: Item) -> Outcome | None:
@@ -281,7 +281,7 @@ def test_a_file_that_could_not_be_put_back_is_tried_again(edited: World, monkeyp
 def test_a_sync_that_trashes_something_ends_an_undo_that_was_stopped(
     edited: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
+    run = undo(Call(command="undo", remote="", local=str(edited.local)), threading.Event())
     with monkeypatch.context() as patch:
         patch.setattr(Restorer, "do", lambda *_: run.stop())
         run.execute()
@@ -334,8 +334,8 @@ def test_how_long_the_trash_is_kept(edited: World, monkeypatch: pytest.MonkeyPat
 
 def test_a_clock_that_is_far_ahead_does_not_empty_the_trash(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = edited.trash()
-    assert Run.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(Run.__init__.__kwdefaults__, "now_ns", lambda: time.time_ns() + 30 * 86_400 * 10**9)
+    assert sync.__kwdefaults__ is not None
+    monkeypatch.setitem(sync.__kwdefaults__, "now_ns", lambda: time.time_ns() + 30 * 86_400 * 10**9)
     edited.write("f", b"another")
     notes = edited.run("pull").notes
     assert sorted([*kept, ("f", b"another")]) == edited.trash()

@@ -15,7 +15,7 @@ import nbsync.core.options
 from nbsync.cli import main
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
-from nbsync.report import report
+from nbsync.report import text_page
 from nbsync.wire.client import Client
 from tests.functional.test_evidence import PART, lie_about_etags, put_parts
 from tests.functional.world import World, snapshot
@@ -234,6 +234,6 @@ def test_nothing_to_compare_is_no_proof(world: World, filters: list[tuple[str, s
         world.fill_both("a")
     world.local.mkdir(exist_ok=True)
     result = nbsync.verify(world.local, world.remote, filters=filters)
-    assert (result.exit_code, "nothing to compare" in report.result_text(result)) == (0, True)
+    assert (result.exit_code, "nothing to compare" in text_page.result_text(result)) == (0, True)
     with pytest.raises(SyncProblems, match="nothing to compare"):
         nbsync.verify(world.local, world.remote, filters=filters, strict=True)

@@ -58,7 +58,10 @@ class World:
 
     def put(self, path: str, content: bytes = b"", **more: Any) -> str:
         """Store an object below the prefix; its ETag."""
-        answer = self.server.s3.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=content, **more)
+        key = self.prefix + path
+        if not more:
+            return self.server.put(self.bucket, key, content).strip('"')
+        answer = self.server.s3.put_object(Bucket=self.bucket, Key=key, Body=content, **more)
         return str(answer["ETag"].strip('"'))
 
     def get(self, path: str) -> bytes:
@@ -82,14 +85,14 @@ class World:
 
     def objects(self) -> dict[str, bytes]:
         """Path -> content of what lies below the prefix."""
-        return {path: self.get(path) for path in self._paths()}
+        found = self.server.contents(self.bucket)
+        return {key[len(self.prefix) :]: body for key, body in found.items() if key.startswith(self.prefix)}
 
     def _paths(self) -> list[str]:
         return [key[len(self.prefix) :] for key in self._listing() if key.startswith(self.prefix)]
 
     def _listing(self) -> dict[str, str]:
-        pages = self.server.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
+        return self.server.etags(self.bucket)
 
     def fill_both(self, *paths: str) -> None:
         """Files that hold their own path, the same on both sides, and recorded."""

@@ -18,6 +18,7 @@ import pytest
 import nbsync
 from nbsync import SyncResult
 from tests.functional.world import opened_below
+from tests.old_layout import make_old
 from tests.quirks import mounts
 from tests.quirks.store import Request
 from tests.quirks.world import CREDENTIALS, World, world
@@ -252,8 +253,8 @@ def test_a_row_of_an_earlier_nbsync_is_not_believed(here: World) -> None:
     path = unseen(here, first_push(here), rewritten)
     ctime_ns, mtime_ns, _ = times(here.local / path)
     with contextlib.closing(sqlite3.connect(here.local / ".nbsync/state.sqlite3")) as db, db:
-        db.execute("PRAGMA application_id = 0")
         db.execute("UPDATE synced SET ctime_ns = ?, mtime_ns = ? WHERE path = ?", (ctime_ns, mtime_ns, path))
+    make_old(here.local / ".nbsync")
     assert modified(here) == 1
     push(here)
     assert here.remote()[path] == EDIT

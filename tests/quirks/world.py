@@ -65,7 +65,7 @@ class Ran:
 
 def nbsync(*words: object, env: Mapping[str, str] | None = None, timeout: float = 60, **more: Any) -> Ran:
     """Run the command line with `--json`, in a process; a variable that is set to an empty text in `env` is unset."""
-    environment = {**os.environ, **CREDENTIALS, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    environment = {**os.environ, **CREDENTIALS, **(env or {})}
     environment = {name: value for name, value in environment.items() if value}
     command = [sys.executable, "-m", "nbsync", *map(str, words), "--json"]
     done = subprocess.run(

@@ -154,6 +154,19 @@ class Server:
         self.s3.create_bucket(Bucket=name)
         return name
 
+    def put(self, bucket: str, key: str, body: bytes) -> str:
+        """Store an object; its ETag, in quotes."""
+        return str(self.s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"])
+
+    def etags(self, bucket: str) -> dict[str, str]:
+        """Key -> ETag, in quotes, of all objects."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
+
+    def contents(self, bucket: str) -> dict[str, bytes]:
+        """Key -> content of all objects."""
+        return {key: self.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in self.etags(bucket)}
+
     def stop(self) -> None:
         """End the server and what it stored; a second call does nothing."""
         raise NotImplementedError

@@ -62,7 +62,7 @@ def end(job: SyncJob, *, hits: int = 0) -> None:
     run = run_of(job)
     run.result.counts["hit"] = run.board.counts["hit"] = hits
     run.may_end.set()
-    assert job._ended.wait(20)
+    assert job._thread.ended.wait(20)
 
 
 class Loop:
@@ -76,11 +76,17 @@ class Loop:
     def call_later(self, delay: float, callback: Callable[[], None], /) -> None:
         self.due.append(callback)
 
+    def call_soon_threadsafe(self, callback: Callable[[], None], /) -> None:
+        self.due.append(callback)
+
     def call_exception_handler(self, context: dict[str, object], /) -> None:
         self.complaints.append(context)
 
     def is_running(self) -> bool:
         return self.running
+
+    def is_closed(self) -> bool:
+        return not self.running
 
     def turn(self) -> None:
         due, self.due = self.due, []

@@ -73,11 +73,33 @@ def test_servers_end_with_a_session_that_goes_wrong(tmp_path: Path, then: str) -
         assert probe.connect_ex(("127.0.0.1", urlsplit(url).port)) != 0
 
 
+CATCHES_ALL = """
+import os, pathlib, signal, time, tests.conftest
+def test_it(rclone_server):
+    tests.conftest.SECONDS_TO_END = 1
+    pathlib.Path(__file__).with_name("used").write_text(str(rclone_server.directory))
+    while True:
+        try:
+            os.kill({whom}, signal.SIGTERM)
+            time.sleep(60)
+        except BaseException:
+            pass
+"""
+
+
+@pytest.mark.parametrize(("workers", "whom"), [("0", "os.getpid()"), ("1", "os.getppid()")])
+def test_a_session_ends_when_told_to_whatever_its_tests_catch(tmp_path: Path, workers: str, whom: str) -> None:
+    """It is told in the process that a CI run began, not in those that share its tests."""
+    _pytest(tmp_path, CATCHES_ALL.format(whom=whom), {}, "-n", workers)
+    assert not Path((tmp_path / "used").read_text()).exists()
+
+
 def _pytest(tmp_path: Path, test: str, env: dict[str, str], *options: str) -> str:
     """What another pytest, with our conftest, says of one test that lives outside our tests."""
     (tmp_path / "test_it.py").write_text(test)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *options,
                "--rootdir", str(tmp_path), "-c", str(tmp_path / "pytest.ini"), str(tmp_path)]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=60,
+                          check=False)  # fmt: skip
     return done.stdout + done.stderr

@@ -14,7 +14,7 @@ from typing import Any
 from nbsync._version import __version__, install
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
 from nbsync.core.options import Call
-from nbsync.errors import ClusterError, UsageError
+from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 
 PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot
 COMING_SECONDS = 5.0  # for the first worker: the nanny of one that died starts another
@@ -154,22 +154,44 @@ def _names(engine: Engine) -> list[str]:
     return names
 
 
+def answer_of(engine: Engine, name: str, task: Task, cancelled: Callable[[], bool] = lambda: False) -> Any:
+    """What the worker of this name has answered, before anything moves.
+
+    Raises:
+        ClusterError: it has not answered in time, or raised an error. EngineLost, WorkerLost. Interrupted: cancelled.
+    """
+    try:
+        return _wait_for(task, cancelled)
+    except TimeoutError:
+        task.cancel()
+        hint = "Is it busy or dead? Nothing was changed"
+        raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
+    except (EngineLost, WorkerLost, Interrupted):
+        raise
+    except NbsyncError as error:
+        raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
+    except Exception as error:
+        raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+
+
+def _wait_for(task: Task, cancelled: Callable[[], bool]) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return task.result(_LOOK_SECONDS)
+        except TimeoutError:
+            if task.done() or time.monotonic() > deadline:
+                raise
+            if cancelled():
+                raise Interrupted("stopped by the user") from None
+
+
 def _check_version(engine: Engine, name: str, task: Task) -> None:
     """The answer to a question that needs no nbsync there.
 
     Raises: as workers_of. EngineLost, WorkerLost.
     """
-    try:
-        version = task.result(PATIENCE_SECONDS)
-    except TimeoutError:
-        task.cancel()
-        hint = "Is it busy or dead? Nothing was changed"
-        raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
-    except (EngineLost, WorkerLost):
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        raise ClusterError(f"{name} of {engine.name} could not be asked for its nbsync: {text}") from None
+    version = answer_of(engine, name, task)
     wanted = f"{install(version=__version__)} there"
     if version is None:
         raise ClusterError(f"{name} of {engine.name} has no nbsync, or one that cannot be imported", wanted)

@@ -14,23 +14,21 @@ from dataclasses import replace
 from functools import partial
 
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.backends.connect import ask_each, check_call, lost, open_engine, workers_of
+from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_engine, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
 from nbsync.cluster.per_node.site import Site
 from nbsync.core.location import parse_location
-from nbsync.core.model import Direction
 from nbsync.core.options import Call
-from nbsync.engine.run import read_list
+from nbsync.engine.source import read_list
 from nbsync.engine.status_board import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
 
 ALONE_SECONDS = 20.0  # that a node whose last worker died waits for another: a nanny starts one
 _STOP_SECONDS = 0.8  # that the nodes have to tell their end after a cancel
-_SURVEY_SECONDS = 30.0
 _TICK = 0.02
 _INTERVAL = 0.2  # between two questions to a node; more of them are asked less often
 _INTERVAL_EACH = 0.005
@@ -47,9 +45,6 @@ class Each:
     Raises:
         UsageError: the call makes no sense.
     """
-
-    direction = Direction.PULL
-    execution = None
 
     def __init__(self, call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> None:
         _check(call)
@@ -143,16 +138,7 @@ class Each:
         found: dict[str, Site] = {}
 
         def take(name: str, task: Task) -> None:
-            try:
-                seen: Seen = task.result(_SURVEY_SECONDS)
-            except TimeoutError:
-                hint = "Is it busy or dead? Nothing was begun"
-                raise ClusterError(f"{name} of {engine.name} does not answer", hint) from None
-            except (EngineLost, WorkerLost):
-                raise
-            except Exception as error:
-                text = str(error) if isinstance(error, NbsyncError) else f"{type(error).__name__}: {error}"
-                raise ClusterError(f"{name} of {engine.name}: {text}") from None
+            seen: Seen = answer_of(engine, name, task, self._cancel.is_set)
             if seen.endpoint != endpoint:
                 hint = "Give --endpoint-url and --region, or the same AWS configuration"
                 raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",

@@ -1,14 +1,15 @@
 """One node as the coordinator sees it: which workers are there, who runs its pull, what has come of it so far.
 
 Used by the run's thread alone. A worker that dies takes its run with it; another one of the node begins it again,
-and the state on that node's disk makes most of it hits: what the first had told of as moved stays so.
+and the state on that node's disk makes most of it hits. What the first one had told of as moved or deleted is listed
+beside what the second one finds.
 """
 
 from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
@@ -24,6 +25,19 @@ _KEEP_SECONDS = node_run.PATIENCE_SECONDS / 5
 _KEPT = (Status.MISS.value, Status.DELETED.value)
 
 
+class LostAttempt(NamedTuple):
+    """What a worker had told of its run when it was lost. `rows`: of files that it had moved or deleted."""
+
+    worker: str
+    rows: list[Row]
+    requests: dict[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it had moved, as far as it had told."""
+        return moved(self.rows)
+
+
 class Node:
     """One node, whose pull is to be run once.
 
@@ -32,6 +46,9 @@ class Node:
         workers: those of its workers that live, as far as is known.
         report: the newest of the run under way.
         end: what it came to; `error` where nobody can tell.
+        rows: of the run under way.
+        lost: the runs of workers that were lost.
+        lost_at: when the last one was.
 
     Args:
         call: what its workers are to do.
@@ -47,11 +64,9 @@ class Node:
         self.end: End | None = None
         self.error: NbsyncError | None = None
         self.notes: list[str] = []
-        self.lost_at = 0.0  # when a worker died
-        self.rows: list[Row] = []  # of this attempt
-        self.earlier: dict[str, Row] = {}  # what earlier attempts moved
-        self._requests_of: dict[str, dict[str, int]] = {}  # of workers that were lost
-        self.bytes_before = 0  # by earlier attempts
+        self.lost_at = 0.0
+        self.rows: list[Row] = []
+        self.lost: list[LostAttempt] = []
         self._attempts = 0
         self._lost_by = ""  # why it has to be begun again
         self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
@@ -72,10 +87,13 @@ class Node:
     @property
     def requests(self) -> dict[str, int]:
         """What all attempts have sent."""
-        sent = dict(self.report.requests) if self.report is not None else {}
-        for earlier in self._requests_of.values():
-            sent = add(sent, earlier)
-        return sent
+        now = self.report.requests if self.report is not None else {}
+        return add(now, *(one.requests for one in self.lost))
+
+    @property
+    def earlier_rows(self) -> list[Row]:
+        """What was moved or deleted by workers that were lost."""
+        return [row for one in self.lost for row in one.rows]
 
     @property
     def active(self) -> tuple[Active, ...]:
@@ -151,31 +169,22 @@ class Node:
             self._lose(f"worker {self.worker} is another process now", is_there=True)
             return []
         self._due = self._now() + (0.0 if len(report.rows) == node_run.ROWS else self._interval)
-        if report.resumed:
-            self._forget_attempts_of(self.worker)
+        if report.resumed:  # it was not lost after all, and tells all of it again
+            self.lost = [one for one in self.lost if one.worker != self.worker]
         rows = [row._replace(worker=self.worker) for row in report.rows]
         self.report, self.end = report, report.end
         self.rows += rows
         return rows
 
-    def _forget_attempts_of(self, worker: str) -> None:
-        """It was not lost after all, and tells all of it again."""
-        told = [row for row in self.earlier.values() if row.worker == worker]
-        self.earlier = {path: row for path, row in self.earlier.items() if row.worker != worker}
-        self._requests_of.pop(worker, None)
-        self.bytes_before -= sum(row.bytes for row in told if row.status == Status.MISS.value)
-
     def _lose(self, why: str, *, is_there: bool = False) -> None:
         """The run is gone, with its worker or without it."""
-        self._lost_by, lost = why, self.worker
+        self._lost_by = why
+        if self.report is not None:
+            kept = [row for row in self.rows if row.status in _KEPT]
+            self.lost.append(LostAttempt(self.worker, kept, self.report.requests))
         self.workers = [name for name in self.workers if is_there or name != self.worker]
         self.worker, self._task = "", None
         self.lost_at = self._now()
-        self.earlier |= {row.path: row for row in self.rows if row.status in _KEPT}
-        self.bytes_before += _moved(self)
-        if self.report is not None:
-            sent = add(self._requests_of.get(lost, {}), self.report.requests)
-            self._requests_of[lost] = sent
         self.rows, self.report = [], None
 
     def stop(self) -> None:
@@ -190,7 +199,7 @@ class Node:
 
     def give_up_alone(self) -> None:
         """No worker of the node is left, and none has come."""
-        done = len(self.earlier)
+        done = len(self.earlier_rows)
         hint = f"Files known to have arrived: {done:,}; run it again to do the rest"
         self.give_up(ClusterError(f"{self._lost_by}, and no other worker is there for this node", hint))
 
@@ -202,49 +211,14 @@ class Node:
                 self._task.cancel()
 
 
-def add(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+def add(*counts: dict[str, int]) -> dict[str, int]:
     """Sums, name by name."""
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    total: dict[str, int] = {}
+    for one in counts:
+        total |= {name: total.get(name, 0) + count for name, count in one.items()}
+    return total
 
 
-class Whole(NamedTuple):
-    """All that is known of a node's pull, over all its attempts."""
-
-    rows: list[Row]
-    counts: dict[str, int]
-    hits_omitted: int
-    bytes: dict[str, int]
-    requests: dict[str, int]
-
-
-def whole(one: Node) -> Whole:
-    """What a node's attempts come to together: a file that an earlier one moved, and the last found, has moved."""
-    earlier = dict(one.earlier)
-    rows: list[Row] = []
-    counts = dict(one.report.counts) if one.report is not None else {}
-    for row in one.rows:
-        before = earlier.get(row.path)
-        if before is not None and row.status == Status.HIT.value:
-            counts[row.status] -= 1
-            continue
-        earlier.pop(row.path, None)
-        rows.append(row)
-    omitted = one.end.hits_omitted if one.end is not None else 0
-    told = {row.path for row in one.rows} if omitted else set()
-    unsaid = min(omitted, sum(path not in told for path in earlier))  # among the hits without a row
-    if unsaid:
-        counts[Status.HIT.value] -= unsaid
-    for row in earlier.values():
-        counts[row.status] = counts.get(row.status, 0) + 1
-    moved = one.bytes_before + _moved(one)
-    saved = one.end.bytes["saved"] if one.end is not None else 0
-    saved = max(0, saved - sum(row.bytes for row in earlier.values() if row.status == Status.MISS.value))
-    bytes_of = {"moved": moved, "saved": saved}
-    return Whole([*earlier.values(), *rows], counts, omitted - unsaid, bytes_of, one.requests)
-
-
-def _moved(one: Node) -> int:
-    """Bytes that this attempt has moved, as far as it is told."""
-    if one.end is not None:
-        return one.end.bytes["moved"]
-    return sum(row.bytes for row in one.rows if row.status == Status.MISS.value)
+def moved(rows: Sequence[Row]) -> int:
+    """The bytes of the files that were moved."""
+    return sum(row.bytes for row in rows if row.status == Status.MISS.value)

@@ -73,12 +73,12 @@ class NodeRun:
     """
 
     def __init__(self, call: Call, now: Callable[[], float] = time.monotonic) -> None:
-        from nbsync.engine.sync import Run
+        from nbsync.engine.sync import sync
 
         self._now = now
         self._asked_at = now()
         self._was_forsaken = False
-        self._run = Run(call, threading.Event())
+        self._run = sync(call, threading.Event())
         self._rows = self._run.result.files  # grows as they come; the run puts a sorted copy in its place
         self.ended = threading.Event()
         for work in (self._work, self._watch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from nbsync.cluster.per_node.node import Node, Whole, add, whole
+from nbsync.cluster.per_node.node import Node, add, moved
 from nbsync.core.model import Active, NodeResult, Problem, Row, Status
 from nbsync.engine.status_board import Board
 from nbsync.errors import NbsyncError
@@ -26,12 +26,9 @@ class Moving:
 
     def take(self, nodes: Sequence[Node]) -> None:
         """Look at all of them."""
-        self._moved = sum(node.bytes_before + (node.report.bytes_done if node.report else 0) for node in nodes)
+        self._moved = sum(_moved_earlier(node) + (node.report.bytes_done if node.report else 0) for node in nodes)
         self._active = tuple(one for node in nodes for one in node.active)
-        requests: dict[str, int] = {}
-        for node in nodes:
-            requests = add(requests, node.requests)
-        self.requests = requests
+        self.requests = add(*(node.requests for node in nodes))
 
     def bytes_moved(self) -> int:
         """By all nodes, so far."""
@@ -45,14 +42,11 @@ class Moving:
 def show(board: Board, nodes: Sequence[Node]) -> None:
     """Sum the nodes' boards up."""
     reports = [node.report for node in nodes if node.report is not None]
-    counts = {status.value: 0 for status in Status}
-    for report in reports:
-        counts = add(counts, report.counts)
-    board.counts = counts
+    board.counts = add(_nothing(), *(report.counts for report in reports))
     board.listing_done = len(reports) == len(nodes) and all(report.listing_done for report in reports)
     board.files_done = sum(report.files_done for report in reports)
     board.files_total = sum(report.files_total for report in reports)
-    board.bytes_total = sum(report.bytes_total for report in reports) + sum(node.bytes_before for node in nodes)
+    board.bytes_total = sum(report.bytes_total for report in reports) + sum(map(_moved_earlier, nodes))
     problems = [_named(problem, node) for node in nodes if node.report for problem in node.report.problems]
     board.problems = tuple(problems[-_PROBLEMS_SHOWN:])
     states = {node.report.state for node in nodes if node.report is not None and not node.ended}
@@ -62,19 +56,21 @@ def show(board: Board, nodes: Sequence[Node]) -> None:
 
 def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     """Make the result of all: rows, sums, problems and notes; a node that failed is a problem, if others did not."""
-    wholes = [whole(node) for node in nodes]
     rows: list[Row] = []
     room = MAX_HIT_ROWS  # for those of all nodes
-    result.counts = {status.value: 0 for status in Status}
-    for node, one in zip(nodes, wholes, strict=True):
-        kept = _kept(one.rows, room)
+    result.counts = _nothing()
+    for node in nodes:
+        kept = _kept(node.rows, room)
         room -= sum(row.status == Status.HIT.value for row in kept)
-        rows += kept
-        result.hits_omitted += one.hits_omitted + len(one.rows) - len(kept)
-        result.counts = add(result.counts, one.counts)
-        result.bytes, result.requests = add(result.bytes, one.bytes), add(result.requests, one.requests)
-        result.problems += [_named(problem, node) for problem in (node.end.problems if node.end else ())]
-        result.nodes.append(_node_result(node, one))
+        rows += node.earlier_rows + kept
+        result.hits_omitted += len(node.rows) - len(kept)
+        one = _node_result(node)
+        result.counts, result.bytes = add(result.counts, one.counts), add(result.bytes, one.bytes)
+        result.requests = add(result.requests, node.requests)
+        if node.end is not None:
+            result.hits_omitted += node.end.hits_omitted
+            result.problems += [_named(problem, node) for problem in node.end.problems]
+        result.nodes.append(one)
     result.files = sorted(rows, key=lambda row: (row.path, row.worker))  # who follows the old list keeps his place
     if not nodes:
         return
@@ -91,10 +87,27 @@ def _kept(rows: Sequence[Row], room: int) -> list[Row]:
     return [row for row in rows if row.status != Status.HIT.value or next(hits) <= room]
 
 
-def _node_result(node: Node, one: Whole) -> NodeResult:
-    error = _error_of(node)
-    return NodeResult(node.site.host, node.site.local, node.worker, _is_complete(node), one.counts, one.bytes,
+def _node_result(node: Node) -> NodeResult:
+    """What all attempts of a node come to: the last one's counts, and what those that were lost had moved or deleted.
+
+    A file that a lost one had moved, and the last one found, counts as both.
+    """
+    error, counts = _error_of(node), dict(node.report.counts) if node.report is not None else {}
+    for row in node.earlier_rows:
+        counts[row.status] = counts.get(row.status, 0) + 1
+    bytes_of = node.end.bytes if node.end is not None else {"moved": moved(node.rows), "saved": 0}
+    bytes_of = add(bytes_of, {"moved": _moved_earlier(node)})
+    return NodeResult(node.site.host, node.site.local, node.worker, _is_complete(node), counts, bytes_of,
                       str(error) if error is not None else None)  # fmt: skip
+
+
+def _moved_earlier(node: Node) -> int:
+    """Bytes that workers had moved that were lost."""
+    return sum(one.bytes for one in node.lost)
+
+
+def _nothing() -> dict[str, int]:
+    return {status.value: 0 for status in Status}
 
 
 def _is_complete(node: Node) -> bool:

@@ -12,18 +12,15 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from nbsync._version import __version__
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.backends.connect import PATIENCE_SECONDS, ask_each, open_engine, workers_of
+from nbsync.cluster.backends.base import Engine, Task
+from nbsync.cluster.backends.connect import answer_of, ask_each, open_engine, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.shared import worker
 from nbsync.cluster.shared.worker import Ticket
 from nbsync.core.options import Options
-from nbsync.errors import ClusterError, Interrupted, NbsyncError
 from nbsync.local import lease as permits
 from nbsync.s3.bucket import Bucket
 from nbsync.transfer.context import Context
-
-_LOOK_SECONDS = 0.1
 
 
 class Crew:
@@ -80,17 +77,7 @@ class Crew:
         engine = self.engine
 
         def take(name: str, task: Task) -> None:
-            try:
-                _wait(task, cancelled)
-            except (EngineLost, WorkerLost, Interrupted):
-                raise
-            except TimeoutError:
-                raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s",
-                                   "Is it busy or dead? Nothing was changed") from None  # fmt: skip
-            except NbsyncError as error:
-                raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
-            except Exception as error:
-                raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+            answer_of(engine, name, task, cancelled)
 
         self.names = ask_each(engine, self.names, lambda name: engine.submit(worker.check, ticket, worker=name), take)
 
@@ -113,22 +100,6 @@ class Crew:
         """Close what was opened here."""
         self.dismiss()
         self.engine.close()
-
-
-def _wait(task: Task, cancelled: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            task.result(_LOOK_SECONDS)
-            return
-        except TimeoutError:
-            if task.done():
-                raise
-            if cancelled():
-                raise Interrupted("stopped by the user") from None
-            if time.monotonic() > deadline:
-                task.cancel()
-                raise
 
 
 def _options(bucket: Bucket, options: Options) -> Options:

@@ -11,18 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nbsync._version import __version__, install
 from nbsync.cluster.backends.remote_call import where
 from nbsync.cluster.shared.resume_check import done_before
 from nbsync.core.location import Location
-from nbsync.core.model import Action, Outcome, Status
+from nbsync.core.model import Action, Outcome
 from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.local import lease as permits
-from nbsync.local.install import Installed, Installer
 from nbsync.local.lease import Hold, Permit
 from nbsync.local.record import RemoteName
 from nbsync.local.scan import check_encoding
@@ -33,7 +31,6 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.rate_limiter import Limiter
 from nbsync.transfer.runner import Runner
 from nbsync.transfer.small_files import Lane
-from nbsync.transfer.upload_outcome import Earlier
 from nbsync.transfer.worker import Worker
 
 _LOOK_SECONDS = 0.2  # with the time for last words less than permits.SEEN_SECONDS
@@ -108,52 +105,37 @@ def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: i
     return Reply(outcomes, requests, time.monotonic() - started, session.ctx.bucket.can.notes(), where(), failure)
 
 
-@dataclass
-class GuestContext(Context):
-    """A Context that is cancelled when the permit is gone, or the hold on the batch under way."""
+class LeasePermission:
+    """The permission of a worker: the run's permit is there, and so is the hold on the batch under way. Any thread.
 
-    permitted: Callable[[], bool] = field(default=lambda: True)
-    _looked_at: float = 0.0
+    Looks at most every 0.2 s. Once it is lost, it stays so.
 
-    def cancelled(self) -> bool:
-        """Was the run stopped, or is it over, or is this worker taken for lost? Looks if that was not done just now."""
-        now = time.monotonic()
-        if not self.cancel.is_set() and now - self._looked_at > _LOOK_SECONDS:
+    Args:
+        now: monotonic seconds.
+
+    Attributes:
+        hold: on the batch under way; None between two of them.
+    """
+
+    def __init__(self, stage: str, permit: Permit, now: Callable[[], float] = time.monotonic) -> None:
+        self._stage, self._permit, self._now = stage, permit, now
+        self.hold: Hold | None = None
+        self._looked_at = -_LOOK_SECONDS
+        self._lost = False
+
+    def lasts(self) -> bool:
+        """Does the run go on, with this worker at its batch?"""
+        now = self._now()
+        if not self._lost and now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
-            if not self.permitted():
-                self.cancel.set()
-                self.bucket.client.abort()
-        return self.cancel.is_set()
+            self._lost = not self._is_there()
+        return not self._lost
 
-
-class _Installer(Installer):
-    """Installs only as long as the run goes on."""
-
-    def __init__(self, ctx: Context) -> None:
-        assert ctx.room is not None  # a guest has one
-        super().__init__(ctx.room)
-        self._ctx = ctx
-
-    def install(self, *args: Any, **more: Any) -> Installed:
-        if self._ctx.cancelled():
-            raise InterruptedError
-        return super().install(*args, **more)
-
-
-class _Hands(Worker):
-    """A Worker whose Action may have been done before."""
-
-    def __init__(self, ctx: Context) -> None:
-        super().__init__(ctx)
-        self._own_installer = _Installer(ctx)
-
-    def redo(self, action: Action) -> Outcome:
-        """As `perform`, of an Action that a lost worker may have done, or be doing."""
-        return self._ending_in_a_row(action, self._redo)
-
-    def _redo(self, action: Action) -> Outcome:
-        self.slot.begin(action.path, action.verb, action.bytes)
-        return done_before(self.ctx, action) or self._perform(action, Earlier(lost=True))
+    def _is_there(self) -> bool:
+        hold = self.hold
+        if not permits.holds(self._stage, self._permit):
+            return False
+        return hold is None or hold.lasts() or hold is not self.hold
 
 
 class Session:
@@ -167,17 +149,17 @@ class Session:
         bucket = Bucket(ticket.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
         bucket.can.unconditional = ticket.unconditional
         remote = RemoteName(ticket.endpoint, ticket.location.bucket, ticket.prefix)
-        self.ctx = GuestContext(
+        self._permission = LeasePermission(self.stage, ticket.permit)
+        self.ctx = Context(
             bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),
             Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
             journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
-            stopped=lambda: True, permitted=self._is_wanted,
+            stopped=lambda: True, permission=self._permission,
         )  # fmt: skip
         self.turn = threading.Lock()  # whose holder may perform
         self._over = False  # nothing can be performed any more; who waited for his turn finds that
         self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
-        self._hold: Hold | None = None  # on the batch under way
         self._at_work: tuple[Hold, Runner[Outcome], int] | None = None  # who does that, the bytes moved before
         threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
 
@@ -185,16 +167,16 @@ class Session:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
         if self._over:
             return [], None
-        self._hold = Hold(self.stage, self._ticket.permit, number)
+        hold = self._permission.hold = Hold(self.stage, self._ticket.permit, number)
         try:
-            if not self._hold.lasts():
+            if not hold.lasts():
                 return [], None  # whoever waits for it was told that this worker is lost
-            again = again or not self._hold.is_first
+            again = again or not hold.is_first
             if again:  # who had it before may be at it still, and must have seen that it is ours
                 self.ctx.cancel.wait(permits.SEEN_SECONDS)
-            return self._perform(self._hold, actions, again)
+            return self._perform(hold, actions, again)
         finally:
-            hold, self._hold, self._at_work = self._hold, None, None
+            self._permission.hold = self._at_work = None
             hold.close()
 
     def _perform(self, hold: Hold, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
@@ -226,21 +208,14 @@ class Session:
         ctx = self.ctx
 
         def do(worker: Worker, action: Action) -> Outcome:
-            return worker.redo(action) if again and isinstance(worker, _Hands) else worker.perform(action)
+            return worker.resume(action, done_before) if again else worker.perform(action)
 
         runner: Runner[Outcome] = Runner(
-            lambda: _Hands(ctx), do, controller=ctx.controller, cancel=ctx.cancel, abort=ctx.bucket.client.abort
+            lambda: Worker(ctx), do, controller=ctx.controller, cancel=ctx.cancel, abort=ctx.bucket.client.abort
         )
         if not again:
             runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
         return runner
-
-    def _is_wanted(self) -> bool:
-        """Does the run go on, with this worker at its batch?"""
-        hold = self._hold
-        if not permits.holds(self.stage, self._ticket.permit):
-            return False
-        return hold is None or hold.lasts() or hold is not self._hold
 
     def _watch(self) -> None:
         """Until the session is over: look whether it is, and tell how far the batch is."""
@@ -291,9 +266,3 @@ def _begin_anew() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_anew)
-
-
-def not_done(actions: Sequence[Action], outcomes: Sequence[Outcome]) -> list[Action]:
-    """The Actions that have no outcome, or were stopped."""
-    ended = {outcome.path for outcome in outcomes if outcome.status is not Status.CANCELLED}
-    return [action for action in actions if action.path not in ended]

@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from nbsync.api.background import Background, Ticker
+from nbsync.api.background import Background
 from nbsync.api.job import SyncJob
+from nbsync.api.ticker import Ticker, ticker_here
 from nbsync.errors import Interrupted, NbsyncError, SyncProblems, UsageError
 from tests.unit.runs import Loop, call, end, run_of
 
@@ -96,6 +97,53 @@ def test_a_watcher_that_wants_more_is_called_on() -> None:
         assert len(loop.due) == 1
         loop.turn()
     assert (answers, loop.due, job.is_watched) == ([], [], False)
+
+
+class Panel:
+    """Something that is moved, and done after so many moves."""
+
+    id = 0
+    is_watched = False
+
+    def __init__(self, moves: int) -> None:
+        self.left = moves
+        self.threads: list[threading.Thread] = []
+        self.came = asyncio.Event()
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+    def poll(self) -> bool:
+        self.threads.append(threading.current_thread())
+        self.left -= 1
+        if self.done:
+            self.came.set()
+        return self.done
+
+
+def test_what_is_woken_from_another_thread_is_moved_at_once_and_until_it_is_done() -> None:
+    async def live() -> Panel:
+        ticker, panel = ticker_here(), Panel(3)
+        assert ticker is ticker_here() is not None, "one for each loop"
+        await asyncio.to_thread(ticker.wake, panel)
+        await asyncio.sleep(0)
+        assert len(panel.threads) == 1
+        await asyncio.wait_for(panel.came.wait(), 10)
+        return panel
+
+    assert ticker_here() is None
+    assert asyncio.run(live()).threads == [threading.current_thread()] * 3
+
+
+def test_a_loop_that_is_closed_wakes_nobody() -> None:
+    loop, panel = Loop(), Panel(1)
+    ticker = Ticker(loop)
+    ticker.wake(panel)
+    assert len(loop.due) == 1
+    loop.running = False
+    ticker.wake(panel)
+    assert (len(loop.due), panel.threads) == (1, [])
 
 
 def test_what_an_event_loop_moves_no_other_thread_moves() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nbsync.core.clock import of_remote_alone
 from nbsync.core.decide import CHANGED_IN_REMOTE, NEVER_SYNCED, Policy, decide, if_available, spare
 from nbsync.core.model import EXCLUDED, Direction, Evidence, Joined, Kind, Status, Verb
 from tests.unit.core.entries import here, row, there
@@ -168,3 +169,30 @@ def test_archived_objects_hold_back_downloads_only() -> None:
     assert upload is not None
     assert if_available(download).status is Status.SKIPPED
     assert if_available(upload) is upload
+
+
+UNPROVED: list[tuple[Any, Joined, Any]] = [  # what is done for the sake of a row that is not proved
+    (pull, one(here(), there(), row()), ("hit", "")),  # nothing: it is as recorded, and left so
+    (pull, one(here(), there(), moved), ("download", TRASHED, True)),
+    (pull, one(edited, there(), row()), ("download", TRASHED, True)),
+    (pull, one(None, there(), row()), ("download", "missing locally", False)),
+    (push, one(here(), there(), row()), ("hit", "")),
+    (push, one(edited, there(), row()), ("upload", "content differs", True)),
+    (push, one(longer, there(), moved), ("conflict", "conflict")),  # it still protects
+    (push, one(None, there(), moved), ("conflict", "conflict")),
+]
+
+
+@pytest.mark.parametrize(("direction", "joined", "expected"), UNPROVED)
+def test_a_row_that_is_not_proved_is_no_reason_to_lose_anything(direction: Any, joined: Joined, expected: Any) -> None:
+    assert direction(joined, believed=of_remote_alone, delete=True) == expected
+
+
+def test_a_new_name_is_recorded_only_of_a_proved_row() -> None:
+    joined = one(here(), there(), row("g"))
+    kept = decide(joined, Policy(Direction.PUSH))
+    assert kept is not None
+    assert kept.record == row()
+    unproved = decide(joined, Policy(Direction.PUSH, believed=of_remote_alone))
+    assert unproved is not None
+    assert (unproved.record, unproved.check) == (None, True)

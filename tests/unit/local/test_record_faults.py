@@ -14,7 +14,8 @@ import pytest
 from nbsync.core.model import RecordedEntry
 from nbsync.errors import LocalError
 from nbsync.local import database
-from nbsync.local.record import RemoteName, changed_since_sync, open_state
+from nbsync.local.record import RemoteName, open_state
+from nbsync.local.unsynced import changed_since_sync
 
 HERE = RemoteName("http://h:1", "bucket", "p/")
 THERE = HERE._replace(prefix="q/")
@@ -158,7 +159,7 @@ def kill_in_mid_commit(path: Path) -> None:
         db.execute("BEGIN")
         db.execute("DELETE FROM synced")
         for n in range(2000):
-            db.execute("INSERT INTO synced VALUES (1, ?, '', '', 1, 2, 3, 4, ?)", (str(n), "x" * 200))
+            db.execute("INSERT INTO synced VALUES (1, ?, '', '', 1, 2, 3, 4, ?, x'')", (str(n), "x" * 200))
         os.kill(os.getpid(), 9)"""
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == -9
     assert Path(f"{path}-journal").stat().st_size > 0

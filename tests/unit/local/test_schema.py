@@ -84,9 +84,9 @@ def test_rows_of_other_types_are_passed_over(tmp_path: Path) -> None:
         for number, odd in ((1, b"e"), (2, b"v"), (3, "long"), (3, 1.5), (6, "i"), (6, b"i"), (7, b"md5:x")):
             row = [f"a{number}{odd!r}", *good[1:]]
             row[number] = odd
-            db.execute("INSERT INTO synced VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT INTO synced VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, x'')", row)
         for name in ("b", b"a", b"\xff"):
-            db.execute("INSERT INTO synced VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)", [name, *good[1:]])
+            db.execute("INSERT INTO synced VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, x'')", [name, *good[1:]])
     state = open_state(path, HERE, writable=True)
     assert [entry.path for entry in state.rows()] == ["b"]
     state.close()

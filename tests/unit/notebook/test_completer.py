@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from IPython.core.completer import provisionalcompleter, rectify_completions
 
+from nbsync.api.lookup import Surroundings
 from nbsync.notebook import completer, magic
-from nbsync.notebook.lookup import Surroundings
 from nbsync.s3.browse import Candidates
 from tests.shells import new_shell
 

@@ -12,7 +12,7 @@ from nbsync.api.follow import SilentFace, follow
 from nbsync.core.model import Active, Problem, Verb
 from nbsync.errors import GuardRefusal, Interrupted
 from nbsync.notebook import live
-from nbsync.report import report
+from nbsync.report import html_page, text_page
 from nbsync.report.terminal import TerminalFace
 from tests.unit.samples import HOSTILE, Job, mixed, result, row, snapshot
 
@@ -47,10 +47,13 @@ def test_one_display_that_ends_as_the_table() -> None:
     assert screen.displays == 1
     assert len(screen.drawn) == 4
     assert screen.drawn[0] == {
-        "text/html": report.snapshot_html(snapshot()),
-        "text/plain": report.snapshot_text(snapshot()),
+        "text/html": html_page.snapshot_html(snapshot()),
+        "text/plain": text_page.snapshot_text(snapshot()),
     }
-    assert screen.drawn[-1] == {"text/html": report.result_html(mixed()), "text/plain": report.result_text(mixed())}
+    assert screen.drawn[-1] == {
+        "text/html": html_page.result_html(mixed()),
+        "text/plain": text_page.result_text(mixed()),
+    }
 
 
 def test_at_most_five_updates_a_second() -> None:
@@ -69,7 +72,7 @@ def test_a_short_run_is_only_its_table() -> None:
 def test_show_decides_the_last_picture() -> None:
     screen = Screen()
     follow(Job(mixed(), []), face(screen, [], "all"))
-    assert screen.drawn[-1]["text/html"] == report.result_html(mixed(), "all")
+    assert screen.drawn[-1]["text/html"] == html_page.result_html(mixed(), "all")
 
 
 def test_a_refusal_without_rows_draws_no_table_but_ends_a_drawing() -> None:
@@ -168,4 +171,4 @@ def test_ipython_in_a_terminal_leaves_the_error_to_the_shell(capsys: pytest.Capt
 
 def test_ipython_in_a_terminal_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     follow(Job(mixed(), [snapshot()]), live.ShellFace())
-    assert capsys.readouterr() == (report.result_text(mixed()) + "\n", "")
+    assert capsys.readouterr() == (text_page.result_text(mixed()) + "\n", "")

@@ -12,7 +12,7 @@ from IPython.utils.capture import capture_output
 
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted, SyncProblems
 from nbsync.notebook import magic
-from nbsync.report import report
+from nbsync.report import html_page, text_page
 from nbsync.results import display
 from tests.unit.samples import Engine, mixed, result, row
 
@@ -47,7 +47,7 @@ class Cell:
 
 
 def table() -> dict[str, str]:
-    return {"text/html": report.result_html(mixed()), "text/plain": report.result_text(mixed())}
+    return {"text/html": html_page.result_html(mixed()), "text/plain": text_page.result_text(mixed())}
 
 
 def test_the_table_is_shown_once_and_the_value_is_the_result(shell: Shell) -> None:
@@ -194,7 +194,7 @@ def test_output_name_and_show(shell: Shell) -> None:
     engine = give(shell)
     cell = Cell(shell, "%s3sync pull b -o mine --show all")
     assert shell.user_ns["mine"] is engine.end
-    assert cell.displays[0]["text/html"] == report.result_html(mixed(), "all")
+    assert cell.displays[0]["text/html"] == html_page.result_html(mixed(), "all")
 
 
 def test_json_prints_the_document_alone(shell: Shell) -> None:
@@ -210,7 +210,7 @@ def test_ls(shell: Shell) -> None:
     engine = give(shell)
     cell = Cell(shell, "l = %s3sync ls b")
     assert shell.user_ns["l"] is engine.found
-    assert [d["text/html"] for d in cell.displays] == [report.listing_html(engine.found)]
+    assert [d["text/html"] for d in cell.displays] == [html_page.listing_html(engine.found)]
     assert Cell(shell, "%s3sync ls b;").displays == []
     assert json.loads(Cell(shell, "r = %s3sync ls b --json").out)["command"] == "ls"
 
@@ -283,7 +283,7 @@ def test_config_sets_defaults_that_a_line_overrides(shell: Shell) -> None:
     options = engine.calls[0].options
     assert (options.jobs, options.endpoint_url, options.profile) == (9, "http://x", "p")
     assert (options.region, options.bandwidth) == ("other", 2_000_000)
-    assert cell.displays[0]["text/html"] == report.result_html(mixed(), "summary")
+    assert cell.displays[0]["text/html"] == html_page.result_html(mixed(), "summary")
     assert "S3Sync" in Cell(shell, "%config").out
 
 
@@ -311,11 +311,11 @@ def test_in_a_terminal_the_table_is_text_and_out_adds_nothing(shell: Shell, caps
     give(shell)
     shell.run_cell("%s3sync pull b", store_history=True)
     out = capsys.readouterr().out
-    text = report.result_text(mixed())
+    text = text_page.result_text(mixed())
     assert out.startswith(text)
     assert re.fullmatch(r"Out\[\d+\]: \n*", out[len(text) + 1 :])
     shell.run_cell("_", store_history=True)
-    assert report.result_text(mixed()) in capsys.readouterr().out
+    assert text_page.result_text(mixed()) in capsys.readouterr().out
     shell.run_cell("l = %s3sync ls b;")
     assert capsys.readouterr().out == ""
     shell.run_cell("l = %s3sync ls b")

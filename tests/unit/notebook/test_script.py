@@ -16,7 +16,7 @@ from nbsync.errors import GuardRefusal, LocalError, UsageError
 from nbsync.grammar import script
 from nbsync.grammar.parse import parse
 from nbsync.grammar.script import Given
-from nbsync.report import report
+from nbsync.report import answers, text_page
 from tests.unit.samples import Engine, Job, mixed, result, row
 
 LINES = "# nightly\n\npull b/raw \\\n  data --jobs 2\npush data b/copy --exclude '*.{tmp,bak}'\n"
@@ -201,7 +201,7 @@ def test_notebook_runs_the_file_with_its_values(shell: Any, file: Path) -> None:
     head, *tables = [one["text/plain"] for one in shown if "of 2 done" not in one["text/plain"]]
     assert head == "2 commands, one after the other"  # until they have ended
     assert tables == [
-        report.result_text(value[0]), report.result_text(value[1]), report.together_text(value)]  # fmt: skip
+        text_page.result_text(value[0]), text_page.result_text(value[1]), answers.together_text(value)]  # fmt: skip
     assert "2 miss" in shown[-1]["text/html"]
 
 

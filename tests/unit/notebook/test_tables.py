@@ -10,7 +10,7 @@ import pytest
 from nbsync.api.background import Background
 from nbsync.api.job import SyncJob
 from nbsync.notebook.tables import Lines, Tables
-from nbsync.report import report
+from nbsync.report import html_page, jobs, text_page
 from tests.unit.runs import call, end, run_of
 
 pytestmark = pytest.mark.usefixtures("scripted_runs")
@@ -94,7 +94,7 @@ def test_the_table_is_there_at_once_and_ends_as_the_result(screen: Screen, table
     turn(screen, [job], 1)
     result = job.result
     assert screen.sent[-1][2] == {
-        "text/html": report.result_html(result, "all"), "text/plain": report.result_text(result, "all")
+        "text/html": html_page.result_html(result, "all"), "text/plain": text_page.result_text(result, "all")
     }  # fmt: skip
     assert screen.displays == 1
     count = len(screen.sent)
@@ -155,7 +155,7 @@ def test_a_refusal_is_told_in_place(screen: Screen, tables: Tables, known: Backg
     job = begin(known)
     tables.open(job, "changed")
     job.cancel()
-    assert job._ended.wait(20)
+    assert job._thread.ended.wait(20)
     turn(screen, [job], 0.2)
     assert "interrupted: stopped" in screen.sent[-1][2]["text/plain"]
 
@@ -177,12 +177,12 @@ def test_the_overview(known: Background) -> None:
     one, two = begin(known), begin(known)
     end(two, hits=4)
     two.poll()
-    text = report.jobs_text(known.jobs()).splitlines()
+    text = jobs.jobs_text(known.jobs()).splitlines()
     assert [line.split()[:3] for line in text[2:]] == [["…", "1", "pull"], ["✓", "2", "pull"]]
     assert "syncing" in text[2]
     assert "done · 4 hit" in text[3]
-    assert report.jobs_html(known.jobs()).count("<tr") == 2
-    for empty in (report.jobs_text([]), report.jobs_html([])):
+    assert jobs.jobs_html(known.jobs()).count("<tr") == 2
+    for empty in (jobs.jobs_text([]), jobs.jobs_html([])):
         assert "none: begin one with --background" in empty
     document = known.jobs().to_dict()
     assert [(job["id"], job["state"], job.get("error")) for job in document["jobs"]] == [

@@ -26,10 +26,11 @@ def test_missing_words(words: tuple[str, str, str], told: str) -> None:
 
 
 def test_looking_around_is_quick_and_goes_where_the_sync_goes() -> None:
-    options = form.look_options({"profile": "p", "endpoint_url": "http://h", "delete": True, "as_of": "2024-01-01"})
-    assert (options.profile, options.endpoint_url, options.retries, options.as_of) == ("p", "http://h", 1, None)
-    assert options.timeout <= 10
-    assert form.look_options({"timeout": 3}).timeout == 3
+    where = form.look_where({"profile": "p", "endpoint_url": "http://h", "delete": True, "as_of": "2024-01-01"})
+    assert where == {"profile": "p", "endpoint_url": "http://h", "retries": 1}
+    assert form.look_where({"timeout": 3})["timeout"] == 3
+    with pytest.raises(UsageError):
+        form.look_where({"timeout": "soon"})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,10 +12,8 @@ from traitlets import TraitError
 
 import nbsync
 from nbsync.errors import UsageError
-from nbsync.panel import static_table
-from nbsync.panel.pump import Pump
 from nbsync.panel.widget import SyncPanel
-from nbsync.report import report
+from nbsync.report import html_page, ipython
 from tests.unit.panel.fakes import Engine, Job, plan, planned
 from tests.unit.samples import HOSTILE, result, row, snapshot
 
@@ -34,7 +31,7 @@ class Seen:
         """A message from the front end, and the replies to it."""
         self.sent.clear()
         self.panel._handle_custom_msg({"do": do, "view": "v", **more}, [])
-        self.panel._turn()
+        self.panel.controller.poll()
         return self.sent
 
     def planned(self, *rows: Any) -> None:
@@ -148,7 +145,7 @@ def test_a_handler_only_queues(seen: Seen) -> None:
     thread.join()
     assert seen.engine.jobs == []
     assert seen.panel.get_state() == before
-    seen.panel._turn()
+    seen.panel.controller.poll()
     assert len(seen.engine.jobs) == 1
 
 
@@ -163,13 +160,13 @@ def test_commands_do_not_hurry_a_job(seen: Seen) -> None:
     now = [0.0]
     panel = SyncPanel("b", start=seen.engine.prepare, interval=0.25, now=lambda: now[0])
     panel.plan()
-    panel._turn()
+    panel.controller.poll()
     polls: list[float] = []
     seen.engine.last.poll = lambda: bool(polls.append(now[0]))  # type: ignore[method-assign]
     for step in range(100):  # a second
         now[0] = 0.01 * (step + 1)
         panel._handle_custom_msg({"do": "rows", "view": "v", "start": 0, "count": 10}, [])
-        panel._turn()
+        panel.controller.poll()
     assert len(polls) == 4
 
 
@@ -210,7 +207,7 @@ def test_sort_filter_and_ticks_from_the_front_end(seen: Seen) -> None:
 def test_odd_messages_do_no_harm(seen: Seen, message: Any) -> None:
     seen.planned()
     seen.panel._handle_custom_msg(message, [])
-    seen.panel._turn()
+    seen.panel.controller.poll()
     assert (seen.panel.state, seen.panel.selected, seen.panel.remote, seen.panel.delete) == ("planned", 2, "b/p", False)
 
 
@@ -232,7 +229,7 @@ def test_no_secret_is_kept(seen: Seen) -> None:
 
 def test_a_turn_never_raises(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen.panel.session, "poll", lambda: 1 / 0)
-    assert seen.panel._turn() is False
+    assert seen.panel.controller.poll() is True
     assert seen.panel.message == "internal error: ZeroDivisionError: division by zero"
 
 
@@ -243,7 +240,7 @@ def test_progress_is_plain_values(seen: Seen) -> None:
     seen.planned()
     seen.panel.apply()
     seen.engine.last.progress.apply(snapshot())
-    seen.panel._turn()
+    seen.panel.controller.poll()
     progress = seen.panel.progress
     assert json.loads(json.dumps(progress)) == progress
     assert (progress["files_done"], progress["share"], progress["more"]) == (131, 0.5, 2)
@@ -257,7 +254,7 @@ def test_two_panels_on_one_job() -> None:
     panels = [SyncPanel(job=job, interval=0.0) for _ in range(2)]
     job.came = [row("a", "miss")]
     for panel in panels:
-        panel._turn()
+        panel.controller.poll()
     names = ("state", "counts", "total_rows", "progress", "remote")
     states = [{name: getattr(panel, name) for name in names} for panel in panels]
     assert states[0] == states[1]
@@ -306,36 +303,6 @@ def test_shown_as_a_widget_and_a_table_that_follows(seen: Seen, monkeypatch: pyt
     assert seen.command("hello")[0]["class"] == first["display_id"]
 
 
-# ---- the pump ----------------------------------------------------------------------------------------
-
-
-def test_the_pump_turns_on_the_loop_it_was_made_on() -> None:
-    threads: list[threading.Thread] = []
-
-    async def live() -> None:
-        turned = asyncio.Event()
-
-        def turn() -> bool:
-            threads.append(threading.current_thread())
-            if len(threads) == 3:
-                turned.set()
-            return len(threads) < 3
-
-        pump = Pump(turn, 0.0)
-        await asyncio.to_thread(pump.wake)
-        await asyncio.wait_for(turned.wait(), 5)
-
-    asyncio.run(live())
-    assert threads == [threading.current_thread()] * 3
-
-
-def test_without_a_loop_somebody_has_to_wait() -> None:
-    calls: list[int] = []
-    turn: Callable[[], bool] = lambda: bool(calls.append(1))  # noqa: E731
-    Pump(turn).wake()
-    assert calls == []
-
-
 def test_a_click_moves_a_panel_on_the_kernels_loop() -> None:
     async def live() -> str:
         seen = Seen("b/p")
@@ -353,16 +320,15 @@ def test_a_click_moves_a_panel_on_the_kernels_loop() -> None:
 
 def test_a_result_is_drawn_once_however_often_it_is_ticked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a million rows the table takes more than a second, and a tick must not."""
-    monkeypatch.setattr(static_table, "display", lambda _data: None)
-    monkeypatch.setattr(static_table, "show", lambda *_words, **_more: shown.append(_words[0]))
-    draw, drawn, shown = report.result_html, [], []
-    monkeypatch.setattr(report, "result_html", lambda result: drawn.append(result) or draw(result))
+    draw, drawn, shown = html_page.result_html, [], []
+    monkeypatch.setattr(ipython, "ipython_display", lambda data, **_more: shown.append(data.get("text/html")))
+    monkeypatch.setattr(html_page, "result_html", lambda result: drawn.append(result) or draw(result))
     seen = Seen("b/p", "data")
     seen.panel._ipython_display_()
     seen.planned(planned("a"), planned("b"))
     for on in (False, True, False):
         seen.panel.tick("a", on)
-    assert (len(drawn), len(shown)) == (1, 5)
+    assert (len(drawn), len(shown)) == (1, 6)
     assert "1 file ticked" in shown[-1]
     seen.planned(planned("c"))
     assert len(drawn) == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.report import report
+from nbsync.report import html_page
 from nbsync.report.folders import Share, by_folder
 from nbsync.results.sync_result import SyncResult
 from tests.unit.report.test_report import Reader
@@ -27,7 +27,7 @@ def hits(folder: str, count: int) -> list[Any]:
 
 def picture(of: SyncResult) -> str:
     """The text of the picture in the report: what stands before the table of files."""
-    return Reader(report.result_html(of, "summary")).text
+    return Reader(html_page.result_html(of, "summary")).text
 
 
 def test_folders_by_bytes_with_what_was_up_to_date() -> None:
@@ -50,7 +50,7 @@ def test_the_level_is_where_the_paths_part(prefix: str, expected: list[str]) -> 
 
 
 def test_a_bar_is_as_long_as_its_bytes_against_the_largest() -> None:
-    page = report.result_html(result(*several("a/", 3, size=100), *several("b/", 3, size=400)), "summary")
+    page = html_page.result_html(result(*several("a/", 3, size=100), *several("b/", 3, size=400)), "summary")
     assert page.index("width:100%;height:8px") < page.index("width:25%;height:8px")
 
 
@@ -93,7 +93,7 @@ def test_hits_that_have_no_rows_are_not_counted() -> None:
 
 def test_a_folder_s_name_is_only_text() -> None:
     name = HOSTILE.replace("/", "")
-    page = report.result_html(result(*several(f"{name}/", 4), *several("$x$/", 4)), "summary")
+    page = html_page.result_html(result(*several(f"{name}/", 4), *several("$x$/", 4)), "summary")
     seen = Reader(page)
     assert seen.tags <= {"div", "b", "table", "tr", "td", "th", "span", "code"}
     assert "<img src=x" in seen.text
@@ -105,8 +105,8 @@ def test_a_folder_s_name_is_only_text() -> None:
 def test_it_is_small() -> None:
     name = '<&"' * 300
     rows = [one for n in range(40) for one in several(f"{n:03}{name}/", 10)]
-    shown, plain = report.result_html(result(*rows), "summary"), report.result_html(result(*rows[:5]), "summary")
+    shown, plain = html_page.result_html(result(*rows), "summary"), html_page.result_html(result(*rows[:5]), "summary")
     assert len(shown) - len(plain) < 15_000
     short = result(*(one for n in range(40) for one in several(f"folder-{n}/", 10)))
-    assert len(report.result_html(short, "summary")) < 7000
-    assert len(report.result_html(short)) < 125_000
+    assert len(html_page.result_html(short, "summary")) < 7000
+    assert len(html_page.result_html(short)) < 125_000

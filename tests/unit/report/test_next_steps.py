@@ -13,7 +13,7 @@ from nbsync.core.options import Call, build_options
 from nbsync.errors import GuardRefusal, Interrupted
 from nbsync.grammar.parse import parse
 from nbsync.grammar.split import expander, split
-from nbsync.report import report
+from nbsync.report import html_page, text_page
 from nbsync.report.next_steps import Step, command_line, steps
 from nbsync.results.sync_result import SyncResult
 from tests.unit.samples import result, row
@@ -111,11 +111,11 @@ def test_both_tables_say_it_in_the_words_of_the_face() -> None:
     found = made("push d b/p", CONFLICT)
     (step,) = steps(found, notebook=True)
     assert isinstance(step, Step)
-    assert report.result_text(found).endswith(f"next, {step.why}: %s3sync push --overwrite-remote d b/p")
-    assert report.result_text(found, notebook=False).endswith(": nbsync push --overwrite-remote d b/p")
-    assert "%s3sync push --overwrite-remote d b/p<" in report.result_html(found)
+    assert text_page.result_text(found).endswith(f"next, {step.why}: %s3sync push --overwrite-remote d b/p")
+    assert text_page.result_text(found, notebook=False).endswith(": nbsync push --overwrite-remote d b/p")
+    assert "%s3sync push --overwrite-remote d b/p<" in html_page.result_html(found)
     hostile = made("push '<b>&' b/p", CONFLICT)
-    assert "<b>&" not in report.result_html(hostile)
+    assert "<b>&" not in html_page.result_html(hostile)
 
 
 @pytest.mark.parametrize("seconds", ["2.5", "7", "123456.789", "1e-05"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from nbsync._version import NAMED
 from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
 from nbsync.core.options import Call, Options
 from nbsync.engine.link import make
 from nbsync.errors import ConfigError
-from nbsync.report import report
+from nbsync.report import answers
 from nbsync.results import display
 from nbsync.results.batch import SyncResults
 from nbsync.results.diagnosis import Diagnosis, Finding
@@ -38,7 +39,7 @@ def test_status() -> None:
     assert text[:6] == [
         "status data",
         "  ✓ 1 added, 25 deleted, 1 maybe modified here since the last sync · 1,204 files as last synced"
-        " · no request made · 0.0 s",
+        f" · no request made · 0.0 s · {NAMED}",
         "  ↔ synced          pulled from s3://bucket/raw/ · 2026-11-24 20:04:05 UTC · 1,207 files recorded · --delete",
         "  ↔ synced          pushed to s3://bucket/out/ by a plan · 2026-11-23 01:02:03 UTC · did not come to its end"
         " · 1 file recorded",
@@ -70,7 +71,7 @@ def doctor() -> Diagnosis:
 def test_doctor() -> None:
     assert display.text(doctor()).splitlines() == [
         "doctor s3://bucket/raw/",
-        "  ✗ 1 problem, 1 warning · 1 LIST · 0.0 s",
+        f"  ✗ 1 problem, 1 warning · 1 LIST · 0.0 s · {NAMED}",
         "  ✓ credentials  AKIA…MPLE from the environment",
         "  ! clock        100 s behind the service's. Set this machine's clock",
         "  ✗ bucket       s3://bucket/raw/: no such bucket. Check its name",
@@ -110,7 +111,7 @@ def test_a_path_alone_is_nothing_to_click() -> None:
     assert "href" not in display.html(made)
     assert display.text(made).splitlines()[0] == made.url
     assert [line.partition(":")[0] for line in display.text(made).splitlines()[1:]] == ["note", "note"]
-    assert report.together_text(SyncResults([made])).splitlines()[0] == "1 command"
+    assert answers.together_text(SyncResults([made])).splitlines()[0] == "1 command"
 
 
 def test_what_others_chose_is_only_text() -> None:

@@ -1,4 +1,4 @@
-"""What several attempts of one node come to together."""
+"""A node's attempts: what those that were lost had moved is listed beside what the last one tells."""
 
 from __future__ import annotations
 
@@ -6,64 +6,56 @@ from typing import Any
 
 import pytest
 
-from nbsync.cluster.per_node.node import Node, add, whole
+from nbsync.cluster.per_node.node import LostAttempt, Node, add
+from nbsync.cluster.per_node.totals import conclude
 from nbsync.core.model import Row
 from nbsync.core.options import Call
-from tests.unit.cluster.fakes import SILENT, FakeEngine, FakeWorker, report, row, site
+from nbsync.results.sync_result import SyncResult
+from tests.unit.cluster.fakes import DEAD, SILENT, FakeEngine, FakeWorker, report, row, site
 
 
-def node(rows: list[Row], earlier: list[Row], *, omitted: int = 0, saved: int = 0, **counts: int) -> Node:
+def told(rows: list[Row], *lost: list[Row], ended: bool = True, omitted: int = 0, **counts: int) -> dict[str, Any]:
+    """The result of one node."""
     one = Node(FakeEngine(), site(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
-    one.rows, one.earlier = rows, {before.path: before for before in earlier}
-    one.bytes_before = sum(before.bytes for before in earlier)
+    one.rows, one.lost = rows, [LostAttempt("w", earlier, {"get": len(earlier)}) for earlier in lost]
     one.report = report(*rows, ended=True, counts=counts)
     assert one.report.end is not None
-    one.end = one.report.end._replace(hits_omitted=omitted, bytes={**one.report.end.bytes, "saved": saved})
-    return one
+    one.end = one.report.end._replace(hits_omitted=omitted) if ended else None
+    result = SyncResult(command="pull", remote="s3://b/p/", local="data", direction="pull")
+    conclude(result, [one])
+    return {"rows": [(r.path, r.status) for r in result.files], "moved": result.bytes["moved"],
+            "omitted": result.hits_omitted, "get": result.requests["get"],
+            **{status: count for status, count in result.counts.items() if count}}  # fmt: skip
 
 
-def told(one: Node) -> dict[str, Any]:
-    found = whole(one)
-    counts = {status: count for status, count in found.counts.items() if count}
-    return {"rows": sorted((r.path, r.status) for r in found.rows), **counts, "omitted": found.hits_omitted,
-            **found.bytes}  # fmt: skip
+A, B = ("a", "miss"), ("b", "miss")
 
 
-def test_one_attempt_is_told_as_it_is() -> None:
-    one = node([row("a"), row("b", "hit")], [], saved=5)
-    assert told(one) == {"rows": [("a", "miss"), ("b", "hit")], "miss": 1, "hit": 1, "omitted": 0,
-                         "moved": 10, "saved": 5}  # fmt: skip
+@pytest.mark.parametrize(("found", "expected"), [
+    (told([row("a"), row("b", "hit")]), {"rows": [A, ("b", "hit")], "miss": 1, "hit": 1, "moved": 10, "get": 2}),
+    (told([row("b")], [row("a")]), {"rows": [A, B], "miss": 2, "moved": 20, "get": 3}),
+    (told([row("a", "hit"), row("b")], [row("a")]),
+     {"rows": [A, ("a", "hit"), B], "miss": 2, "hit": 1, "moved": 20, "get": 3}),
+    (told([], [row("a")], [row("b")]), {"rows": [A, B], "miss": 2, "moved": 20, "get": 4}),
+    (told([], [row("a", "deleted", 0)]), {"rows": [("a", "deleted")], "deleted": 1, "moved": 0, "get": 3}),
+    (told([row("a", "hit")], [row("b")], omitted=3, hit=4),
+     {"rows": [("a", "hit"), B], "miss": 1, "hit": 4, "moved": 10, "get": 3, "omitted": 3}),
+    (told([row("b")], [row("a")], ended=False), {"rows": [A, B], "miss": 2, "moved": 20, "get": 3}),
+])  # fmt: skip
+def test_what_attempts_come_to(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found == {"omitted": 0, **expected}
 
 
-def test_a_file_that_was_moved_and_is_found_has_moved_and_saves_nothing() -> None:
-    one = node([row("a", "hit"), row("b")], [row("a")], saved=10)
-    assert told(one) == {"rows": [("a", "miss"), ("b", "miss")], "miss": 2, "omitted": 0, "moved": 20, "saved": 0}
-
-
-def test_what_was_moved_twice_has_one_row_and_both_amounts() -> None:
-    assert told(node([row("a")], [row("a")])) == {"rows": [("a", "miss")], "miss": 1, "omitted": 0, "moved": 20,
-                                                  "saved": 0}  # fmt: skip
-
-
-def test_what_fails_the_second_time_has_failed() -> None:
-    assert told(node([row("a", "failed")], [row("a")]))["rows"] == [("a", "failed")]
-
-
-def test_hits_without_rows_are_counted_once() -> None:
-    one = node([row("a", "hit"), row("b", "hit")], [row("c"), row("d")], omitted=3, saved=50, hit=5)
-    assert told(one) == {"rows": [("a", "hit"), ("b", "hit"), ("c", "miss"), ("d", "miss")], "miss": 2, "hit": 3,
-                         "omitted": 1, "moved": 20, "saved": 30}  # fmt: skip
-
-
-def test_a_delete_stays_one() -> None:
-    found = told(node([], [row("gone", "deleted")]))
-    assert (found["rows"], found["deleted"], found["moved"]) == ([("gone", "deleted")], 1, 0)
-
-
-def test_an_attempt_that_is_not_known_to_have_ended_counts_what_was_told() -> None:
-    one = node([row("b")], [row("a")])
-    one.end = None
-    assert (told(one)["miss"], told(one)["moved"]) == (2, 20)
+def test_of_a_lost_attempt_only_what_it_moved_or_deleted_is_kept() -> None:
+    rows = [row("moved"), row("there", "hit"), row("gone", "deleted", 0), row("bad", "failed")]
+    engine = FakeEngine(w1=FakeWorker(site(1), [report(*rows), DEAD]))
+    one = Node(engine, site(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
+    one.workers = ["w1"]
+    while not one.lost:
+        one.step()
+    (lost,) = one.lost
+    assert [kept.path for kept in lost.rows] == ["moved", "gone"]
+    assert (lost.worker, lost.requests, lost.bytes, one.rows) == ("w1", {"list": 1, "get": 2}, 10, [])
 
 
 def test_a_question_that_waits_is_followed_by_word_that_somebody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +70,9 @@ def test_a_question_that_waits_is_followed_by_word_that_somebody_is_there(monkey
     assert kept == [61.0, 122.0]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "both"), [({}, {"a": 1}, {"a": 1}), ({"a": 1, "b": 2}, {"a": 3}, {"a": 4, "b": 2})]
-)
-def test_sums(one: dict[str, int], other: dict[str, int], both: dict[str, int]) -> None:
-    assert add(one, other) == both
+@pytest.mark.parametrize(("counts", "sums"), [
+    ([], {}), ([{"a": 1}], {"a": 1}), ([{}, {"a": 1}], {"a": 1}),
+    ([{"a": 1, "b": 2}, {"a": 3}, {"c": 1}], {"a": 4, "b": 2, "c": 1}),
+])  # fmt: skip
+def test_sums(counts: list[dict[str, int]], sums: dict[str, int]) -> None:
+    assert add(*counts) == sums

@@ -53,7 +53,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeRun]]:
         made.append(FakeRun(call, cancel))
         return made[-1]
 
-    monkeypatch.setattr(engine_run, "Run", make)
+    monkeypatch.setattr(engine_run, "sync", make)
     monkeypatch.setattr(node_run, "ROWS", 2)
     monkeypatch.setattr(node_run, "_RUNS", {})
     monkeypatch.setattr(node_run, "_GLANCE_SECONDS", 0.0)
@@ -158,7 +158,7 @@ def test_a_call_that_makes_no_sense_begins_nothing(monkeypatch: pytest.MonkeyPat
     def refuse(*_: Any) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr(engine_run, "Run", refuse)
+    monkeypatch.setattr(engine_run, "sync", refuse)
     with pytest.raises(ValueError, match="no"):
         node_run.begin("t", CALL)
     assert node_run._RUNS == {}

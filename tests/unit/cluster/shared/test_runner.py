@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +12,7 @@ import pytest
 
 from nbsync.cluster.backends.base import EngineLost, Task, WorkerLost
 from nbsync.cluster.backends.remote_call import Run
-from nbsync.cluster.shared import runner
-from nbsync.cluster.shared.batches import FILE_COST
+from nbsync.cluster.shared import dispatch
 from nbsync.cluster.shared.runner import SharedRunner
 from nbsync.cluster.shared.worker import Reply
 from nbsync.core.model import Action, Evidence, Outcome, RemoteEntry, Status, Verb
@@ -56,8 +55,12 @@ class Scene:
         own: Runner[Outcome] = Runner(self._hands, self._do_here, controller=Controller(1), cancel=self.cancel,
                                       abort=lambda: None)  # fmt: skip
         self.now = 0.0
-        self.runner = SharedRunner(self.crew, ctx, own, now=self._tick)
+        self.on_sleep: Callable[[float], object] = lambda _seconds: None
+        self.runner = SharedRunner(self.crew, ctx, own, now=self._tick, sleep=self._pause)
         self.taken = 0
+
+    def _pause(self, seconds: float) -> None:
+        self.on_sleep(seconds)
 
     def _tick(self) -> float:
         self.now += 0.02
@@ -119,52 +122,25 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         made.runner._census.close()
 
 
-def test_never_more_than_two_batches_a_worker(scene: Scene) -> None:
-    scene.submit(*(f"{number:04}" for number in range(2000)))
-    scene.turn()
-    first = scene.new()
-    assert len(first) == 4
-    scene.turn()
-    assert scene.new() == []
-    task, actions, again = first[0]
-    assert not again
-    scene.answer(task, actions)
-    assert [one.path for one in scene.turn()] == [one.path for one in actions]
-    assert len(scene.new()) == 1
-    assert scene.counts.snapshot()["get"] == len(actions)
-
-
 def test_everything_is_done_once_and_bears_its_worker(scene: Scene) -> None:
     paths = [f"{number:04}" for number in range(500)]
     scene.submit(*paths)
     done: list[Outcome] = []
     ending = scene.runner.finish()
 
-    def serve() -> None:
+    def serve(_seconds: float) -> None:
         for task, actions, _ in scene.new():
             scene.answer(task, actions)
 
-    shared_sleep = runner.time.sleep
-    try:
-        runner.time.sleep = lambda _seconds: serve()  # type: ignore[assignment]
-        done += ending
-    finally:
-        runner.time.sleep = shared_sleep
+    scene.on_sleep = serve
+    done += ending
     assert sorted(one.path for one in done) == paths
     assert {one.worker for one in done} == {"w"}
 
 
-def test_a_single_action_goes_soon_but_waits_a_moment_for_others(scene: Scene) -> None:
-    scene.submit("a")
-    list(scene.runner.drain())
-    assert scene.new() == []
-    scene.turn()
-    assert len(scene.new()) == 1
-
-
 def test_a_lost_batch_is_done_again_and_given_up_in_the_end(scene: Scene) -> None:
     scene.submit("a")
-    for tries in range(runner.TRIES):
+    for tries in range(dispatch.TRIES):
         scene.turn()
         ((task, actions, again),) = scene.new()
         assert again is (tries > 0)
@@ -323,13 +299,6 @@ def test_what_is_in_the_way_and_deletions_stay_here(scene: Scene) -> None:
     assert sorted(one.path for one in scene.runner.finish()) == ["gone", "way/a"]
     assert sorted(scene.here) == ["gone", "way/a"]
     assert scene.new() == []
-
-
-def test_it_is_full_when_enough_waits_for_all(scene: Scene) -> None:
-    scene.submit("a")
-    assert not scene.runner.full
-    scene.submit(*(f"{number:02}" for number in range(9)), remote=action("x", 1000 * FILE_COST).remote)
-    assert scene.runner.full
 
 
 def test_the_bandwidth_is_shared_by_those_who_are_there(scene: Scene) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from nbsync.api import background
+from nbsync.api.lookup import KEPT_SECONDS, PATIENCE, LookUps, Questions, Surroundings, folders_like, remotes_like
 from nbsync.core.options import Options
-from nbsync.notebook.lookup import KEPT_SECONDS, LookUps, Surroundings
+from nbsync.errors import AccessDenied
 from nbsync.s3.browse import Candidates
+from nbsync.s3.folder_page import Level
 
 
 class Clock:
@@ -202,3 +204,121 @@ def test_background_syncs_under_way_have_numbers(browser: Browser, monkeypatch: 
     assert list(around(browser).within(5).jobs()) == ["13"]
     monkeypatch.delitem(sys.modules, "nbsync.api.background")
     assert list(around(browser).within(5).jobs()) == []
+
+
+# ---- a panel's questions ------------------------------------------------------------------------------
+
+
+class Panel:
+    """Asks questions, and knows when it was woken."""
+
+    def __init__(self, browser: Browser, clock: Clock | None = None) -> None:
+        self.woken = threading.Semaphore(0)
+        self.around = around(browser, clock)
+        self.questions = Questions(self.woken.release, self.around)
+
+    def told(self) -> list[tuple[Any, str]]:
+        """Value and error of what has come."""
+        return [(answer.value, answer.error) for answer in self.questions.answers()]
+
+
+def test_an_answer_wakes_the_panel_and_comes_with_its_topic(browser: Browser) -> None:
+    panel = Panel(browser)
+    panel.questions.ask_remote(("level", "v", ""), {}, lambda browser: browser.buckets())
+    assert panel.woken.acquire(timeout=20)
+    assert [tuple(answer) for answer in panel.questions.answers()] == [(("level", "v", ""), ["one", "two"], "")]
+    assert not panel.questions.pending
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(AccessDenied("no", "Ask"), "no. Ask"), (OSError("odd\n"), "OSError: odd\\n")]
+)
+def test_an_error_is_a_line(browser: Browser, error: Exception, told: str) -> None:
+    def fail() -> None:
+        raise error
+
+    panel = Panel(browser)
+    panel.questions.ask_local(("x",), fail)
+    assert panel.woken.acquire(timeout=20)
+    assert panel.told() == [(None, told)]
+
+
+def test_a_newer_question_replaces_the_older_one(browser: Browser) -> None:
+    gate, panel = threading.Event(), Panel(browser)
+    panel.questions.ask_local(("suggestions",), lambda: (gate.wait(20), "old")[1])
+    panel.questions.ask_local(("suggestions",), lambda: "new")
+    gate.set()
+    for _ in range(2):
+        assert panel.woken.acquire(timeout=20)
+    assert panel.told() == [("new", "")]
+
+
+def test_a_late_answer_is_given_up(browser: Browser) -> None:
+    clock, gate = Clock(), threading.Event()
+    panel = Panel(browser, clock)
+    panel.questions.ask_local(("level",), lambda: gate.wait(20))
+    assert panel.told() == []
+    assert panel.questions.pending
+    clock.seconds += PATIENCE + 1
+    assert panel.told() == [(None, "no answer within 20 s")]
+    gate.set()
+    assert panel.woken.acquire(timeout=20)
+    assert panel.told() == []
+
+
+def test_what_finds_no_thread_free_is_begun_later_and_too_much_is_refused(browser: Browser) -> None:
+    gate, panel = threading.Event(), Panel(browser)
+    for number in range(8):
+        panel.questions.ask_local((str(number),), lambda: gate.wait(20))
+    panel.questions.ask_local(("one more",), lambda: 1)
+    assert panel.told() == [(None, "too much is asked at once: wait for the answers")]
+    gate.set()
+    answers: list[tuple[Any, str]] = []
+    while panel.questions.pending:
+        assert panel.woken.acquire(timeout=20)
+        answers += panel.told()
+    assert answers == [(True, "")] * 8
+
+
+def test_a_panel_asks_anew_each_time(browser: Browser) -> None:
+    panel = Panel(browser)
+    for _ in range(2):
+        panel.questions.ask_remote(("level",), {"retries": 1}, lambda browser: browser.buckets())
+        assert panel.woken.acquire(timeout=20)
+        assert panel.told() == [(["one", "two"], "")]
+    assert browser.asked == ["buckets"] * 2
+    assert [options.retries for options in browser.made] == [1], "one Browser for both, with the panel's patience"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "found"),
+    [("", ("", ""), ["raw/"]), ("ra", ("", "ra"), ["raw/"]), ("s3://b/p/r", ("b/p/", "r"), ["s3://b/p/raw/"]),
+     ("b/", ("b/", ""), ["b/raw/"])],
+)  # fmt: skip
+def test_remotes_are_written_as_they_were_begun(text: str, asked: tuple[str, str], found: list[str]) -> None:
+    class Folders:
+        def level(self, path: str, *, begins: str) -> Level:
+            assert (path, begins) == asked
+            return Level(["raw/"], [("readme", 3)], "")
+
+    assert remotes_like(Folders(), text) == found  # type: ignore[arg-type]
+
+
+def test_local_folders(tmp_path: Path) -> None:
+    for name in ("data", "data2", ".git", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data.txt").write_text("")
+    assert folders_like(f"{tmp_path}/da") == [f"{tmp_path}/data", f"{tmp_path}/data2"]
+    assert f"{tmp_path}/.git" not in folders_like(f"{tmp_path}/")
+    assert folders_like(f"{tmp_path}/.g") == [f"{tmp_path}/.git"]
+    assert folders_like(f"{tmp_path}/nope/x") == []
+
+
+def test_a_home_is_read_as_a_sync_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home" / "work").mkdir(parents=True)
+    (tmp_path / "~root").mkdir()
+    (tmp_path / "~" / "wrong").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert (folders_like(""), folders_like("~r"), folders_like("~/w")) == (["home"], [], ["~/work"])
+    assert folders_like("./~") == ["./~", "./~root"]
