@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbsync.core.evidence import Digest
+from nbsync.core.evidence import Digest, content_name
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
 from nbsync.s3.capabilities import etag_is_opaque
@@ -42,8 +42,8 @@ class Judge:
         proof = prove(self._ctx, self._remote, headers, content)
         if proof is None and not self._came_often(headers, value):
             return None
-        name = next(digest.name(value) for digest, value in content.values.items())
-        return Staged("", headers, name, proof is not None, proof is None and self._doubtful)
+        name = content_name(content.values, self._remote.etag)
+        return Staged("", headers, name, proof, proof is None and self._doubtful)
 
     def _came_often(self, headers: dict[str, str], value: str) -> bool:
         """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.

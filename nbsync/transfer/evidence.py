@@ -152,7 +152,8 @@ def _climb(ctx: Context, remote: RemoteEntry, headers: Mapping[str, str], conten
         return Verdict(True, Evidence.ETAG_MD5 if like_md5 else Evidence.ETAG_MULTIPART)
     given = checksums.from_headers(headers)
     if given is not None:
-        return Verdict(checksums.of_file(content.fd, given.algorithm, ctx.cancelled) == given.value, given.algorithm)
+        content.digest([given.digest])
+        return Verdict(content.values[given.digest] == given.value, given.algorithm)
     if opaque:
         return _by_composite(ctx, headers, content)
     if like_md5 and can.etag_is_md5 is not False:

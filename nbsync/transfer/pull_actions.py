@@ -91,7 +91,7 @@ def install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, i
 
 
 def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
-    evidence = action.evidence if staged.verified else Evidence.NONE
+    evidence = staged.evidence(action.evidence)
     here = _unchanged(ctx, action) if action.digest and action.digest == staged.content else None
     if here is not None:
         # The ETag was no digest after all: what arrived is what was here. Its time is left alone.

@@ -14,7 +14,7 @@ from nbsync.core.evidence import MD5
 from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
-from nbsync.local.digest import FileChanged, same_stat
+from nbsync.local.digest import FileChanged, digest_open, same_stat
 from nbsync.local.journal import Sent
 from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.look import etag_in, etag_now, look_at
@@ -226,6 +226,6 @@ def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost
     if given is None and recorded_md5(there) == sent:
         return stored
     if given is not None:
-        return stored if checksums.of_file(fd, given.algorithm, ctx.cancelled) == given.value else None
+        return stored if digest_open(fd, [given.digest], cancelled=ctx.cancelled)[given.digest] == given.value else None
     tells = looks_like_md5(etag) and not etag_is_opaque(there) and ctx.bucket.can.etag_is_md5 is not False
     return stored if lost and not tells and is_made_of(there, local.size, local.mtime_ns) else None
