@@ -19,6 +19,7 @@ class Judge:
     def __init__(self, ctx: Context, remote: RemoteEntry) -> None:
         self._ctx, self._remote = ctx, remote
         self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
+        self._refuted = ""  # the last digest that a checksum of the service has refuted
         self._times = 0
         self._doubtful = False
 
@@ -39,7 +40,15 @@ class Judge:
         if not self._remote.etag:  # of what was listed; the answer may tell it all the same
             self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
         content = Content(self._ctx, fd, {digest: value})
-        proof = prove(self._ctx, self._remote, headers, content)
+        try:
+            proof = prove(self._ctx, self._remote, headers, content)
+        except Corrupted:
+            refuted, self._refuted = self._refuted, value
+            if digest.checksum is None or refuted != value:
+                raise
+            raise Corrupted(
+                f"the same bytes arrived again, and the server's own {digest.checksum} does not fit them"
+            ) from None
         if proof is None and not self._came_often(headers, value):
             return None
         name = content_name(content.values, self._remote.etag)
