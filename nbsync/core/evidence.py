@@ -100,7 +100,7 @@ def digests_to_try(remote: RemoteEntry, row: RecordedEntry | None) -> tuple[Dige
 
     Empty when the ETag has no known form: then only a checksum of the service can tell.
     """
-    recorded = _believed_digest(remote, row)
+    recorded = believed_digest(remote, row)
     if recorded is not None:
         return (recorded,)
     if looks_like_md5(remote.etag):
@@ -128,7 +128,7 @@ def recorded_digest(row: RecordedEntry) -> Digest:
     return Digest(int(size))
 
 
-def _believed_digest(remote: RemoteEntry, row: RecordedEntry | None) -> Digest | None:
+def believed_digest(remote: RemoteEntry, row: RecordedEntry | None) -> Digest | None:
     """How the content of this very object was recorded; None if it was not."""
     if row is None or not row.content or not still(remote, row):
         return None
@@ -144,7 +144,7 @@ def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | N
     A single-part ETag that differs is taken as a difference (the caller may know that it is opaque);
     a multipart ETag that no tried part size gives leaves the question open.
     """
-    digest = _believed_digest(remote, row)
+    digest = believed_digest(remote, row)
     if row is not None and digest in values:
         return Verdict(digest.name(values[digest]) == row.content, Evidence.STATE)
     if MD5 in values and looks_like_md5(remote.etag):

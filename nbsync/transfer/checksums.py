@@ -14,6 +14,7 @@ from nbsync.core.evidence import Digest
 from nbsync.core.hashing import PIECE_BYTES
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MAX_PARTS, layout
+from nbsync.local.crc import crc_of
 from nbsync.local.digest import hasher_of
 
 _CHECKSUMS = tuple(kind for kind in Evidence if kind.header)
@@ -29,6 +30,11 @@ class Checksum(NamedTuple):
     def digest(self) -> Digest:
         """How to compute it."""
         return Digest(0, self.algorithm)
+
+    @property
+    def is_quick(self) -> bool:
+        """Does it cost much less than an MD5, and can pieces be digested side by side?"""
+        return crc_of(self.algorithm) is not None
 
 
 def from_headers(headers: Mapping[str, str]) -> Checksum | None:

@@ -52,7 +52,7 @@ class Judge:
         if proof is None and not self._came_often(headers, value):
             return None
         name = content_name(content.values, self._remote.etag)
-        return Staged("", headers, name, proof, proof is None and self._doubtful)
+        return Staged("", headers, name, proof, proof is None and self._doubtful, proof and digest.checksum)
 
     def _came_often(self, headers: dict[str, str], value: str) -> bool:
         """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.

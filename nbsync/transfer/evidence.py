@@ -18,9 +18,9 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from nbsync.core.evidence import MD5, Digest, Verdict, content_name, digests_to_try, judge
+from nbsync.core.evidence import MD5, Digest, Verdict, believed_digest, content_name, digests_to_try, judge
 from nbsync.core.model import Action, Evidence, LocalEntry, RemoteEntry
-from nbsync.core.parts import bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
+from nbsync.core.parts import MiB, bare_etag, candidate_part_sizes, looks_like_md5, parse_multipart_etag
 from nbsync.local.digest import FileChanged, digest_open, same_stat
 from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.errors import is_denied
@@ -31,6 +31,7 @@ from nbsync.transfer.part_layout import ToldLayout, etag_of_parts
 from nbsync.wire.errors import ServiceError, TransientError
 from nbsync.wire.misdirected import coding
 
+CHECKSUM_BYTES = 8 * MiB  # from here on, a HEAD costs less than the MD5 that a CRC may make needless
 _FEW = 4  # candidates for a part size that are tried before the service is asked
 _OPEN = Verdict(None, Evidence.NONE)
 CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
@@ -99,6 +100,12 @@ def _check_stat(fd: int, local: LocalEntry) -> None:
 
 
 def _compare(ctx: Context, action: Action, remote: RemoteEntry, content: Content) -> Verdict:
+    told: Mapping[str, str] | None = None
+    if content.size >= CHECKSUM_BYTES and believed_digest(remote, action.recorded) is None:
+        told = _told_checksum(ctx, remote)
+        given = checksums.from_headers(told or {})
+        if told is not None and given is not None and given.is_quick:
+            return _climb(ctx, remote, told, content)
     content.digest(digests_to_try(remote, action.recorded)[:_FEW] or (MD5,))
     verdict = judge(content.values, remote, action.recorded)
     by_md5 = verdict.evidence is Evidence.ETAG_MD5
@@ -107,7 +114,7 @@ def _compare(ctx: Context, action: Action, remote: RemoteEntry, content: Content
     if verdict.same is not None and not (by_md5 and not verdict.same):
         return verdict
     try:  # another ETag is another content only if it is a digest
-        headers = ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=CHECKSUM_MODE).headers
+        headers = told or _head(ctx, remote)
     except ServiceError as error:
         if not is_denied(error):
             raise
@@ -118,6 +125,25 @@ def _compare(ctx: Context, action: Action, remote: RemoteEntry, content: Content
     if verdict == Verdict(None, Evidence.ETAG_MD5):  # in doubt, it differs: what is transferred for nothing is no loss
         return Verdict(False, Evidence.ETAG_MD5)
     return verdict if verdict.same is not None else _by_metadata(headers, content)
+
+
+def _head(ctx: Context, remote: RemoteEntry) -> Mapping[str, str]:
+    return ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=CHECKSUM_MODE).headers
+
+
+def _told_checksum(ctx: Context, remote: RemoteEntry) -> Mapping[str, str] | None:
+    """A HEAD of the object that was listed, before its file is read; None where it is not to be had."""
+    if not ctx.bucket.can.may_tell_checksums:
+        return None
+    try:
+        headers = _head(ctx, remote)
+    except ServiceError as error:
+        if not is_denied(error):
+            raise
+        return None
+    ctx.bucket.can.told_checksum(checksums.from_headers(headers) is not None)
+    etag = bare_etag(headers.get("etag", ""))
+    return headers if not (etag and remote.etag) or etag == remote.etag else None  # else it was replaced
 
 
 def prove(ctx: Context, remote: RemoteEntry, headers: Mapping[str, str], content: Content) -> Evidence | None:

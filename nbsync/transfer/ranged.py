@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from nbsync.core.evidence import MD5, Digest, digests_to_try
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
-from nbsync.local.crc import crc_of
 from nbsync.local.journal import Download
 from nbsync.transfer.checksums import from_headers
 from nbsync.transfer.context import Context, Slot, is_passing
@@ -84,7 +83,7 @@ def _head(ctx: Context, remote: RemoteEntry) -> dict[str, str]:
 def _digest_of(ctx: Context, remote: RemoteEntry, told: Mapping[str, str]) -> Digest:
     """The digest that can prove the object, and costs least: a CRC of the whole, the MD5s of its parts, its MD5."""
     given = from_headers(told)
-    if given is not None and crc_of(given.algorithm) is not None:
+    if given is not None and given.is_quick:
         return given.digest
     candidates = digests_to_try(remote, None) or (MD5,)
     if len(candidates) > 1:

@@ -15,6 +15,7 @@ class Staged(NamedTuple):
     content: str  # its digest's name, for the state
     proof: Evidence | None
     doubtful: bool = False  # it is not what its ETag says if that is an MD5, which nothing else tells
+    checksum: Evidence | None = None  # the service's, computed as it came, that has proven it
 
     @property
     def verified(self) -> bool:
@@ -22,10 +23,10 @@ class Staged(NamedTuple):
         return self.proof is not None
 
     def evidence(self, of_difference: Evidence) -> Evidence:
-        """What its row says: how it was found to differ, or else by which checksum of the service it was checked."""
+        """What its row says: how it was found to differ, or else the checksum by which it was checked as it came."""
         if self.proof is None:
             return Evidence.NONE
-        return self.proof if of_difference is Evidence.NONE and self.proof.header else of_difference
+        return self.checksum if of_difference is Evidence.NONE and self.checksum is not None else of_difference
 
 
 class Doubt(NamedTuple):

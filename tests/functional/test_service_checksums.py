@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import nbsync
 from nbsync.core.parts import MiB
 from nbsync.transfer import download, multipart, ranged, upload
 from tests.functional.test_evidence import put_parts
@@ -149,3 +150,55 @@ def test_a_composite_checksum_proves_no_whole(world: World, store: Store, body: 
         True,
         f"md5:{hashlib.md5(body).hexdigest()}",
     )
+
+
+def md5s(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each MD5 that is begun from now on."""
+    begun: list[object] = []
+    real = hashlib.md5
+
+    def md5(*data: object, **more: object) -> object:
+        begun.append(data)
+        return real(*data, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "md5", md5)
+    return begun
+
+
+def test_a_first_comparison_costs_one_head_and_no_md5(
+    world: World, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put("big", body)
+    world.write("big", body)
+    begun = md5s(monkeypatch)
+    result = world.run("pull")
+    assert (result["big"].status, result["big"].evidence, len(begun)) == ("hit", "crc64nvme", 0)
+    assert (result.requests["head"], result.requests["get"]) == (1, 0)
+    assert recorded(world).startswith("crc64nvme:")
+    os.utime(world.local / "big", ns=(1, 1))
+    again = world.run("pull")
+    assert (again["big"].status, again["big"].evidence, again.requests["head"]) == ("hit", "state", 0)
+
+
+def test_a_byte_of_the_file_that_differs_is_seen_by_its_crc(world: World, body: bytes) -> None:
+    world.put("big", body)
+    world.write("big", body[:-1] + bytes([body[-1] ^ 1]))
+    result = world.run("pull")
+    assert (result["big"].status, result["big"].evidence, world.read("big") == body) == ("miss", "crc64nvme", True)
+
+
+def test_verify_is_weak_by_a_crc_and_strong_by_a_digest(world: World, store: Store, body: bytes) -> None:
+    for name, keeps in [("weak", True), ("strong", False)]:
+        store.checksums = keeps
+        world.put("big", body)
+        world.write("big", body)
+        assert nbsync.verify(world.local, world.remote)["big"].assurance == name
+
+
+def test_where_objects_have_no_checksum_a_few_are_asked_for_it(world: World, store: Store, body: bytes) -> None:
+    store.checksums = False
+    for number in range(7):
+        world.put(f"{number}", body)
+        world.write(f"{number}", body)
+    result = world.run("pull", jobs=1)
+    assert (result.counts["hit"], result.requests["head"]) == (7, 4)
