@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from nbsync.core.model import Action, LocalEntry, Outcome, RecordedEntry, RemoteEntry, Status, Verb
 from nbsync.s3.listing import find_object
-from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context
+from nbsync.transfer.evidence import compare
 from nbsync.transfer.worker import look_again
 
 
 def done_before(ctx: Context, action: Action) -> Outcome | None:
     """The Outcome of an Action that was done before; None if it was not, as far as can be told.
 
-    Raises: as compare.compare.
+    Raises: as evidence.compare.
     """
     found = _downloaded(ctx, action) if action.verb is Verb.DOWNLOAD else _uploaded(ctx, action)
     if found is None:
