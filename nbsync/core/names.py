@@ -158,3 +158,8 @@ def is_folder_marker(key_path: str, size: int) -> bool:
         size: of the object, in bytes.
     """
     return size == 0 and (not key_path or key_path.endswith("/"))
+
+
+def printable(path: str) -> str:
+    """`path` as text that can be encoded: bytes of a name that are not UTF-8 become `\\xNN`."""
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -17,10 +17,10 @@ from nbsync.core.filters import Filters
 from nbsync.core.local_changes import Change, changes
 from nbsync.core.location import Location
 from nbsync.core.model import Problem
+from nbsync.core.names import printable
 from nbsync.core.options import Call, build_options
 from nbsync.core.saved_options import words_of
 from nbsync.engine.names import Names
-from nbsync.engine.status_board import printable
 from nbsync.errors import LocalError, UsageError
 from nbsync.local import database, inspect, past_syncs, trash, trash_contents
 from nbsync.local.inspect import Record

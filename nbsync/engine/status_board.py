@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbsync.core import verify
 from nbsync.core.model import Outcome, Problem, Row, Status, Verb
+from nbsync.core.names import printable
 from nbsync.engine.recorder import Recorder
 from nbsync.results.sync_result import MAX_HIT_ROWS, SyncPlan, SyncResult, VerifyResult
 

@@ -12,7 +12,7 @@ from typing import Any
 from traitlets import TraitError
 
 from nbsync.api import lookup
-from nbsync.engine.status_board import printable
+from nbsync.core.names import printable
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.panel import form
 from nbsync.panel.controller import Controller, Reply

@@ -17,9 +17,9 @@ from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_backend, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
+from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
-from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.core.location import parse_location
 from nbsync.core.options import Call
 from nbsync.engine.run import Run
@@ -151,8 +151,8 @@ class _Each:
             one.workers = names
             self._nodes.append(one)
         if len(self._nodes) == 1 < len(identities):
-            run.result.notes.append(f"LOCAL is one directory for all {len(identities):,} workers, so one of them pulls: "
-                                     "--spread shared splits the work among them")  # fmt: skip
+            one_directory = f"LOCAL is one directory for all {len(identities):,} workers, so one of them pulls"
+            run.result.notes.append(f"{one_directory}: --spread shared splits the work among them")
 
     def _call_for(self, nodes: int) -> Call:
         """What each node is to do: the same, on its own machine, with its share of the bandwidth."""
