@@ -11,7 +11,8 @@ from typing import Any, Literal, overload
 from nbsync.api.background import BACKGROUND, SyncJobs
 from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.job import SyncJob
-from nbsync.core.options import Call, Options, build_options
+from nbsync.core.call import Call
+from nbsync.core.options import Options, build_options
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
 from nbsync.engine.link import make

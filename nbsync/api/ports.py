@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.results.answer import Answer
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nbsync.api.ports import ANSWERS
-from nbsync.core.options import FIELDS, Call, loose_filters
+from nbsync.core.call import Call
+from nbsync.core.options import FIELDS, loose_filters
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.grammar.parse import Invocation
 from nbsync.grammar.script import Given, Step, not_here, steps_of

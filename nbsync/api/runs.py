@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.engine.apply import apply
 from nbsync.engine.ports import Run, Workforce
 from nbsync.engine.sync import sync

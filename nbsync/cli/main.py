@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.ports import ANSWERS, Engine, default_engine
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.grammar.parse import HelpRequested, Invocation, parse
 from nbsync.grammar.script import Given, Step, not_here, steps_of

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from nbsync.core.call import Call
 from nbsync.core.option_values import typed_pair
-from nbsync.core.options import FIELDS, Call, Options, build_options, flag
+from nbsync.core.options import FIELDS, Options, build_options, flag
 from nbsync.core.timestamps import format_moment
 
 # What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.

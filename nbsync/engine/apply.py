@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from nbsync.core.options import FIELDS, Call
+from nbsync.core.call import Call
+from nbsync.core.options import FIELDS
 from nbsync.core.planfile import SavedPlan
 from nbsync.core.saved_options import ELSEWHERE, over_saved
 from nbsync.engine import foreign, notes

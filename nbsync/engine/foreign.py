@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from nbsync.core.options import FIELDS, Call, build_options, flag, is_taken
+from nbsync.core.call import Call
+from nbsync.core.options import FIELDS, build_options, flag, is_taken
 from nbsync.core.planfile import Header
 from nbsync.core.saved_options import FILES, HARMLESS
 from nbsync.errors import GuardRefusal, UsageError

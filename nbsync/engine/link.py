@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from nbsync.core.call import Call
 from nbsync.core.location import Location, parse_location
-from nbsync.core.options import FIELDS, Call, Options, flag
+from nbsync.core.options import FIELDS, Options, flag
 from nbsync.core.pull_link import PAGE, USER_REDIRECT, PullLink, checked, page_url, to_query
 from nbsync.core.timestamps import format_moment, parse_moment
 from nbsync.errors import UsageError

@@ -9,7 +9,8 @@ import os
 import shlex
 from dataclasses import replace
 
-from nbsync.core.options import Call, Options, Repeat, build_options
+from nbsync.core.call import Call, Repeat
+from nbsync.core.options import Options, build_options
 from nbsync.core.saved_options import ELSEWHERE, REPEATED, over_saved, words_of
 from nbsync.core.timestamps import format_moment
 from nbsync.errors import GuardRefusal, NbsyncError, UsageError

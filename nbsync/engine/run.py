@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from nbsync.core.call import Call
 from nbsync.core.location import Location
-from nbsync.core.options import Call
 from nbsync.engine.ports import Moving
 from nbsync.engine.status_board import Board
 from nbsync.errors import Interrupted, NbsyncError

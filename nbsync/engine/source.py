@@ -9,10 +9,11 @@ from itertools import chain
 from typing import NamedTuple
 
 from nbsync.core import guard, names
+from nbsync.core.call import Call
 from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.model import Direction, Joined, Kind, LocalEntry, RemoteEntry
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.errors import LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.local.scan import absolute_root, scan, without_too_long
 from nbsync.s3.bucket import Bucket

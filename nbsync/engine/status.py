@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from nbsync.core.call import Call
 from nbsync.core.filters import Filters
 from nbsync.core.local_changes import Change, changes
 from nbsync.core.location import Location
 from nbsync.core.model import Problem
 from nbsync.core.names import printable
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.core.saved_options import words_of
 from nbsync.engine.names import Names
 from nbsync.errors import LocalError, UsageError

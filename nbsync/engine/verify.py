@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 from nbsync.core import verify as rules
+from nbsync.core.call import Call
 from nbsync.core.model import Action, Evidence, Outcome, RemoteEntry, Status
-from nbsync.core.options import Call
 from nbsync.engine import notes
 from nbsync.engine.names import Names
 from nbsync.engine.notes import Notes

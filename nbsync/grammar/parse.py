@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from nbsync._version import __version__
-from nbsync.core.options import BEHIND, FIELDS, Call, build_options, flag, is_taken
+from nbsync.core.call import Call
+from nbsync.core.options import BEHIND, FIELDS, build_options, flag, is_taken
 from nbsync.errors import UsageError
 from nbsync.grammar import help as texts
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nbsync.api.ports import Engine
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.notebook.tables import Shown, Tables
 from nbsync.report.ipython import bundle_of, ipython_display

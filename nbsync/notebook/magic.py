@@ -20,7 +20,8 @@ from traitlets import Bool, Enum, Float, Int, Unicode
 from nbsync.api.follow import Face, SilentFace, carry_out
 from nbsync.api.ports import ANSWERS, Engine, default_engine
 from nbsync.api.run_file import call_of, run_steps
-from nbsync.core.options import PANEL, Call
+from nbsync.core.call import Call
+from nbsync.core.options import PANEL
 from nbsync.core.saved_options import saved_options
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.grammar.help import overview

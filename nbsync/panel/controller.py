@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from nbsync.api.job import SyncJob
 from nbsync.api.lookup import Questions
 from nbsync.api.ticker import INTERVAL, move, ticker_here
+from nbsync.core.call import Call
 from nbsync.core.model import Row, Snapshot
-from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError, UsageError
 from nbsync.panel import form, messages
 from nbsync.panel.table import Query, Table

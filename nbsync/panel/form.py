@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nbsync.core.options import Call, build_options, is_taken
+from nbsync.core.call import Call
+from nbsync.core.options import build_options, is_taken
 from nbsync.errors import UsageError
 
 WHERE = ("endpoint_url", "profile", "region")

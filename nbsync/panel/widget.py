@@ -17,7 +17,8 @@ import traitlets as t
 from nbsync.api import functions
 from nbsync.api.job import SyncJob
 from nbsync.api.ticker import INTERVAL
-from nbsync.core.options import Call, build_options
+from nbsync.core.call import Call
+from nbsync.core.options import build_options
 from nbsync.panel import commands, form, messages, static_table
 from nbsync.panel.controller import STATES, Controller, Session
 from nbsync.panel.table import COLUMNS, KINDS, Query

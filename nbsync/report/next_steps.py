@@ -7,9 +7,10 @@ import shlex
 from dataclasses import replace
 from typing import NamedTuple
 
+from nbsync.core.call import Call
 from nbsync.core.decide import CHANGED_IN_REMOTE
 from nbsync.core.model import Status
-from nbsync.core.options import FIELDS, Call
+from nbsync.core.options import FIELDS
 from nbsync.core.saved_options import typed
 from nbsync.core.timestamps import format_moment
 from nbsync.errors import Interrupted

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync._version import __version__
 from nbsync.core import planfile
+from nbsync.core.call import Call
 from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.core.planfile import Header, SavedPlan
 from nbsync.core.saved_options import saved_options
 from nbsync.errors import NbsyncError, SyncProblems, UsageError

@@ -9,8 +9,8 @@ import os
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from nbsync.core.call import Call
 from nbsync.core.guard import Limits
-from nbsync.core.options import Call
 from nbsync.core.pull_link import PullLink, checked, location_of, target_of
 from nbsync.errors import AccessDenied, LocalError, UsageError
 from nbsync.server.config import PATIENCE, PullLinks

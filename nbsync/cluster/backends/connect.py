@@ -13,7 +13,7 @@ from typing import Any
 
 from nbsync._version import __version__, install
 from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 
 PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot

@@ -20,8 +20,8 @@ from nbsync.cluster.per_node import node_run, totals
 from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
+from nbsync.core.call import Call
 from nbsync.core.location import parse_location
-from nbsync.core.options import Call
 from nbsync.engine.run import Run
 from nbsync.engine.source import read_list
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError

@@ -16,8 +16,8 @@ from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.per_node import node_run
 from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node_run import End, Report
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Row, Status
-from nbsync.core.options import Call
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 
 MAX_ATTEMPTS = 4  # so many workers may die on one node's pull: then the pull is taken for the cause

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.cluster.per_node.mount_identity import MountIdentity, find_mount_identity
+from nbsync.core.call import Call
 from nbsync.core.location import Location
 from nbsync.core.model import Active, Problem, Row
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.s3.bucket import Bucket
 

@@ -12,8 +12,8 @@ from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.per_node import node_run
 from nbsync.cluster.per_node.mount_identity import Ancestor, MountIdentity
 from nbsync.cluster.per_node.node_run import End, Report, Seen
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Row, Status
-from nbsync.core.options import Call
 from nbsync.errors import NbsyncError
 
 DEAD = object()  # in a script: the worker dies now

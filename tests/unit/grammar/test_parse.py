@@ -8,7 +8,8 @@ import shlex
 import pytest
 
 from nbsync.api import functions
-from nbsync.core.options import FIELDS, Call, Options, flag
+from nbsync.core.call import Call
+from nbsync.core.options import FIELDS, Options, flag
 from nbsync.errors import UsageError
 from nbsync.grammar.help import PAGES
 from nbsync.grammar.parse import HelpRequested, Invocation, parse, parse_defaults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import AccessDenied, GuardRefusal, UsageError
 from nbsync.panel.controller import Session
 from tests.unit.panel.fakes import Engine, Job, plan, planned

@@ -14,7 +14,8 @@ from nbsync.cluster.backends.base import BackendLost, Task, Watch, WorkerLost
 from nbsync.cluster.backends.connect import ask_each, check_call, check_words, open_backend, workers_of
 from nbsync.cluster.backends.executor import PoolBackend
 from nbsync.cluster.shared.worker_count import WorkerCount
-from nbsync.core.options import Call, Options
+from nbsync.core.call import Call
+from nbsync.core.options import Options
 from nbsync.errors import ClusterError, ConfigError, UsageError
 from tests.unit.cluster.held import Held, HeldBackend
 

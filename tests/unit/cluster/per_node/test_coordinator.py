@@ -11,8 +11,9 @@ import pytest
 
 from nbsync.cluster.per_node import coordinator
 from nbsync.cluster.per_node.coordinator import each
+from nbsync.core.call import Call
 from nbsync.core.model import Problem
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.errors import AccessDenied, ClusterError, ConfigError, GuardRefusal, Interrupted, NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
 from tests.unit.cluster.fakes import (

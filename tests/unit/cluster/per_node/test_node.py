@@ -8,8 +8,8 @@ import pytest
 
 from nbsync.cluster.per_node.node import LostAttempt, Node, add
 from nbsync.cluster.per_node.totals import conclude
+from nbsync.core.call import Call
 from nbsync.core.model import Row
-from nbsync.core.options import Call
 from nbsync.results.sync_result import SyncResult
 from tests.unit.cluster.fakes import DEAD, SILENT, FakeBackend, FakeWorker, identity, report, row
 

@@ -10,8 +10,8 @@ import pytest
 
 from nbsync.cluster.per_node import node_run
 from nbsync.cluster.per_node.node_run import NodeRun, Report
+from nbsync.core.call import Call
 from nbsync.core.model import Row
-from nbsync.core.options import Call
 from nbsync.engine import sync as engine_run
 from nbsync.engine.status_board import Board
 from nbsync.results.sync_result import SyncResult
