@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
     from nbsync.api.job import SyncJob
 
-# Commands that are answered at once; all others are jobs to follow.
-ANSWERS = frozenset({"ls", "status", "doctor", "link"})
-
 
 class Engine(Protocol):
     """`nbsync.api`, or a fake of it."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
     from nbsync.api.job import SyncJob
 
-COMMANDS = frozenset({"jobs", "cancel"})
 _PATIENCE = 5.0  # seconds; one is promised
 
 

@@ -22,9 +22,8 @@ from nbsync.s3.profiles import profile_names
 MAX_WINDOW = 500
 MAX_TEXT = 4096
 MAX_NAME = 120
-SETTABLE = ("direction", "remote", "local", "filters", "delete", "endpoint_url", "profile", "region", "text_filter",
-            "kinds", "sort")  # fmt: skip
 _DURING_RUN = ("text_filter", "kinds", "sort")
+SETTABLE = ("direction", "remote", "local", *form.FIELDS, *_DURING_RUN)
 HEARD: Reply = {"kind": "heard"}  # to a command that needs no answer: the front end says when none comes
 
 

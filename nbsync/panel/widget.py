@@ -107,7 +107,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         build_options("panel", options)
         without_field = {name: value for name, value in options.items()
                          if name not in (*form.FIELDS, "include", "exclude")}  # fmt: skip
-        own = {name: options[name] for name in ("delete", *form.WHERE) if options.get(name)}
+        own = {name: options[name] for name in form.FIELDS if name != "filters" and options.get(name)}
         self.controller = Controller(
             self, commands.obey, start=start, options=without_field, now=now, interval=interval
         )  # fmt: skip

@@ -13,7 +13,7 @@ from nbsync.core.call import Call
 from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status
 from nbsync.core.options import build_options
 from nbsync.core.planfile import Header, SavedPlan
-from nbsync.core.saved_options import saved_options
+from nbsync.core.saved_options import FILES, saved_options
 from nbsync.errors import NbsyncError, SyncProblems, UsageError
 from nbsync.local import plan_files
 from nbsync.results.display import Displayed
@@ -252,9 +252,8 @@ class SyncPlan(SyncResult):
         if place is None or items is None or self.call is None:
             raise UsageError("there is no plan yet", "Wait for it to be made")
         given = saved_options(self.call.options)
-        for name in ("ca_bundle", "sse_c_key_file"):  # the plan may be applied in another folder
-            if name in given:
-                given[name] = os.path.abspath(given[name])
+        # The plan may be applied in another folder.
+        given.update({name: os.path.abspath(given[name]) for name in FILES if name in given})
         header = Header(
             self.direction, self.remote, place.local, place.endpoint, place.region, place.profile, given,
             bool(self.call.options.files_from or self.call.only is not None), dict(self.counts), items.count,
