@@ -3,7 +3,7 @@
 Fixtures: `server` runs a test on each of moto, rclone and Ceph RGW; `bucket` is a new bucket on it;
 `moto_server`, `rclone_server`, `rgw_server` are one each, for the whole session.
 
-The whole suite runs in two processes (pytest-xdist), tests that are named on the command line in one.
+The whole suite runs in several processes (pytest-xdist), tests that are named on the command line in one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MARKERS = (
     "rgw: needs Ceph RGW (added to every test that uses it)",
     "browser: drives headless Chromium",
     "bench: its assertion is about time or memory",
+    "slow: takes seconds; the quick loop, `-m 'not slow'`, leaves it out",
 )
 SERVERS = ("moto", "rclone", "rgw")
 # Tests that drive somebody else's processes, beside those on RGW and rclone: kernels, JupyterLab and a browser,
@@ -92,8 +93,11 @@ def _end_process() -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes `-n auto` of pyproject.toml means: two for the whole suite, else this one alone."""
-    return 2 if config.args == config.getini("testpaths") else 0
+    """How many processes `-n auto` of pyproject.toml means: for the whole suite one more than cores, else this one.
+
+    Tests of kernels, browsers and RGW wait most of the time: the others run meanwhile.
+    """
+    return min(os.cpu_count() or 1, 3) + 1 if config.args == config.getini("testpaths") else 0
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:

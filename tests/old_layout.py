@@ -1,14 +1,10 @@
-"""A folder as an earlier nbsync left it, made of one of today's: what is in its `.nbsync`, by hand."""
+"""A folder as an earlier nbsync left it, made of one of today's: its record had no proofs."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import sqlite3
 from pathlib import Path
-
-from nbsync.local import own_secret, past_syncs
 
 _RECORD = """
 PRAGMA user_version = 1;
@@ -29,9 +25,8 @@ CREATE TABLE synced (
 """
 
 
-def make_old(room: Path, *, proved: bool = True) -> None:
-    """Give the room at `room` the record, and the book of past syncs (`proved` by this user's secret), of before."""
-    syncs = [one._asdict() for one in past_syncs.read(str(room)).syncs]
+def make_old(room: Path) -> None:
+    """Give the room at `room` the record of before."""
     today, old = room / "state.sqlite3", room / "old.sqlite3"
     with contextlib.closing(sqlite3.connect(old)) as db, db:
         db.executescript(_RECORD)
@@ -42,5 +37,3 @@ def make_old(room: Path, *, proved: bool = True) -> None:
             " FROM today.synced"
         )
     old.replace(today)
-    proof = own_secret.proof("syncs", os.path.realpath(room), syncs) if proved else ""
-    (room / "syncs.json").write_text(json.dumps({"format": 1, "syncs": syncs, "proof": proof}))

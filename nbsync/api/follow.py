@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from nbsync.core.call import Call
 from nbsync.core.model import Snapshot
-from nbsync.core.options import Call
 from nbsync.errors import Interrupted
 from nbsync.report import row_log
 from nbsync.results.sync_result import SyncResult

@@ -6,12 +6,15 @@ The faces call `start` and `answer`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Literal, overload
 
 from nbsync.api.background import BACKGROUND, SyncJobs
 from nbsync.api.follow import SilentFace, carry_out
 from nbsync.api.job import SyncJob
-from nbsync.core.options import Call, Options, build_options
+from nbsync.core.call import Call
+from nbsync.core.commands import COMMANDS, directions, places_of
+from nbsync.core.options import build_options, is_taken
 from nbsync.engine import doctor as engine_doctor
 from nbsync.engine import status as engine_status
 from nbsync.engine.link import make
@@ -25,6 +28,9 @@ from nbsync.results.sync_result import SyncPlan, SyncResult, VerifyResult
 
 PathLike = str | os.PathLike[str]
 _LAST = "that of the last sync"  # told by its identity
+_ANSWERS: dict[str, Callable[[Call], Listing | Status | Diagnosis | Link]] = {
+    "status": engine_status.status, "doctor": engine_doctor.doctor, "link": make, "ls": listing,
+}  # fmt: skip
 
 
 @overload
@@ -91,7 +97,7 @@ def sync(local: PathLike, remote: str, *, background: bool = False, **options: A
 
     Raises: as `pull`. GuardRefusal, too: more than half of what was synced would be deleted, or a side lost all of it.
     """
-    return _start(_call("sync", options, remote, local, "both"), background)
+    return _start(_call("sync", options, remote, local), background)
 
 
 def plan(direction: str, source: PathLike, target: PathLike | None = None, **options: Any) -> SyncPlan:
@@ -102,10 +108,11 @@ def plan(direction: str, source: PathLike, target: PathLike | None = None, **opt
 
     Raises: as `pull`.
     """
-    if direction not in ("pull", "push") or (direction == "push" and target is None):
+    places = places_of(direction) if direction in directions() else ()
+    if not places or (places[0] == "LOCAL" and target is None):
         raise UsageError('plan takes ("pull", remote, [local]) or ("push", local, remote)')
-    remote, local = (source, target) if direction == "pull" else (target, source)
-    made = run(_call("plan", options, remote, local, direction))
+    given: dict[str, Any] = dict(zip(places, (source, target), strict=True))
+    made = run(_call("plan", options, given["REMOTE"], given["LOCAL"], direction))
     assert isinstance(made, SyncPlan)  # what a plan comes to
     return made
 
@@ -158,12 +165,11 @@ def ls(remote: str, **options: Any) -> Listing:
 
 def _call(command: str, options: dict[str, Any], remote: Any, local: PathLike | None, direction: str = "") -> Call:
     """A command as Python words it."""
-    executor = options.pop("executor", None) if command in ("pull", "push") else None
-    way = direction or (command if command in ("pull", "push") else "")
-    checked = build_options(command, options, direction if command == "plan" else "")
+    executor = options.pop("executor", None) if is_taken("on", command) else None
+    way = direction or (command if COMMANDS[command].directed else "")
     again = remote is _LAST
     return Call(command=command, direction=way, remote="" if again else _text(remote, "remote"), local=_local(local),
-                options=checked, asked=frozenset(options), again=again,
+                options=build_options(command, options, direction), asked=frozenset(options), again=again,
                 executor=executor)  # fmt: skip
 
 
@@ -232,15 +238,11 @@ def link(remote: str, local: PathLike | None = None, **options: Any) -> Link:
 
 
 def answer(call: Call) -> Listing | Status | Diagnosis | Link:
-    """What a command comes to that is answered at once: `ls`, `status`, `doctor`, `link`.
+    """What a command comes to that is answered at once.
 
     Raises: as these.
     """
-    if call.command == "link":
-        return make(call)
-    if call.command == "doctor":
-        return engine_doctor.doctor(call)
-    return engine_status.status(call) if call.command == "status" else listing(call)
+    return _ANSWERS[call.command](call)
 
 
 def prepare(call: Call) -> SyncJob:
@@ -324,9 +326,3 @@ def _local(value: PathLike | None) -> str:
     if not isinstance(path, str) or not path:
         raise UsageError("local is the path of a directory")
     return path
-
-
-__all__ = [
-    "Options", "answer", "apply", "begin", "doctor", "find_job", "jobs", "link", "listing", "ls", "plan", "prepare",
-    "pull", "push", "start", "status", "sync", "undo", "verify",
-]  # fmt: skip

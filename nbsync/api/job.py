@@ -18,8 +18,8 @@ from nbsync.api.progress import SyncProgress
 from nbsync.api.run_thread import RunThread
 from nbsync.api.runs import run_of
 from nbsync.api.ticker import INTERVAL, Ticker, move, move_async
+from nbsync.core.call import Call
 from nbsync.core.model import Row, Snapshot
-from nbsync.core.options import Call
 from nbsync.engine.ports import Run
 from nbsync.report.jobs import job_html, job_summary, job_text
 from nbsync.results import display

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbsync.core.names import printable
 from nbsync.core.options import build_options
 from nbsync.errors import NbsyncError, RemoteError
 from nbsync.grammar.complete import Where
@@ -277,7 +276,7 @@ def remotes_like(browser: Browser, text: str) -> list[str]:
     scheme = "s3://" if text.startswith("s3://") else ""
     folder, slash, begun = text.removeprefix("s3://").rpartition("/")
     names = browser.level(f"{folder}/" if slash else "", begins=begun).folders
-    return [printable(f"{scheme}{folder}{slash}{name}") for name in names[:MAX_SUGGESTIONS]]
+    return [f"{scheme}{folder}{slash}{name}" for name in names[:MAX_SUGGESTIONS]]
 
 
 def folders_like(text: str) -> list[str]:
@@ -290,7 +289,7 @@ def folders_like(text: str) -> list[str]:
     names = sorted(name[:-1] for name in found if name.endswith("/"))
     names = [name for name in names if slash or not name.startswith("~")]  # ~x would be read as the home of a user x
     fitting = (name for name in names if name.startswith(begun) and (begun or not name.startswith(".")))
-    return [printable(f"{parent}{slash}{name}") for name in fitting][:MAX_SUGGESTIONS]
+    return [f"{parent}{slash}{name}" for name in fitting][:MAX_SUGGESTIONS]
 
 
 def _account(where: Where) -> _Account:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.results.answer import Answer
 
 if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
     from nbsync.api.job import SyncJob
-
-# Commands that are answered at once; all others are jobs to follow.
-ANSWERS = frozenset({"ls", "status", "doctor", "link"})
 
 
 class Engine(Protocol):

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nbsync.api.ports import ANSWERS
-from nbsync.core.options import FIELDS, Call, loose_filters
+from nbsync.core.call import Call
+from nbsync.core.commands import is_answer
+from nbsync.core.options import OPTIONS, loose_filters
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.grammar.parse import Invocation
 from nbsync.grammar.script import Given, Step, not_here, steps_of
@@ -73,7 +74,7 @@ def run(file: str | os.PathLike[str], **options: Any) -> SyncResults:
     filters = loose_filters(options)
     if filters:
         given["filters"] = [*given.get("filters", ()), *filters]
-    unknown = next((name for name in given if name not in FIELDS), None)
+    unknown = next((name for name in given if name not in OPTIONS), None)
     if unknown is not None:
         raise UsageError(f"run has no option {unknown!r}", "See: nbsync run --help")
     todo = steps_of(file, not_here, Given({}, given), notebook=False)
@@ -87,4 +88,4 @@ def _done(step: Step) -> Answer:
     from nbsync.api import functions  # it brings the S3 library
 
     call = call_of(step.invocation)
-    return functions.answer(call) if call.command in ANSWERS else functions.run(call)
+    return functions.answer(call) if is_answer(call.command) else functions.run(call)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.engine.apply import apply
 from nbsync.engine.ports import Run, Workforce
 from nbsync.engine.sync import sync
@@ -42,7 +42,7 @@ def run_of(call: Call, cancel: threading.Event) -> Run:
         UsageError: the call makes no sense.
     """
     if call.options.spread == "each":
-        from nbsync.cluster.per_node.coordinator import Each  # only who asks for a cluster loads its side
+        from nbsync.cluster.per_node.coordinator import each  # only who asks for a cluster loads its side
 
-        return Each(call, cancel)
+        return each(call, cancel)
     return RUNS[call.command](call, cancel)

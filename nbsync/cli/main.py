@@ -17,8 +17,9 @@ from types import FrameType
 from typing import Any, TextIO
 
 from nbsync.api.follow import SilentFace, carry_out
-from nbsync.api.ports import ANSWERS, Engine, default_engine
-from nbsync.core.options import Call
+from nbsync.api.ports import Engine, default_engine
+from nbsync.core.call import Call
+from nbsync.core.commands import is_answer
 from nbsync.errors import NbsyncError, UsageError, one_line
 from nbsync.grammar.parse import HelpRequested, Invocation, parse
 from nbsync.grammar.script import Given, Step, not_here, steps_of
@@ -130,7 +131,7 @@ def _value(step: Step, engine: Engine, clock: Clock) -> Answer:
     """What one command comes to; its table and its errors are printed."""
     call = step.invocation.call
     assert call is not None  # a `demo` is run elsewhere
-    if call.command in ANSWERS:
+    if is_answer(call.command):
         return _answer(call, engine, silent=step.silent)
     return _sync(step.invocation, call, engine, clock, silent=step.silent)
 

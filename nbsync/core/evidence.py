@@ -28,16 +28,25 @@ class Verdict(NamedTuple):
 
 
 class Digest(NamedTuple):
-    """One way to digest a file: `part_size` 0 is the plain MD5, else the multipart ETag of such parts."""
+    """One way to digest a file: a checksum of the service, or its MD5, or the multipart ETag of such parts.
+
+    Attributes:
+        part_size: bytes of each part; 0 for what is of the whole.
+        checksum: which checksum it is; None for MD5s.
+    """
 
     part_size: int
+    checksum: Evidence | None = None
 
     def name(self, value: str) -> str:
-        """The content's name, as the state records it."""
+        """The content's name, as the state records it; empty where the digest is too short to know a content by it."""
+        if self.checksum is not None:
+            return f"{self.checksum}:{value}" if self.checksum.names_content else ""
         return f"etag:{value}:{self.part_size}" if self.part_size else f"md5:{value}"
 
 
 MD5 = Digest(0)
+_BY_CHECKSUM = {str(kind): Digest(0, kind) for kind in Evidence if kind.header and kind.names_content}
 
 
 def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
@@ -101,7 +110,7 @@ def digests_to_try(remote: RemoteEntry, row: RecordedEntry | None) -> tuple[Dige
 
     Empty when the ETag has no known form: then only a checksum of the service can tell.
     """
-    recorded = _believed_digest(remote, row)
+    recorded = believed_digest(remote, row)
     if recorded is not None:
         return (recorded,)
     if looks_like_md5(remote.etag):
@@ -121,13 +130,15 @@ def recorded_digest(row: RecordedEntry) -> Digest:
     kind, _, rest = row.content.partition(":")
     if kind == "md5":
         return MD5
+    if kind in _BY_CHECKSUM:
+        return _BY_CHECKSUM[kind]
     size = rest.rpartition(":")[2]
     if kind != "etag" or not size.isdecimal() or len(size) > _MOST_DIGITS or row.size > int(size) * MAX_PARTS:
         raise ValueError("no name of a content of this size")
     return Digest(int(size))
 
 
-def _believed_digest(remote: RemoteEntry, row: RecordedEntry | None) -> Digest | None:
+def believed_digest(remote: RemoteEntry, row: RecordedEntry | None) -> Digest | None:
     """How the content of this very object was recorded; None if it was not."""
     if row is None or not row.content or not still(remote, row):
         return None
@@ -143,7 +154,7 @@ def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | N
     A single-part ETag that differs is taken as a difference (the caller may know that it is opaque);
     a multipart ETag that no tried part size gives leaves the question open.
     """
-    digest = _believed_digest(remote, row)
+    digest = believed_digest(remote, row)
     if row is not None and digest in values:
         return Verdict(digest.name(values[digest]) == row.content, Evidence.STATE)
     if MD5 in values and looks_like_md5(remote.etag):
@@ -154,8 +165,8 @@ def judge(values: dict[Digest, str], remote: RemoteEntry, row: RecordedEntry | N
 
 
 def content_name(values: dict[Digest, str], etag: str = "") -> str:
-    """How to record this content: by the digest that equals the ETag, else by any."""
+    """How to record this content: by the digest that equals the ETag, else by the first that can name one."""
     for digest, value in values.items():
         if value == etag.lower():
             return digest.name(value)
-    return next((digest.name(value) for digest, value in values.items()), "")
+    return next((name for digest, value in values.items() if (name := digest.name(value))), "")

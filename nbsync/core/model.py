@@ -23,7 +23,7 @@ class Direction(_Word):
 
     PULL = "pull"
     PUSH = "push"
-    BOTH = "both"
+    BOTH = "sync"
 
     @property
     def changes_local(self) -> bool:
@@ -62,21 +62,50 @@ class Status(_Word):
     CANCELLED = "cancelled"
 
 
-class Evidence(_Word):
-    """How sameness or difference was established."""
+STRONG, WEAK, UNKNOWN = "strong", "weak", "unknown"
+ASSURANCES = (STRONG, WEAK, UNKNOWN)
 
-    SIZE = "size"
-    STATE = "state"
-    ETAG_MD5 = "etag-md5"
-    ETAG_MULTIPART = "etag-multipart"
-    CRC64NVME = "crc64nvme"
-    CRC32 = "crc32"
-    CRC32C = "crc32c"
-    SHA1 = "sha1"
-    SHA256 = "sha256"
-    BYTES = "bytes"  # all of them, fetched and compared
-    METADATA = "metadata"
-    NONE = "none"
+
+class Evidence(_Word):
+    """How sameness or difference was established: a row each, and nowhere else a list of them.
+
+    A further checksum of the service is a row here and a hasher in `transfer.checksums`. The first that an answer
+    has counts.
+
+    Attributes:
+        strength: of a comparison by it: `strong` by a digest of the whole content or the bytes, `weak` by few bits
+            or somebody's word, else `unknown`.
+        says: what the service calls it, where it is something that the service tells of an object.
+        header: which carries it in answers, where it is a checksum that the service computes of the whole content.
+        names_content: it has bits enough to tell a content from all others: the record may know a content by it.
+            Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
+    """
+
+    strength: str
+    says: str
+    header: str
+    names_content: bool
+
+    def __new__(
+        cls, word: str, strength: str = UNKNOWN, says: str = "", header: str = "", names_content: bool = False
+    ) -> Evidence:
+        kind = str.__new__(cls, word)
+        kind._value_ = word
+        kind.strength, kind.says, kind.header, kind.names_content = strength, says, header, names_content
+        return kind
+
+    SIZE = "size", STRONG
+    STATE = "state", STRONG
+    ETAG_MD5 = "etag-md5", STRONG, "MD5"
+    ETAG_MULTIPART = "etag-multipart", STRONG, "multipart ETag"
+    CRC64NVME = "crc64nvme", WEAK, "crc64nvme", "x-amz-checksum-crc64nvme", True
+    SHA256 = "sha256", STRONG, "sha256", "x-amz-checksum-sha256", True
+    SHA1 = "sha1", STRONG, "sha1", "x-amz-checksum-sha1", True
+    CRC32C = "crc32c", WEAK, "crc32c", "x-amz-checksum-crc32c"
+    CRC32 = "crc32", WEAK, "crc32", "x-amz-checksum-crc32"
+    BYTES = "bytes", STRONG  # all of them, fetched and compared
+    METADATA = "metadata", WEAK  # the uploader's word
+    NONE = "none", UNKNOWN
 
 
 class Kind(_Word):
@@ -144,7 +173,8 @@ class RecordedEntry(NamedTuple):
     """What the last sync with this REMOTE recorded of a path: both sides, when they were the same.
 
     `content` names the content by a digest that was computed from the local bytes
-    (`md5:HEX`, `etag:HEX-N:PART_SIZE`, or empty when nothing was computed). `etag` is the object's mark.
+    (`md5:HEX`, `etag:HEX-N:PART_SIZE`, `crc64nvme:BASE64`, or empty when nothing was computed).
+    `etag` is the object's mark.
     """
 
     path: str

@@ -17,7 +17,8 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _count(value: Any) -> int | None:
+def count(value: Any) -> int | None:
+    """A whole number of at most nine digits; None stays None."""
     if value is None:
         return None
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)):
@@ -25,21 +26,24 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def _jobs(value: Any) -> int:
-    return _count(value) or 0
+def jobs(value: Any) -> int:
+    """As `count`; 0 for None."""
+    return count(value) or 0
 
 
-def _seconds(value: Any) -> float:
+def seconds(value: Any) -> float:
+    """Seconds, above 0 and below a million."""
     try:
-        seconds = float(value)
+        found = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"takes seconds, not {value!r}") from None
-    if not 0 < seconds < 1e6:
+    if not 0 < found < 1e6:
         raise ValueError(f"takes seconds above 0, not {value!r}")
-    return seconds
+    return found
 
 
-def _days(value: Any) -> float | None:
+def days(value: Any) -> float | None:
+    """Days, also a part of one; None stays None."""
     if value is None:
         return None
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(\.\d+)?", str(value)):
@@ -51,20 +55,20 @@ _LEAST_RATE = 1000  # bytes a second: a smaller number is taken for one whose un
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
-def _rate(value: Any) -> int:
+def rate(value: Any) -> int:
     """`20MB/s`, `500KiB`, `1000000` -> bytes a second."""
     if value is None or value == "":
         return 0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?)?B?(?:/S)?", str(value).strip().upper())
     if isinstance(value, bool) or not found or float(found[1]) <= 0:
         raise ValueError(f"takes a rate like 20MB/s, not {value!r}")
-    rate = max(1, int(float(found[1]) * _UNITS[found[2] or ""]))
-    if rate < _LEAST_RATE and "B" not in found[0]:
-        raise ValueError(f"takes a rate like 20MB/s; {value} is {rate} bytes a second ({value}B/s, if that is meant)")
-    return rate
+    speed = max(1, int(float(found[1]) * _UNITS[found[2] or ""]))
+    if speed < _LEAST_RATE and "B" not in found[0]:
+        raise ValueError(f"takes a rate like 20MB/s; {value} is {speed} bytes a second ({value}B/s, if that is meant)")
+    return speed
 
 
-def _part_size(value: Any) -> int:
+def part_size(value: Any) -> int:
     """`64MiB`, `100MB`, `16777216` -> bytes."""
     if value is None or value == "":
         return 0
@@ -83,35 +87,34 @@ def typed_pair(key: str, value: str) -> str:
     return re.sub(r"([\\=])", r"\\\1", key) + f"={value}"
 
 
-def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+def pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    """A mapping, pairs, or texts `KEY=VALUE` (see `typed_pair`), as pairs."""
     if isinstance(value, Mapping):
         items: Iterable[Any] = value.items()
     else:
         items = [value] if isinstance(value, str) else value or ()
-    pairs = []
+    found = []
     for item in items:
-        found = _PAIR.fullmatch(item) if isinstance(item, str) else None
-        key, value_text = (re.sub(r"\\([\\=])", r"\1", found[1]), found[2]) if found else ("", "")
+        typed = _PAIR.fullmatch(item) if isinstance(item, str) else None
+        key, value_text = (re.sub(r"\\([\\=])", r"\1", typed[1]), typed[2]) if typed else ("", "")
         if not isinstance(item, str):
             key, value_text = item
         if not key or not all(isinstance(t, str) and t.isprintable() for t in (key, value_text)):
             raise ValueError(f"takes KEY=VALUE, not {item!r}")
-        pairs.append((key, value_text))
-    return tuple(pairs)
+        found.append((key, value_text))
+    return tuple(found)
 
 
-def _filters(value: Any) -> tuple[tuple[str, str], ...]:
-    filters = tuple(value or ())
-    for pair in filters:
+def filters(value: Any) -> tuple[tuple[str, str], ...]:
+    """Pairs of `include` or `exclude` and a pattern."""
+    found = tuple(value or ())
+    for pair in found:
         if not (isinstance(pair, tuple | list) and len(pair) == 2 and pair[0] in ("include", "exclude")
                 and isinstance(pair[1], str)):  # fmt: skip
             raise ValueError('takes pairs ("include" or "exclude", pattern)')
-    return tuple((kind, pattern) for kind, pattern in filters)
+    return tuple((kind, pattern) for kind, pattern in found)
 
 
-def _moment(value: Any) -> int | None:
+def moment(value: Any) -> int | None:
+    """A date or time (ISO 8601) in ns since the epoch; None stays None."""
     return None if value is None else parse_moment(value)
-
-
-PARSERS = {"count": _count, "jobs": _jobs, "seconds": _seconds, "rate": _rate, "pairs": _pairs, "filters": _filters,
-            "moment": _moment, "days": _days, "part size": _part_size}  # fmt: skip

@@ -1,62 +1,144 @@
-"""Every option, once: name, type, default, help, and the commands that take it.
+"""Every option, once: its name, type, default and help, the commands that take it, and what else is true of it.
 
-The argument parser, the magic, the Python API and the docs read the fields of `Options`; nothing
-else declares an option. Pure: no disk, no environment.
+The argument parser, the help, the completion, the magic, the Python API, the panel, and what is saved, repeated or
+sent to workers: all read the rows, and nothing else lists options. Pure: no disk, no environment.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from nbsync.core.guard import NO_LIMITS, Limits
-from nbsync.core.option_values import PARSERS, text
+from nbsync.core import option_values
+from nbsync.core.commands import (
+    BACKGROUND,
+    COMMANDS,
+    DOWNLOADS,
+    DRY_RUN,
+    FILTERS,
+    LOG,
+    ONE_WAY,
+    OUTPUT,
+    OVERWRITES,
+    REQUESTS,
+    SYNCS,
+    TRANSFERS,
+    UPLOADS,
+    WHERE,
+    directions,
+)
+from nbsync.core.timestamps import format_moment
 from nbsync.errors import UsageError
 
-if TYPE_CHECKING:
-    from nbsync.core.planfile import SavedPlan
 
-SYNC = ("pull", "push", "sync", "plan")
-LOOKS = (*SYNC, "verify", "ls", "link")  # they choose among the files
-RUNS = (*SYNC, "verify", "apply")  # they work file by file
-BEHIND = (*RUNS, "undo")  # they can go on in the background of a notebook
-REMOTE_COMMANDS = (*RUNS, "ls")
-COMMANDS = (*REMOTE_COMMANDS, "undo", "status", "run", "doctor", "link", "jobs", "cancel")
-PANEL = "panel"  # it plans, and applies what is ticked: it takes what plans take, but shows in a way of its own
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: how it is written and read, and what is true of it.
+
+    Attributes:
+        help: what it does, in a line.
+        group: the part of a help page that it stands in.
+        of: which commands take it: their names, or what their options are for (`commands.TAKEN`).
+        default: its value where it is not given; one of a tuple may be given again, and adds up.
+        metavar: what its value is called in the help; empty for a flag.
+        choices: its values, where they are few.
+        parse: reads its value, typed or given in Python; without it, a flag or text.
+        tell: writes its value as `parse` reads it, where it is not its own text or JSON.
+        written: how it is typed, where that is not `--` and its name.
+        only_in: the one face that has it, `shell` or `notebook`.
+        once: it is meant for one run, and never repeated.
+        saved: a saved plan says it.
+        shows: it says how a run is shown, not what it does.
+        place: it says which service or account: who gives it means to go there.
+        configured: the user's AWS configuration may name it, too.
+        file: its value is the path of a file to read.
+        pace: it says how much at once, how fast or how patiently, and nothing of what is done.
+        harmless: a plan that somebody else made may bring it. It says which files, how fast, or what is told of an
+            object; all else leads elsewhere, reads or writes files beside LOCAL, weakens a check, costs, or lets
+            others read what is sent. What is new is not, until somebody has thought about it.
+        excludes: options that it cannot stand beside.
+        needs: an option that it makes no sense without, and how that one's value begins.
+        drops: options of a repeated sync that go when this one is asked for.
+        config: what it is called in `%config S3Sync`.
+        in_panel: the panel has a field for it.
+        header: what says it of an object that is uploaded.
+    """
+
+    help: str
+    group: str
+    of: tuple[str, ...]
+    name: str = ""
+    default: Any = None
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    parse: Callable[[Any], Any] | None = None
+    tell: Callable[[Any], Any] | None = None
+    written: tuple[str, ...] = ()
+    only_in: str = ""
+    once: bool = False
+    saved: bool = True
+    shows: bool = False
+    place: bool = False
+    configured: bool = False
+    file: bool = False
+    pace: bool = False
+    harmless: bool = False
+    excludes: tuple[str, ...] = ()
+    needs: tuple[str, str] = ("", "")
+    drops: tuple[str, ...] = ()
+    config: str = ""
+    in_panel: bool = False
+    header: str = ""
+
+    @property
+    def takes_value(self) -> bool:
+        """Does a word follow it?"""
+        return not isinstance(self.default, bool)
+
+    @property
+    def repeats(self) -> bool:
+        """May it be given again?"""
+        return isinstance(self.default, tuple)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How it is typed: `-n` and `--dry-run`."""
+        return self.written or (flag(self.name),)
 
 
-def _option(default: Any, help: str, *, group: str, commands: Sequence[str] = SYNC, metavar: str = "",
-            choices: Sequence[str] = (), parse: str = "") -> Any:  # fmt: skip
-    meta = {"help": help, "group": group, "commands": tuple(commands), "metavar": metavar,
-            "choices": tuple(choices), "parse": parse}  # fmt: skip
-    return field(default=default, metadata=meta)
+def flag(name: str) -> str:
+    """`dry_run` -> `--dry-run`."""
+    return "--" + name.replace("_", "-")
 
 
-def _which(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Which files", **more)
+def _option(default: Any, help: str, group: str, of: tuple[str, ...], **more: Any) -> Any:
+    return field(default=default, metadata={"row": Option(help=help, group=group, of=of, **more)})
 
 
-def _how(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="How", **more)
+def _which(default: Any, help: str, *of: str, **more: Any) -> Any:
+    return _option(default, help, "Which files", of or (SYNCS,), **more)
+
+
+def _how(default: Any, help: str, *of: str, **more: Any) -> Any:
+    return _option(default, help, "How", of or (SYNCS,), **more)
 
 
 def _where(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Where", commands=COMMANDS, **more)
+    return _option(default, help, "Where", (WHERE,), **more)
 
 
 def _push(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Push (for what is uploaded; a hit is not touched)",
-                   commands=("push", "plan"), **more)  # fmt: skip
+    return _option(default, help, "Push (for what is uploaded; a hit is not touched)", (UPLOADS,), **more)
 
 
 def _link(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Link", commands=("link",), **more)
+    return _option(default, help, "Link", ("link",), **more)
 
 
-def _output(default: Any, help: str, **more: Any) -> Any:
-    return _option(default, help, group="Output", **{"commands": COMMANDS, **more})
+def _output(default: Any, help: str, *of: str, **more: Any) -> Any:
+    return _option(default, help, "Output", of or (OUTPUT,), once=True, saved=False, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,105 +146,152 @@ class Options:
     """All options of a run, checked. Sizes in bytes, times in seconds; 0 or empty means not given."""
 
     filters: tuple[tuple[str, str], ...] = _which(
-        (), "--include/--exclude GLOB, in order; the last match wins; * crosses /", parse="filters",
-        commands=LOOKS)  # fmt: skip
-    files_from: str = _which("", "only the paths in FILE (-: standard input), one a line, relative", metavar="FILE",
-                             commands=(*SYNC, "verify"))  # fmt: skip
-    existing: bool = _which(False, "only what the destination has already")
-    ignore_existing: bool = _which(False, "only what the destination does not have")
-    follow_symlinks: bool = _which(
-        False, "follow symbolic links (else they are skipped)", commands=("push", "plan", "verify")
-    )
+        (), "--include/--exclude GLOB, in order; the last match wins; * crosses /", FILTERS,
+        parse=option_values.filters, written=("--exclude", "--include"), harmless=True, in_panel=True)  # fmt: skip
+    files_from: str = _which("", "only the paths in FILE (-: standard input), one a line, relative", SYNCS, "verify",
+                             metavar="FILE", file=True, saved=False)  # fmt: skip
+    existing: bool = _which(False, "only what the destination has already", ONE_WAY, harmless=True,
+                            excludes=("ignore_existing",))  # fmt: skip
+    ignore_existing: bool = _which(False, "only what the destination does not have", ONE_WAY, harmless=True)
+    follow_symlinks: bool = _which(False, "follow symbolic links (else they are skipped)", UPLOADS, "verify")
 
-    delete: bool = _how(False, "delete at the destination what the source does not have")
+    delete: bool = _how(False, "delete at the destination what the source does not have", ONE_WAY, harmless=True,
+                        in_panel=True)  # fmt: skip
     max_delete: int | None = _how(
-        None, "refuse the run if it would delete more than N files", metavar="N", parse="count"
-    )
-    on_conflict: str = _how(
-        "", "where both sides changed: report it (default), take local or remote, or keep both",
-        choices=("report", "local", "remote", "both"), commands=("pull", "sync", "plan"))  # fmt: skip
-    local_edits: str = _how("", "files that only LOCAL changed: replace them (default), or keep them",
-                            choices=("replace", "keep"), commands=("pull", "plan"))  # fmt: skip
-    dry_run: bool = _how(False, "decide and show, change nothing (-n)", commands=(*SYNC, "apply", "undo"))
-    download: bool = _how(False, "fetch each object and compare the bytes; writes nothing", commands=("verify",))
-    compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"))
+        None, "refuse the run if it would delete more than N files", metavar="N", parse=option_values.count,
+        needs=("delete", ""), harmless=True)  # fmt: skip
+    on_conflict: str = _how("", "where both sides changed: report it (default), take local or remote, or keep both",
+                            "pull", "sync", "plan", choices=("report", "local", "remote", "both"))  # fmt: skip
+    local_edits: str = _how("", "files that only LOCAL changed: replace them (default), or keep them", DOWNLOADS,
+                            choices=("replace", "keep"), harmless=True)  # fmt: skip
+    dry_run: bool = _how(False, "decide and show, change nothing (-n)", DRY_RUN, written=("-n", "--dry-run"), once=True,
+                         saved=False)  # fmt: skip
+    download: bool = _how(False, "fetch each object and compare the bytes; writes nothing", "verify")
+    compare: str = _how("content", "what makes two files the same", choices=("content", "size-mtime", "size"),
+                        harmless=True)  # fmt: skip
     as_of: int | None = _how(
-        None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", metavar="TIME",
-        parse="moment", commands=("pull", "plan", "ls", "verify", "link"))  # fmt: skip
-    overwrite_remote: bool = _how(
-        False, "replace objects that others changed since the last sync", commands=("push", "plan")
-    )
+        None, "what a versioned bucket held then: a date or time (ISO 8601), UTC if no zone is given", DOWNLOADS, "ls",
+        "verify", "link", metavar="TIME", parse=option_values.moment, tell=format_moment, harmless=True)  # fmt: skip
+    overwrite_remote: bool = _how(False, "replace objects that others changed since the last sync", OVERWRITES,
+                                  once=True, harmless=True)  # fmt: skip
     part_size: int = _how(0, "send files above SIZE in parts of it, e.g. 64MiB (at least 5MiB; larger where needed)",
-                          metavar="SIZE", parse="part size", commands=("push", "plan", "apply"))  # fmt: skip
-    no_conditions: bool = _how(
-        False, "for services that refuse conditional writes: a look just before decides",
-        commands=("push", "plan", "apply"))  # fmt: skip
-    sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE",
-                               metavar="FILE", commands=RUNS)  # fmt: skip
-    allow_empty_source: bool = _how(False, "with --delete: an empty or missing source is meant")
-    preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", commands=("pull", "plan"))
-    jobs: int = _how(0, "transfers at once (default: chosen while running)", metavar="N", parse="jobs",
-                     commands=RUNS)  # fmt: skip
-    on: str = _how("", "transfer on an engine's workers: dask://HOST:PORT, ipyparallel, ipyparallel:PROFILE",
-                   metavar="ENGINE", commands=("pull", "push"))  # fmt: skip
-    spread: str = _how("", "with --on: workers share a file system (default); or, pull only, each has its own",
-                       choices=("shared", "each"), commands=("pull", "push"))  # fmt: skip
-    bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", metavar="RATE", parse="rate",
-                          commands=RUNS)  # fmt: skip
+                          UPLOADS, "apply", metavar="SIZE", parse=option_values.part_size)  # fmt: skip
+    no_conditions: bool = _how(False, "for services that refuse conditional writes: a look just before decides",
+                               UPLOADS, "apply", once=True)  # fmt: skip
+    sse_c_key_file: str = _how("", "the customer's key that objects are encrypted with (SSE-C), in FILE", TRANSFERS,
+                               metavar="FILE", file=True, excludes=("sse",))  # fmt: skip
+    allow_empty_source: bool = _how(False, "an empty or missing source, or side, is meant", once=True,
+                                    harmless=True)  # fmt: skip
+    preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", DOWNLOADS, "sync",
+                                harmless=True)  # fmt: skip
+    jobs: int = _how(0, "transfers at once (default: chosen while running)", TRANSFERS, metavar="N",
+                     parse=option_values.jobs, pace=True, harmless=True, config="jobs")  # fmt: skip
+    on: str = _how("", "transfer on an engine's workers: dask://HOST:PORT, ipyparallel, ipyparallel:PROFILE", "pull",
+                   "push", metavar="ENGINE")  # fmt: skip
+    spread: str = _how("", "with --on: workers share a file system (default); or, pull only, each has its own", "pull",
+                       "push", choices=("shared", "each"))  # fmt: skip
+    bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", TRANSFERS, metavar="RATE",
+                          parse=option_values.rate, pace=True, harmless=True, config="bandwidth")  # fmt: skip
     trash_days: float | None = _how(
-        None, "days that the trash is kept (default: 7, or NBSYNC_TRASH_DAYS)", metavar="N", parse="days",
-        commands=(*SYNC, "apply", "undo"))  # fmt: skip
-    timeout: float = _how(60.0, "seconds without a byte before a connection is given up", metavar="SECONDS",
-                          parse="seconds", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
+        None, "days that the trash is kept (default: 7, or NBSYNC_TRASH_DAYS)", SYNCS, "apply", "undo", metavar="N",
+        parse=option_values.days, config="trash")  # fmt: skip
+    timeout: float = _how(60.0, "seconds without a byte before a connection is given up", REQUESTS, metavar="SECONDS",
+                          parse=option_values.seconds, pace=True, harmless=True)  # fmt: skip
     retries: int | None = _how(None, "times that a failed request is tried again (default: 8, or AWS_MAX_ATTEMPTS - 1)",
-                               metavar="N", parse="count", commands=(*REMOTE_COMMANDS, "doctor"))  # fmt: skip
+                               REQUESTS, metavar="N", parse=option_values.count, pace=True, harmless=True)  # fmt: skip
 
-    hub: str = _link("", "a JupyterHub: the link leads everybody to a server of their own", metavar="URL")
+    hub: str = _link("", "a JupyterHub: the link leads everybody to a server of their own", metavar="URL",
+                     excludes=("server",))  # fmt: skip
     server: str = _link("", "a Jupyter server, with its base URL", metavar="URL")
     urlpath: str = _link("", "what is opened when the files are there, e.g. lab/tree/data/x.ipynb", metavar="PATH")
     endpoint: str = _link("", "an S3 service, by the name that the server's owner gave it", metavar="NAME")
 
-    profile: str = _where("", "a profile of the AWS configuration", metavar="NAME")
-    region: str = _where("", "the bucket's region", metavar="NAME")
-    endpoint_url: str = _where("", "an S3-compatible server", metavar="URL")
-    addressing_style: str = _where("auto", "where the bucket's name goes", choices=("auto", "path", "virtual"))
-    no_sign_request: bool = _where(False, "without credentials (public buckets)")
-    no_verify_ssl: bool = _where(False, "do not check the server's certificate")
-    ca_bundle: str = _where("", "certificates to check the server's with", metavar="FILE")
+    profile: str = _where("", "a profile of the AWS configuration", metavar="NAME", place=True, configured=True,
+                          config="profile", in_panel=True)  # fmt: skip
+    region: str = _where("", "the bucket's region", metavar="NAME", place=True, harmless=True, config="region",
+                         in_panel=True)  # fmt: skip
+    endpoint_url: str = _where("", "an S3-compatible server", metavar="URL", place=True, configured=True,
+                               drops=("region",), config="endpoint_url", in_panel=True)  # fmt: skip
+    addressing_style: str = _where("auto", "where the bucket's name goes", choices=("auto", "path", "virtual"),
+                                   harmless=True)  # fmt: skip
+    no_sign_request: bool = _where(False, "without credentials (public buckets)", harmless=True)
+    no_verify_ssl: bool = _where(False, "do not check the server's certificate", once=True)
+    ca_bundle: str = _where("", "certificates to check the server's with", metavar="FILE", file=True, configured=True)
     request_payer: bool = _where(False, "you pay for requests and transfer (requester-pays buckets)")
 
-    storage_class: str = _push("", "e.g. STANDARD_IA", metavar="CLASS")
-    sse: str = _push("", "server-side encryption", choices=("AES256", "aws:kms", "aws:kms:dsse"))
-    sse_kms_key_id: str = _push("", "the KMS key", metavar="ID")
-    acl: str = _push("", "a canned ACL, e.g. public-read", metavar="ACL")
-    content_type: str = _push("", "guessed from the name when not given", metavar="TYPE")
-    content_encoding: str = _push("", "e.g. gzip", metavar="VALUE")
-    content_disposition: str = _push("", "e.g. attachment", metavar="VALUE")
-    content_language: str = _push("", "e.g. de", metavar="VALUE")
-    cache_control: str = _push("", "e.g. max-age=3600", metavar="VALUE")
-    expires: str = _push("", "a date", metavar="VALUE")
-    metadata: tuple[tuple[str, str], ...] = _push((), "user metadata; may be given again", metavar="K=V", parse="pairs")
-    tag: tuple[tuple[str, str], ...] = _push((), "an object tag; may be given again", metavar="K=V", parse="pairs")
+    storage_class: str = _push("", "e.g. STANDARD_IA", metavar="CLASS", harmless=True, header="x-amz-storage-class")
+    sse: str = _push("", "server-side encryption", choices=("AES256", "aws:kms", "aws:kms:dsse"), harmless=True,
+                     drops=("sse_kms_key_id",), header="x-amz-server-side-encryption")  # fmt: skip
+    sse_kms_key_id: str = _push("", "the KMS key", metavar="ID", needs=("sse", "aws:kms"),
+                                header="x-amz-server-side-encryption-aws-kms-key-id")  # fmt: skip
+    acl: str = _push("", "a canned ACL, e.g. public-read", metavar="ACL", header="x-amz-acl")
+    content_type: str = _push("", "guessed from the name when not given", metavar="TYPE", harmless=True)
+    content_encoding: str = _push("", "e.g. gzip", metavar="VALUE", harmless=True, header="content-encoding")
+    content_disposition: str = _push("", "e.g. attachment", metavar="VALUE", harmless=True,
+                                     header="content-disposition")  # fmt: skip
+    content_language: str = _push("", "e.g. de", metavar="VALUE", harmless=True, header="content-language")
+    cache_control: str = _push("", "e.g. max-age=3600", metavar="VALUE", harmless=True, header="cache-control")
+    expires: str = _push("", "a date", metavar="VALUE", harmless=True)
+    metadata: tuple[tuple[str, str], ...] = _push(
+        (), "user metadata; may be given again", metavar="K=V", parse=option_values.pairs, harmless=True)  # fmt: skip
+    tag: tuple[tuple[str, str], ...] = _push(
+        (), "an object tag; may be given again", metavar="K=V", parse=option_values.pairs, harmless=True)  # fmt: skip
 
-    save: str = _output("", "write the plan to FILE, for apply", metavar="FILE", commands=("plan",))
-    json: bool = _output(False, "one JSON document on standard output")
-    quiet: bool = _output(False, "no progress, no table")
-    verbose: bool = _output(False, "show hits too, and more about each row")
-    log_file: str = _output("", "append one line a file to FILE", metavar="FILE", commands=(*RUNS, "undo", "run"))
-    strict: bool = _output(False, "raise at the end if a file failed (not in the shell); verify fails an unknown",
-                           commands=(*RUNS, "undo", "run"))  # fmt: skip
+    save: str = _output("", "write the plan to FILE, for apply", "plan", metavar="FILE", shows=True)
+    json: bool = _output(False, "one JSON document on standard output", shows=True, excludes=("verbose",))
+    quiet: bool = _output(False, "no progress, no table", shows=True, excludes=("verbose",))
+    verbose: bool = _output(False, "show hits too, and more about each row", shows=True)
+    log_file: str = _output("", "append one line a file to FILE", LOG, metavar="FILE", shows=True)
+    strict: bool = _output(False, "raise at the end if a file failed (not in the shell); verify fails an unknown", LOG,
+                           config="strict")  # fmt: skip
 
 
-FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Options)}
+OPTIONS: dict[str, Option] = {
+    spec.name: replace(spec.metadata["row"], name=spec.name, default=spec.default)
+    for spec in dataclasses.fields(Options)
+}
+
+
+def _in_notebook(name: str, default: Any, help: str, of: str, **more: Any) -> Option:
+    return Option(name=name, default=default, help=help, group="Notebook", of=(of,), only_in="notebook", **more)
+
+
+def _of_demo(name: str, help: str, **more: Any) -> Option:
+    return Option(name=name, default=False, help=help, group="Demo", of=("demo",), only_in="shell", **more)
+
+
+_FACE_ROWS = (
+    _in_notebook("output_name", "", "bind the result to NAME", WHERE, metavar="NAME", written=("-o",)),
+    _in_notebook("background", False, "return at once with a SyncJob; see %s3sync --help", BACKGROUND),
+    _in_notebook("show", "changed", "which rows the table shows", OUTPUT, choices=("summary", "changed", "all"),
+                 config="show"),
+    _of_demo("lab", "open JupyterLab on the quickstart notebook, with the server running", excludes=("serve",)),
+    _of_demo("serve", "the server alone, until Ctrl-C or SIGTERM; prints exports for a shell"),
+)  # fmt: skip
+FACE_OPTIONS: dict[str, Option] = {row.name: row for row in _FACE_ROWS}  # what a face does itself, around the run
+
+
+def all_options() -> dict[str, Option]:
+    """Those of the engine, and after them those of the faces."""
+    return {**OPTIONS, **FACE_OPTIONS}
+
+
+def takers(row: Option) -> list[str]:
+    """The commands that take an option."""
+    of = set(row.of)
+    return [name for name, command in COMMANDS.items() if name in of or of & command.takes]
 
 
 def is_taken(name: str, command: str, direction: str = "") -> bool:
     """Does `command` take the option? The plan of a pull takes what plans take, unless it is for pushes alone."""
-    if command == PANEL:
-        return FIELDS[name].metadata["group"] != "Output" and name != "dry_run" and is_taken(name, "plan")
-    commands = FIELDS[name].metadata["commands"]
-    one_way = direction and {"pull", "push"} & set(commands)
+    commands = takers(OPTIONS.get(name) or FACE_OPTIONS[name])
+    one_way = direction and set(directions()) & set(commands)
     return command in commands and (not one_way or direction in commands)
+
+
+def rivals(name: str) -> set[str]:
+    """The options that this one cannot stand beside."""
+    return {*OPTIONS[name].excludes, *(other for other, row in OPTIONS.items() if name in row.excludes)}
 
 
 def build_options(command: str, given: Mapping[str, Any], direction: str = "") -> Options:
@@ -184,15 +313,15 @@ def build_options(command: str, given: Mapping[str, Any], direction: str = "") -
     for name, value in given.items():
         if name in ("include", "exclude"):
             continue
-        spec = FIELDS.get(name)
-        if spec is None or not is_taken(name, command, direction):
-            program = "%s3sync" if command == PANEL else "nbsync"
+        row = OPTIONS.get(name)
+        if row is None or not is_taken(name, command, direction):
+            program = "%s3sync" if COMMANDS[command].only_in == "notebook" else "nbsync"
             raise UsageError(f"{told} has no option {name!r}", f"See: {program} {command} --help")
-        values[name] = _parse(spec, value)
+        values[name] = read_value(row, value)
     if loose:
         values["filters"] = (*values.get("filters", ()), *loose)
     options = Options(**values)
-    _check_together(options, command)
+    _check_together(options, command, direction)
     return options
 
 
@@ -214,96 +343,49 @@ def _patterns(name: str, value: Any) -> list[str]:
     return patterns
 
 
-def _check_together(options: Options, command: str) -> None:
-    pairs = [("existing", "ignore_existing"), ("json", "verbose"), ("quiet", "verbose"), ("hub", "server")]
-    for one, other in pairs:
-        if getattr(options, one) and getattr(options, other):
-            raise UsageError(f"{flag(one)} and {flag(other)} exclude each other")
-    if options.sse_kms_key_id and not options.sse.startswith("aws:kms"):
-        raise UsageError("--sse-kms-key-id needs --sse aws:kms")
-    if options.max_delete is not None and not options.delete and command != "sync":
-        raise UsageError("--max-delete needs --delete")
-    if options.sse_c_key_file and options.sse:
-        raise UsageError("--sse-c-key-file and --sse exclude each other", "An object is encrypted in one way")
+def _check_together(options: Options, command: str, direction: str) -> None:
+    for name, row in OPTIONS.items():
+        if getattr(options, name) == row.default:
+            continue
+        check_excluded(name, row, vars(options))
+        needed, begins = row.needs
+        if (
+            needed
+            and is_taken(needed, command, direction)
+            and not (getattr(options, needed) and str(getattr(options, needed)).startswith(begins))
+        ):
+            raise UsageError(f"{flag(name)} needs {flag(needed)} {begins}".rstrip())
 
 
-def flag(name: str) -> str:
-    """`dry_run` -> `--dry-run`."""
-    return "--" + name.replace("_", "-")
-
-
-def check_value(name: str, value: Any) -> Any:
-    """The value of an option, parsed.
+def check_excluded(name: str, row: Option, given: Mapping[str, Any]) -> None:
+    """Does the option stand beside none that it excludes?
 
     Raises:
-        UsageError: it is none.
+        UsageError: it does.
     """
-    return _parse(FIELDS[name], value)
+    for other in row.excludes:
+        if given.get(other):
+            raise UsageError(f"{flag(name)} and {flag(other)} exclude each other")
 
 
-def _parse(spec: dataclasses.Field[Any], value: Any) -> Any:
-    meta = spec.metadata
-    parser = PARSERS.get(meta["parse"])
+def read_value(row: Option, value: Any) -> Any:
+    """The value of an option as it was typed, or given in Python, checked.
+
+    Raises:
+        UsageError: it does not parse.
+    """
     try:
-        if parser is not None:
-            return parser(value)
-        if isinstance(spec.default, bool):
+        if row.parse is not None:
+            return row.parse(value)
+        if isinstance(row.default, bool):
             if not isinstance(value, bool):
                 raise ValueError("takes True or False")
             return value
-        value = "" if value is None else text(value)
+        value = "" if value is None else option_values.text(value)
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError("has a line break or NUL in its value")
-        if meta["choices"] and value and value not in meta["choices"]:
-            raise ValueError(f"takes one of {', '.join(meta['choices'])}, not {value!r}")
+        if row.choices and value and value not in row.choices:
+            raise ValueError(f"takes one of {', '.join(row.choices)}, not {value!r}")
         return value
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise UsageError(f"{flag(spec.name)} {error}") from None
-
-
-class Repeat(NamedTuple):
-    """The sync that a Call does again: what is said of it, and where it went."""
-
-    told: str
-    endpoint: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One command with its words, whichever face it came from.
-
-    Attributes:
-        command: `pull`, `ls`, ...
-        remote: REMOTE; empty where the command takes none.
-        local: LOCAL; empty for a pull without it (then it is `./` + the last name in REMOTE), for an undo or the
-            status of the current directory, and where none is taken.
-        file: FILE, of `apply` and `run`.
-        direction: `pull` or `push`, also for `plan`; else empty.
-        options: those that were given, and the defaults of the face.
-        asked: names of the options that this very command was given.
-        imposed: names of the options that a server added for its own sake; they are not remembered.
-        only: restricts it to these paths.
-        plan: what `apply` does, where it is not read from `file`.
-        again: a pull or push that was given no REMOTE: the last one of its kind in LOCAL is meant.
-        repeats: the sync that is done again, once it is known.
-        limits: the most that it may move.
-        executor: a concurrent.futures.Executor whose workers do the transfers; it never leaves this process.
-    """
-
-    command: str
-    remote: str = ""
-    local: str = ""
-    file: str = ""
-    direction: str = ""
-    options: Options = Options()
-    asked: frozenset[str] = field(default=frozenset(), compare=False)
-    imposed: frozenset[str] = field(default=frozenset(), compare=False)
-    only: frozenset[str] | None = None
-    plan: SavedPlan | None = field(default=None, compare=False, repr=False)
-    again: bool = False
-    repeats: Repeat | None = field(default=None, compare=False)
-    limits: Limits = NO_LIMITS
-    executor: Any = field(default=None, compare=False, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "executor": None}
+        raise UsageError(f"{flag(row.name)} {error}") from None

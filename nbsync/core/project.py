@@ -15,22 +15,15 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from nbsync.core import names
+from nbsync.core.commands import COMMANDS, UPLOADS
 from nbsync.core.location import parse_location
-from nbsync.core.options import FIELDS, build_options, check_value, is_taken, loose_filters
+from nbsync.core.options import OPTIONS, build_options, is_taken, loose_filters, read_value
 from nbsync.errors import NbsyncError, UsageError
 
 FILE_NAME = "nbsync.toml"
 LOCK_NAME = "nbsync.lock"
 WAYS = {"pull": "pull", "push": "push", "both": "sync"}  # way -> the command that does it
-# What needs no new consent when it changes: how much at once, how fast, how patiently.
-_FREE = ("jobs", "bandwidth", "timeout", "retries")
-# It names a file, weakens the transport or a check, leads elsewhere, or is said for one run.
-_REFUSED = frozenset({
-    "sse_c_key_file", "ca_bundle", "no_verify_ssl", "no_conditions", "files_from", "filter_from", "backup_to", "on",
-    "spread", "dry_run",
-})  # fmt: skip
-_ONLY_READ = ("pull", "verify", "ls", "status", "diff", "get", "lock")
-_ELSEWHERE = ("endpoint_url", "profile", "request_payer")
+_ON_WORKERS = ("on", "spread")
 _LOOSE = ("include", "exclude")
 _OWN_KEYS = ("remote", "local", "way", "groups")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -97,7 +90,8 @@ def needs_trust(folder: Folder, command: str) -> bool:
 
     What sends or writes there does, whatever the folder's way, and what asks another endpoint, uses a profile or pays.
     """
-    return command not in _ONLY_READ or any(folder.options.get(name) for name in _ELSEWHERE)
+    asks_elsewhere = any(OPTIONS[name].configured or name == "request_payer" for name in folder.options)
+    return UPLOADS in COMMANDS[command].takes or asks_elsewhere
 
 
 def identity(folder: Folder, root: str) -> list[Any]:
@@ -107,7 +101,7 @@ def identity(folder: Folder, root: str) -> list[Any]:
         folder: as it takes effect.
         root: the project's directory, its real path.
     """
-    options = {name: value for name, value in folder.options.items() if name not in _FREE}
+    options = {name: value for name, value in folder.options.items() if not OPTIONS[name].pace}
     return [root, folder.name, folder.remote, folder.local, folder.way, options]
 
 
@@ -251,16 +245,17 @@ class _Reader:
             if name in _LOOSE:
                 loose_filters({name: plain})
             else:
-                check_value(name, plain)
+                read_value(OPTIONS[name], plain)
         return plain
 
     def _check_option(self, key: str, commands: tuple[str, ...], place: tuple[str, ...]) -> None:
         """A project file may hold it, and one of the commands takes it."""
         name = _option(_field(key))
-        if name not in FIELDS:
-            known = [*FIELDS, "include", "exclude", *(() if place[0] == "defaults" else _OWN_KEYS)]
+        if name not in OPTIONS:
+            known = [*OPTIONS, "include", "exclude", *(() if place[0] == "defaults" else _OWN_KEYS)]
             raise self._wrong(f"there is no option {key!r}", *place, hint=_nearest(_field(key), known))
-        if name in _REFUSED or FIELDS[name].metadata["group"] == "Output":
+        row = OPTIONS[name]
+        if row.shows or row.file or row.once or name in _ON_WORKERS:
             raise self._wrong(f"{key} cannot stand in a project file", *place, hint="Give it on the command line")
         if not any(is_taken(name, command) for command in commands):
             raise self._wrong(f"{' or '.join(commands)} takes no option {key!r}", *place)

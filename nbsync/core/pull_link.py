@@ -21,7 +21,6 @@ USER_REDIRECT = "hub/user-redirect"  # JupyterHub: to the same page in the serve
 MAX_QUERY = 8_000  # characters: servers and proxies take a line of 8 KiB
 _MAX_TEXT = MAX_QUERY + 1_000  # characters that a server takes: the page spells out what a link leaves out
 
-_SINGLE = ("source", "target", "urlpath", "endpoint", "as_of")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -50,6 +49,9 @@ class PullLink(NamedTuple):
     as_of: str = ""
 
 
+SINGLE = tuple(name for name in PullLink._fields if name != "filters")  # parts that a link has once
+
+
 def from_pairs(pairs: Iterable[tuple[str, str]]) -> PullLink:
     """The link that the decoded pairs of a query say.
 
@@ -61,8 +63,8 @@ def from_pairs(pairs: Iterable[tuple[str, str]]) -> PullLink:
     for name, value in pairs:
         if name in ("include", "exclude"):
             filters.append((name, value))
-        elif name not in _SINGLE:
-            raise UsageError(f"a pull link has no part {name!r}", f"It has: {', '.join(_SINGLE)}, include, exclude")
+        elif name not in SINGLE:
+            raise UsageError(f"a pull link has no part {name!r}", f"It has: {', '.join(SINGLE)}, include, exclude")
         elif name in values:
             raise UsageError(f"{name} stands twice in the link")
         else:
@@ -92,10 +94,10 @@ def checked(link: PullLink) -> PullLink:
     """
     if not link.source:
         raise UsageError("the link has no source", "It is: source=bucket/prefix")
-    pairs = [*zip(_SINGLE, (getattr(link, name) for name in _SINGLE), strict=True), *link.filters]
+    pairs = [*zip(SINGLE, (getattr(link, name) for name in SINGLE), strict=True), *link.filters]
     if sum(len(name) + len(text) + len("=&") for name, text in pairs) > _MAX_TEXT:
         raise UsageError(f"the link is too long: servers take {MAX_QUERY:,} characters")
-    texts = {**{name: getattr(link, name) for name in _SINGLE}, "a filter": "".join(text for _, text in link.filters)}
+    texts = {**{name: getattr(link, name) for name in SINGLE}, "a filter": "".join(text for _, text in link.filters)}
     for name, text in texts.items():
         if _CONTROL.search(text):
             raise UsageError(f"{name} has a control character or line break")

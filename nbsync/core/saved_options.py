@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbsync.core.option_values import typed_pair
-from nbsync.core.options import FIELDS, Call, Options, build_options, flag
-from nbsync.core.timestamps import format_moment
+from nbsync.core.call import Call
+from nbsync.core.commands import directions
+from nbsync.core.option_values import pairs, typed_pair
+from nbsync.core.options import OPTIONS, Options, build_options, flag, takers
 
 # What a saved plan says of itself: all that its run depends on. Its items stand for --files-from.
-SAVED = tuple(
-    name for name, f in FIELDS.items()
-    if f.metadata["group"] != "Output" and {"pull", "push"} & set(f.metadata["commands"])
-    and name not in ("dry_run", "files_from")
-)  # fmt: skip
-ELSEWHERE = frozenset({"endpoint_url", "region", "profile"})  # who gives one of them means it
-_ONE_TIME = ("allow_empty_source", "overwrite_remote", "no_verify_ssl", "no_conditions")  # dangers that are meant once
-REPEATED = frozenset(SAVED) - set(_ONE_TIME) | {"files_from"}
-# What a plan may bring that somebody else made: it says which files, how fast, and what is told of an object. All else
-# leads elsewhere, reads or writes files beside LOCAL, weakens a check, costs, or lets others read what is sent.
-HARMLESS = frozenset({
-    "filters", "existing", "ignore_existing", "delete", "max_delete", "allow_empty_source", "overwrite_remote",
-    "compare", "as_of", "preserve_mtime", "jobs", "bandwidth", "timeout", "retries", "region", "addressing_style",
-    "no_sign_request", "storage_class", "sse", "content_type", "content_encoding", "content_disposition",
-    "content_language", "cache_control", "expires", "metadata", "tag",
-})  # fmt: skip
-FILES = ("files_from", "ca_bundle", "sse_c_key_file")  # whose value is the path of a file to read
+_OF_SYNCS = {name: row for name, row in OPTIONS.items() if set(takers(row)) & set(directions())}
+SAVED = tuple(name for name, row in _OF_SYNCS.items() if row.saved)
+REPEATED = frozenset(name for name, row in _OF_SYNCS.items() if not row.once)
+HARMLESS = frozenset(name for name, row in OPTIONS.items() if row.harmless)
+PLACE = frozenset(name for name, row in OPTIONS.items() if row.place)
+FILES = tuple(name for name, row in OPTIONS.items() if row.file)
+
+
+def given_options(options: Options, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the options that differ from their defaults, as `build_options` reads them from JSON."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: tell(value) if (tell := OPTIONS[name].tell) is not None else value
+            for name, value in values.items() if value != OPTIONS[name].default}  # fmt: skip
 
 
 def saved_options(options: Options) -> dict[str, Any]:
-    """What a saved plan says of its options: those that were given, as `build_options` reads them from JSON."""
-    values = {name: getattr(options, name) for name in SAVED}
-    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
-    if options.as_of is not None:
-        given["as_of"] = format_moment(options.as_of)
-    return given
+    """What a saved plan says of its options."""
+    return given_options(options, SAVED)
 
 
 def repeated_options(options: Options) -> dict[str, Any]:
     """As `saved_options`, for a sync that is repeated later: without what is meant once."""
-    given = {**saved_options(options), **({"files_from": options.files_from} if options.files_from else {})}
-    return {name: value for name, value in given.items() if name in REPEATED}
+    return {name: value for name, value in given_options(options, OPTIONS).items() if name in REPEATED}
 
 
 def words_of(options: Options) -> list[str]:
@@ -56,7 +48,7 @@ def typed(given: Mapping[str, Any]) -> list[str]:
     for name, value in given.items():
         if name == "filters":
             words += [word for kind, pattern in value for word in _typed(kind, pattern)]
-        elif FIELDS[name].metadata["parse"] == "pairs":
+        elif OPTIONS[name].parse is pairs:
             words += [word for key, text in value for word in _typed(name, typed_pair(key, text))]
         else:
             words += [flag(name)] if value is True else _typed(name, str(value))
@@ -78,5 +70,5 @@ def over_saved(call: Call, direction: str, saved: Mapping[str, Any]) -> Options:
     asked = {"filters" if name in ("include", "exclude") else name for name in call.asked}
     kept = {name: value for name, value in saved.items() if name not in asked}
     options = build_options(direction, kept)
-    own = {name: getattr(call.options, name) for name in FIELDS if name not in kept}
-    return replace(options, **{name: value for name, value in own.items() if value != FIELDS[name].default})
+    own = {name: getattr(call.options, name) for name in OPTIONS if name not in kept}
+    return replace(options, **{name: value for name, value in own.items() if value != OPTIONS[name].default})

@@ -10,12 +10,21 @@ from collections.abc import Callable
 from nbsync.core import names
 from nbsync.core.decide import one_name_with
 from nbsync.core.evidence import ARCHIVED
-from nbsync.core.model import EXCLUDED, Action, Evidence, Joined, Kind, LocalEntry, RemoteEntry, Status, Verb
+from nbsync.core.model import (
+    EXCLUDED,
+    STRONG,
+    UNKNOWN,
+    Action,
+    Evidence,
+    Joined,
+    Kind,
+    LocalEntry,
+    RemoteEntry,
+    Status,
+    Verb,
+)
 
-STRONG, WEAK, UNKNOWN = "strong", "weak", "unknown"
-ASSURANCES = (STRONG, WEAK, UNKNOWN)
 DIFFERS = "content differs"
-_WEAK = frozenset({Evidence.CRC32, Evidence.CRC32C, Evidence.METADATA})  # 32 bits, or a claim
 
 _LINK = "a symbolic link (--follow-symlinks looks at what it points to)"
 _ODD = {
@@ -91,9 +100,9 @@ def unknown(remote: RemoteEntry) -> str:
 
 
 def assurance(status: Status, evidence: Evidence) -> str:
-    """How sure a row is: `strong` by a digest of the whole content, `weak` by 32 bits or a claim, or `unknown`."""
+    """How sure a row is: as its evidence, where it says something of the contents."""
     if status not in (Status.HIT, Status.MISS):
         return UNKNOWN
     if evidence is Evidence.NONE:  # missing on one side: nothing is surer
         return STRONG if status is Status.MISS else UNKNOWN
-    return WEAK if evidence in _WEAK else STRONG
+    return evidence.strength

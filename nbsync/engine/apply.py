@@ -12,9 +12,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from nbsync.core.options import FIELDS, Call
+from nbsync.core.call import Call
+from nbsync.core.options import OPTIONS
 from nbsync.core.planfile import SavedPlan
-from nbsync.core.saved_options import ELSEWHERE, over_saved
+from nbsync.core.saved_options import PLACE, over_saved
 from nbsync.engine import foreign, notes
 from nbsync.engine.deciders import AsPlanned, Fresh, rules_of
 from nbsync.engine.notes import Notes
@@ -70,7 +71,7 @@ def _check_place(call: Call, plan: SavedPlan, bucket: Bucket) -> None:
     if not plan.is_own:
         foreign.check_place(call, plan.header, bucket)
     there = plan.header.endpoint
-    if bucket.endpoint != there and not call.asked & ELSEWHERE:
+    if bucket.endpoint != there and not call.asked & PLACE:
         hint = "To apply it elsewhere, say where: --endpoint-url, --region or --profile"
         raise UsageError(f"the plan was made for {there}, and this would go to {bucket.endpoint}", hint)
 
@@ -80,7 +81,7 @@ def _as_planned(call: Call, plan: SavedPlan) -> Call:
     header = plan.header
     # The region that the bucket was found to be in: another one would be another endpoint.
     known = {**header.options, "region": header.region}
-    unknown = sorted(set(known) - set(FIELDS))
+    unknown = sorted(set(known) - set(OPTIONS))
     if not plan.is_own:
         known = foreign.admitted(call, header.direction, known)
     if unknown:

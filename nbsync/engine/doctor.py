@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from nbsync._version import mixed_up
 from nbsync.core.access_key import account_of, masked
+from nbsync.core.call import Call
 from nbsync.core.location import Location, parse_location
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.engine import software
 from nbsync.engine.redact import Scrubber
 from nbsync.errors import ConfigError, EndpointUnreachable, NbsyncError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.engine.run import Run
 from nbsync.errors import NbsyncError
 from nbsync.results.sync_result import SyncResult

@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from nbsync.core.options import FIELDS, Call, build_options, flag, is_taken
+from nbsync.core.call import Call
+from nbsync.core.options import OPTIONS, build_options, flag, is_taken
 from nbsync.core.planfile import Header
 from nbsync.core.saved_options import FILES, HARMLESS
 from nbsync.errors import GuardRefusal, UsageError
 from nbsync.s3.bucket import Bucket
 
 NOT_YOURS = "not known to be your own plan (made by another user, elsewhere or by an older nbsync, or edited since)"
-_CONFIGURED = frozenset({"endpoint_url", "profile", "ca_bundle"})  # what the user's configuration may name, too
 _SHOWN = 200  # characters of a value
 
 
@@ -31,7 +31,7 @@ def admitted(call: Call, direction: str, options: Mapping[str, Any]) -> dict[str
     Raises:
         GuardRefusal: the plan names what the user has not named.
     """
-    wanted = {name: value for name, value in _unnamed(call, direction, options).items() if name not in _CONFIGURED}
+    wanted = {name: value for name, value in _unnamed(call, direction, options).items() if not OPTIONS[name].configured}
     if wanted:
         raise _refusal(call, direction, wanted)
     return {name: value for name, value in options.items() if name in HARMLESS}
@@ -69,7 +69,7 @@ def _unnamed(call: Call, direction: str, options: Mapping[str, Any]) -> dict[str
     return {
         name: value
         for name, value in options.items()
-        if name in FIELDS and name not in HARMLESS and not _is_as_in(call, direction, name, value)
+        if name in OPTIONS and name not in HARMLESS and not _is_as_in(call, direction, name, value)
     }
 
 

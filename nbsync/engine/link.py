@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from nbsync.core.call import Call
+from nbsync.core.commands import WHERE
 from nbsync.core.location import Location, parse_location
-from nbsync.core.options import FIELDS, Call, Options, flag
+from nbsync.core.options import OPTIONS, Options, flag
 from nbsync.core.pull_link import PAGE, USER_REDIRECT, PullLink, checked, page_url, to_query
 from nbsync.core.timestamps import format_moment, parse_moment
 from nbsync.errors import UsageError
@@ -68,8 +70,8 @@ def _moment(ns: int) -> str:
 
 def _left_out(options: Options) -> list[str]:
     """What was given of where the objects are, and no link can say. Names only: a value may hold a password."""
-    where = [flag(name) for name, spec in FIELDS.items()
-             if spec.metadata["group"] == "Where" and getattr(options, name) != spec.default]  # fmt: skip
+    where = [flag(name) for name, row in OPTIONS.items()
+             if WHERE in row.of and getattr(options, name) != row.default]  # fmt: skip
     if not where:
         return []
     return [f"not in the link: {', '.join(where)}. The server's owner says how it reaches S3, and names other "

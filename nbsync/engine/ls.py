@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+from nbsync.core.call import Call
 from nbsync.core.filters import Filters
 from nbsync.core.location import Location, parse_location
-from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, OutOfOrder
 from nbsync.results.listing import ListedObject, Listing
 from nbsync.s3.bucket import Bucket

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from itertools import chain
 
 from nbsync.core.location import Location
 from nbsync.core.model import Row, Status, Verb
@@ -17,28 +17,28 @@ RESUMED = "an undo that was not finished is gone on with"
 NO_MD5_ETAG = "no ETag here was seen to be the MD5 of its content: --download proves what differs"
 
 
-@dataclass
 class Notes:
     """Sentences by topic; they are told in this order. A topic is set anew, and never appended to."""
 
-    words: Sequence[str] = ()  # how the command's words were understood
-    remote: Sequence[str] = ()
-    trash_before: Sequence[str] = ()
-    place: Sequence[str] = ()  # LOCAL as the run found it
-    files: Sequence[str] = ()  # what single files met that holds for all
-    record: Sequence[str] = ()
-    remains: Sequence[str] = ()  # where something unfinished may remain
-    waited: Sequence[str] = ()
-    service: Sequence[str] = ()
-    workers: Sequence[str] = ()
-    protection: Sequence[str] = ()
-    filters: Sequence[str] = ()
-    trash: Sequence[str] = ()
-    key: Sequence[str] = ()  # the customer's, for SSE-C
+    def __init__(self, *, words: Sequence[str] = (), remote: Sequence[str] = (), filters: Sequence[str] = ()) -> None:
+        self.words = words  # how the command's words were understood
+        self.remote = remote
+        self.trash_before: Sequence[str] = ()
+        self.place: Sequence[str] = ()  # LOCAL as the run found it
+        self.files: Sequence[str] = ()  # what single files met that holds for all
+        self.record: Sequence[str] = ()
+        self.remains: Sequence[str] = ()  # where something unfinished may remain
+        self.waited: Sequence[str] = ()
+        self.service: Sequence[str] = ()
+        self.workers: Sequence[str] = ()
+        self.protection: Sequence[str] = ()
+        self.filters = filters
+        self.trash: Sequence[str] = ()
+        self.key: Sequence[str] = ()  # the customer's, for SSE-C
 
     def told(self) -> list[str]:
         """All of them, none twice."""
-        return list(dict.fromkeys(sentence for topic in fields(self) for sentence in getattr(self, topic.name)))
+        return list(dict.fromkeys(chain.from_iterable(vars(self).values())))
 
 
 def not_yours(file: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -70,7 +71,7 @@ class Pipeline:
         self._setup, self._place = setup, place
         self._run, self._sides, self._bucket, self._decider = setup[:4]
         self._call, self._options, self._result = self._sides.call, self._sides.call.options, self._run.result
-        self._workforce, self._notes = setup.workforce, replace(setup.notes)
+        self._workforce, self._notes = setup.workforce, copy.copy(setup.notes)
         self._seen = Seen()
         self._noted: PastSync | None = None  # this run as LOCAL remembers it
         self._tally = Tally(self._result, self._run.board)
@@ -152,7 +153,7 @@ class Pipeline:
         entries, settled = opened.entries, frozenset[str]()
         while True:
             self._decider.begin(opened.only, state)
-            seen = self._seen = Seen(set(self._sides.scope.listed or ()))
+            seen = self._seen = Seen(self._sides.scope.listed or ())
             entries = judged(entries, self._sides, self._decider.direction)
             joined = found.join(self._sides.scan(self._decider.direction), entries, state.rows(), state.spelled)
             ours = self._place.unheard()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from nbsync.core.call import Call
 from nbsync.core.model import Action, Active, Outcome
-from nbsync.core.options import Call
 from nbsync.engine.status_board import Board
 from nbsync.results.sync_result import SyncResult
 from nbsync.transfer.context import Context

@@ -9,19 +9,16 @@ import os
 import shlex
 from dataclasses import replace
 
-from nbsync.core.options import Call, Options, Repeat, build_options
-from nbsync.core.saved_options import ELSEWHERE, REPEATED, over_saved, words_of
+from nbsync.core.call import Call, Repeat
+from nbsync.core.commands import COMMANDS, places_of
+from nbsync.core.options import OPTIONS, Options, build_options, rivals
+from nbsync.core.saved_options import PLACE, REPEATED, over_saved, words_of
 from nbsync.core.timestamps import format_moment
 from nbsync.errors import GuardRefusal, NbsyncError, UsageError
 from nbsync.local import inspect, past_syncs
 from nbsync.local.past_syncs import Book, PastSync
 from nbsync.local.scan import absolute_root
 from nbsync.s3.bucket import Bucket
-
-# What goes when this is asked for.
-_INSTEAD = {"existing": ("ignore_existing",), "ignore_existing": ("existing",), "endpoint_url": ("region",),
-            "sse": ("sse_kms_key_id", "sse_c_key_file"), "sse_c_key_file": ("sse", "sse_kms_key_id")}  # fmt: skip
-_FORMS = {"pull": "pull REMOTE [LOCAL]", "push": "push LOCAL REMOTE"}
 
 
 def resolved(call: Call) -> Call:
@@ -60,7 +57,7 @@ def check_place(call: Call, bucket: Bucket) -> None:
     Raises:
         UsageError: it does not, and nobody asked for another place.
     """
-    if call.repeats is None or bucket.endpoint == call.repeats.endpoint or call.asked & ELSEWHERE:
+    if call.repeats is None or bucket.endpoint == call.repeats.endpoint or call.asked & PLACE:
         return
     hint = "To repeat it elsewhere, say where: --endpoint-url, --region or --profile"
     raise UsageError(
@@ -70,32 +67,36 @@ def check_place(call: Call, bucket: Bucket) -> None:
 
 def _options(call: Call, past: PastSync) -> Options:
     """The options of the past sync, under those that are asked for, and without what goes with them."""
-    gone = {name for one, others in _INSTEAD.items() if one in call.asked for name in others}
+    asked = call.asked & OPTIONS.keys()
+    gone = {name for one in asked for name in (*rivals(one), *OPTIONS[one].drops)}
+    for name, row in OPTIONS.items():
+        needed, _ = row.needs
+        if needed in gone or (needed in asked and not getattr(call.options, needed)):
+            gone.add(name)
     if call.executor is not None:
         gone.add("on")
-    if "delete" in call.asked and not call.options.delete:
-        gone.add("max_delete")
     saved = {"region": past.region, **{name: past.options[name] for name in past.options if name in REPEATED}}
     return over_saved(call, call.command, {name: value for name, value in saved.items() if name not in gone})
 
 
-def _places(command: str, local: str, past: PastSync) -> tuple[str, str]:
-    return (past.remote, local) if command == "pull" else (local, past.remote)
+def _places(command: str, local: str, past: PastSync) -> list[str]:
+    return [{"REMOTE": past.remote, "LOCAL": local}[place] for place in places_of(command)]
 
 
 def _nothing(command: str, root: str, local: str, books: list[Book]) -> NbsyncError:
     """Why nothing is repeated, and what to write."""
+    form = COMMANDS[command].form
     here = "here" if local == "." else f"in {local}"
     past = next(iter(_newest(books)), None)
     if past is None and any(book.syncs for book in books):
         told = (
             f"what was synced {here} was not done by you in this directory (it is a copy, was moved, or is another's)"
         )
-        return GuardRefusal(f"{told}: it is not repeated", f"Write where it is to go yourself: {_FORMS[command]}")
+        return GuardRefusal(f"{told}: it is not repeated", f"Write where it is to go yourself: {form}")
     if past is None:
         near = [os.path.relpath(one, root) for one in inspect.synced_near(root)]
         known = f" (folders near it that were: {', '.join(near)})" if near else ""
-        return UsageError(f"nothing was synced {here} before{known}", f"Write: {_FORMS[command]}")
+        return UsageError(f"nothing was synced {here} before{known}", f"Write: {form}")
     options = build_options(past.direction, past.options)
     region = "" if past.region == "us-east-1" else past.region
     where = Options(endpoint_url=options.endpoint_url, profile=options.profile, region=region)

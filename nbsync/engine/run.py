@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from nbsync.core.call import Call
 from nbsync.core.location import Location
-from nbsync.core.options import Call
 from nbsync.engine.ports import Moving
 from nbsync.engine.status_board import Board
 from nbsync.errors import Interrupted, NbsyncError
@@ -35,6 +35,7 @@ class Run:
         board: what displays read.
         runner: what moves bytes now; None before there is anything to do.
         stopped: the user has stopped the run.
+        requests: gives the requests so far, by kind; any thread may call it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Run:
         self.stopped = False
         self._body, self._explain, self._kept = body, explain, kept
         self._bucket: Bucket | None = None
+        self.asks(lambda: "", lambda: dict(result.requests))
 
     def execute(self) -> SyncResult:
         """Do it; what was refused or broke off is in the result's `error`."""
@@ -75,9 +77,14 @@ class Run:
             Aborted: the run was stopped before it began. ConfigError, UsageError: see Bucket.
         """
         bucket = self._bucket = Bucket(location, self.call.options, wait=self.wait, on_slow_down=on_slow_down)
+        self.asks(lambda: bucket.endpoint, bucket.counts.snapshot)
         if self.cancel.is_set():
             raise Aborted("stopped before it began")
         return bucket
+
+    def asks(self, endpoint: Callable[[], str], requests: Callable[[], dict[str, int]]) -> None:
+        """From now on, these tell the service's address, and the requests so far by kind; any thread calls them."""
+        self._endpoint, self.requests = endpoint, requests
 
     def show(self, runner: Moving) -> None:
         """Let displays see what moves bytes from now on."""
@@ -98,11 +105,7 @@ class Run:
     @property
     def endpoint(self) -> str:
         """The service's address, once it is known."""
-        return self._bucket.endpoint if self._bucket is not None else ""
-
-    def requests(self) -> dict[str, int]:
-        """Requests so far, by kind. Any thread may ask."""
-        return self._bucket.counts.snapshot() if self._bucket is not None else dict(self.result.requests)
+        return self._endpoint()
 
     def wait(self, seconds: float) -> bool:
         """Sleep, or wake early; True when the run is to stop."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
 from nbsync.core import guard, names
+from nbsync.core.call import Call
 from nbsync.core.filters import Filters, read_files_from
 from nbsync.core.location import Location, parse_location
 from nbsync.core.model import Direction, Joined, Kind, LocalEntry, RemoteEntry
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.errors import LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.local.scan import absolute_root, scan, without_too_long
 from nbsync.s3.bucket import Bucket
@@ -105,21 +105,20 @@ def sides_of(call: Call) -> Sides:
     return Sides(call, location, local, absolute_root(local), Scope(call.options, listed))
 
 
-@dataclass
 class Seen:
     """What was met on both sides so far, before the filters.
 
     Attributes:
         missing: of the paths that --files-from lists, those that the source has not shown.
+        local, remote, either: so many paths were there.
         unread: a folder of a source that could not be read, with things in scope below it; empty: none.
     """
 
-    missing: set[str] = field(default_factory=set)
-    local: int = 0
-    remote: int = 0
-    either: int = 0
-    recorded: int = 0
-    unread: str = ""
+    def __init__(self, listed: Iterable[str] = (), *, local: int = 0, remote: int = 0) -> None:
+        self.missing = set(listed)
+        self.local, self.remote, self.either = local, remote, local + remote
+        self.recorded = 0
+        self.unread = ""
 
     def in_source(self, direction: Direction | None) -> int:
         """Files that the source has; of a run that looks at both sides alike, or changes both, all of them."""

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from nbsync.core.call import Call
+from nbsync.core.commands import COMMANDS
 from nbsync.core.filters import Filters
 from nbsync.core.local_changes import Change, changes
 from nbsync.core.location import Location
 from nbsync.core.model import Problem
 from nbsync.core.names import printable
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.core.saved_options import words_of
 from nbsync.engine.names import Names
 from nbsync.errors import LocalError, UsageError
@@ -29,8 +31,6 @@ from nbsync.local.record import RemoteName
 from nbsync.local.scan import OWN_ROOM, absolute_root, scan
 from nbsync.local.state_dir import homes_of, owner_now
 from nbsync.results.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
-
-_BELIEVED = ("pull", "push")  # what can be repeated
 
 
 def status(call: Call) -> Status:
@@ -57,7 +57,7 @@ def status(call: Call) -> Status:
         if records:
             found.changes = _count(root, records, known, found)
     _look_at_room(root, places, found)
-    found.repeats = [command for command in _BELIEVED if command in {one.command for one in known}]
+    found.repeats = [name for name, row in COMMANDS.items() if row.repeats and name in {one.command for one in known}]
     _note(root, found, foreign=any(not book.ours for book in past))
     found.seconds = time.monotonic() - started
     return found

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from nbsync.core import names
+from nbsync.core.call import Call
 from nbsync.core.location import Location
 from nbsync.core.model import Direction, Status
-from nbsync.core.options import Call
 from nbsync.engine import notes
 from nbsync.engine.deciders import Decider, Fresh, rules_of
 from nbsync.engine.local_session import Workplace, in_session

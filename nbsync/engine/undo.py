@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from nbsync.core import names
+from nbsync.core.call import Call
 from nbsync.core.model import Evidence, Outcome, Status, Verb
-from nbsync.core.options import Call
 from nbsync.engine import notes
 from nbsync.engine.local_session import note_trash, run_name
 from nbsync.engine.notes import Notes

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 from nbsync.core import verify as rules
+from nbsync.core.call import Call
 from nbsync.core.model import Action, Evidence, Outcome, RemoteEntry, Status
-from nbsync.core.options import Call
 from nbsync.engine import notes
 from nbsync.engine.names import Names
 from nbsync.engine.notes import Notes
@@ -110,7 +110,7 @@ class _Look:
             raise runner.failure
 
     def _pairs(self, found: Names, entries: Iterator[RemoteEntry], admits: Callable[[str], bool]) -> Iterator[Action]:
-        scope, self._seen = self._sides.scope, Seen(set(self._sides.scope.listed or ()))
+        scope, self._seen = self._sides.scope, Seen(self._sides.scope.listed or ())
         for one in counted(found.join(self._sides.scan(None), entries, ()), self._seen, None, scope.reaches):
             action = rules.look(one, admits, scope.reaches)
             if action is not None:

@@ -1,7 +1,7 @@
 """What may stand at the cursor of a command line: the words so far -> candidates. Pure but for the World it asks.
 
-The grammar is that of `args`, the options those of `options.FIELDS`; there is no second list of either. Names
-from a bucket or a disk are untrusted text: what is not printable is not offered.
+The commands are those of `core.commands`, the options those of `core.options`. Names from a bucket
+or a disk are untrusted text: what is not printable is not offered.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from nbsync.core.commands import COMMANDS, DOWNLOADS, UPLOADS, WHERE, directions, places_of
 from nbsync.core.names import is_own
-from nbsync.core.options import FIELDS
+from nbsync.core.options import OPTIONS, Option
 from nbsync.grammar import help as texts
-from nbsync.grammar.parse import Known, known_options, places_of, taken_by
+from nbsync.grammar.parse import taken_by
 
 _SCHEME = "s3://"
 
@@ -73,15 +74,15 @@ def candidates(typed: Typed, world: World) -> list[Candidate]:
 class _Words:
     """Options and other words, as far as they are typed."""
 
-    def __init__(self, words: Iterable[str | None], flags: Mapping[str, Known]) -> None:
+    def __init__(self, words: Iterable[str | None], flags: Mapping[str, Option]) -> None:
         self.positional: list[str | None] = []
         self.given: dict[str, str | bool | None] = {}
-        self.waiting: Known | None = None  # the option whose value comes next
+        self.waiting: Option | None = None  # the option whose value comes next
         self.ended = False  # by `--`
         for word in words:
             self._take(word, flags)
 
-    def _take(self, word: str | None, flags: Mapping[str, Known]) -> None:
+    def _take(self, word: str | None, flags: Mapping[str, Option]) -> None:
         if self.waiting is not None:
             self.given[self.waiting.name] = word
             self.waiting = None
@@ -104,13 +105,15 @@ class _Line:
     def __init__(self, typed: Typed, world: World) -> None:
         self._typed = typed
         self._world = world
-        self._known = known_options(notebook=True)
+        self._known = list(texts.options(notebook=True).values())
         self._flags = {flag: known for known in self._known for flag in known.flags}
         self._before = _Words(typed.before, self._flags)
         self._after = _Words(typed.after, self._flags)
         names = [*self._before.positional, ""]
         self._command = names[0] or ""
-        self._direction = (names[1] or "") if self._command == "plan" else ""
+        self._row = COMMANDS.get(self._command)
+        self._plans = self._row is not None and self._row.plans
+        self._direction = (names[1] or "") if self._plans else ""
 
     def candidates(self) -> list[Candidate]:
         word, before = self._typed.word, self._before
@@ -125,14 +128,14 @@ class _Line:
         if self._typed.only_options:
             return self._options(word)
         if not before.positional:
-            return _that_begin(word, texts.pages(notebook=True), "command")
-        if self._command == "plan" and len(before.positional) == 1:
-            return _that_begin(word, ("pull", "push"), "command")
+            return _that_begin(word, texts.commands(notebook=True), "command")
+        if self._plans and len(before.positional) == 1:
+            return _that_begin(word, directions(), "command")
         return self._place(word)
 
     def _place(self, word: str) -> list[Candidate]:
         """The next of the words that the command takes; options where it takes no more."""
-        taken = len(self._before.positional) - (2 if self._command == "plan" else 1)
+        taken = len(self._before.positional) - (2 if self._plans else 1)
         places = places_of(self._command, self._direction)
         place = places[taken] if taken < len(places) else ""
         if place == "REMOTE":
@@ -152,12 +155,12 @@ class _Line:
 
     def _fitting(self) -> set[str]:
         """Names of the options that the command takes; before there is one, those of any."""
-        commands = texts.pages(notebook=True)
+        commands = texts.commands(notebook=True)
         if self._typed.only_options or not self._command:
             return set().union(*map(taken_by, commands)) - ({"output_name"} if self._typed.only_options else set())
         return taken_by(self._command, self._direction) if self._command in commands else set()
 
-    def _values(self, known: Known, word: str) -> list[Candidate]:
+    def _values(self, known: Option, word: str) -> list[Candidate]:
         if known.choices:
             return _that_begin(word, known.choices, "value")
         if known.name == "profile":
@@ -174,7 +177,8 @@ class _Line:
         bucket, slash, prefix = word[len(scheme) :].partition("/")
         if not slash or word == "s3:/":
             return self._buckets(word, scheme, where)
-        folders_only = "push" in (self._command, self._direction)
+        row = COMMANDS.get(self._direction) or self._row
+        folders_only = row is not None and UPLOADS in row.takes and DOWNLOADS not in row.takes
         marker = prefix if prefix.endswith("/") else None  # the folder itself
         found = [key for key in self._world.keys(bucket, prefix, where)
                  if key.startswith(prefix) and key != marker and not is_own(key)]  # fmt: skip
@@ -195,7 +199,7 @@ class _Line:
         head = _Words(self._typed.head, self._flags).given
         given = {**self._typed.defaults, **head, **self._before.given, **self._after.given}
         where = {name: value for name, value in given.items()
-                 if name in FIELDS and FIELDS[name].metadata["group"] == "Where"}  # fmt: skip
+                 if name in OPTIONS and WHERE in OPTIONS[name].of}  # fmt: skip
         return None if None in where.values() else where
 
     def _files(self, word: str, *, only_folders: bool = False) -> list[Candidate]:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from nbsync.core.options import PANEL
+from nbsync.core.commands import COMMANDS, Kind
 from nbsync.errors import LocalError, UsageError
 from nbsync.grammar.parse import HelpRequested, Invocation, parse
 from nbsync.grammar.split import Expand, commands, split
 
-_ALONE = ("run", "demo", "jobs", "cancel", PANEL)
 _MOST_BYTES = 1 << 20
 
 
@@ -50,7 +49,7 @@ def steps(text: str, expand: Expand, given: Given, *, notebook: bool, first: int
             words, silent = split(line, expand)
             defaults = {**given.defaults, **given.asked}
             invocation = parse(words, notebook=notebook, defaults=defaults, asked=given.asked)
-            if invocation.command in _ALONE:
+            if COMMANDS[invocation.command].kind not in (Kind.RUN, Kind.ANSWER):
                 raise UsageError(f"{invocation.command} does not stand among the lines of others")
             found.append(Step(invocation, silent or given.silent))
         except HelpRequested:

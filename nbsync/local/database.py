@@ -146,7 +146,7 @@ def _format(db: sqlite3.Connection) -> int:
 def _take_over(db: sqlite3.Connection) -> None:
     """Make a database of the format before one of this: its rows are not proved, and none that is unsure is believed.
 
-    What proves them is another's to say: see record.open_state.
+    Not even those of this very folder are: whoever edits a proved record could make it an old one.
     """
     with db:
         db.execute("BEGIN")

@@ -43,13 +43,11 @@ class State:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, remote: RemoteName, *, path: str, writable: bool, notes: list[str],
-        takes_over: bool = False,
-    ) -> None:  # fmt: skip
+        self, db: sqlite3.Connection, remote: RemoteName, *, path: str, writable: bool, notes: list[str]
+    ) -> None:
         self._db = db
         self._path = path
         self._writable = writable
-        self._takes_over = takes_over
         self._proofs = RowProofs(os.path.realpath(path), remote, make=writable)
         self.notes = notes
         try:
@@ -57,8 +55,6 @@ class State:
                 self._remote = self._find(remote)
                 self._columns = database.columns(db)
                 self._with_proof = f"{self._columns}, {database.proof_column(db)}"
-                if writable and takes_over:
-                    self._prove_all()
                 mine = self._db.execute("SELECT 1 FROM synced WHERE remote = ? LIMIT 1", (self._remote,))
                 self.fresh = not mine.fetchall()
                 self.names_are_settled = self._spelled("") is not None
@@ -128,20 +124,7 @@ class State:
     def _is_proved(self, found: tuple[Any, ...]) -> bool:
         """Is it, of a row and its proof as they are stored?"""
         *row, proof = found
-        if proof == UNPROVED and self._takes_over:
-            return True
         return is_row(tuple(row)) and self._proofs.holds(RecordedEntry._make(row), proof)
-
-    def _prove_all(self) -> None:
-        """Prove the rows of all REMOTEs that an earlier nbsync wrote without a proof."""
-        with self._db, bounded(self._db):
-            for number, proofs in proofs_of(self._db, self._path).items():
-                query = f"SELECT {self._columns} FROM synced WHERE remote = ? AND proof = x'' AND path > ?"
-                after = ""
-                while page := page_of(self._db, f"{query} ORDER BY path LIMIT ?", number, after):
-                    made = ((proofs.of(RecordedEntry._make(row)), number, row[0]) for row in filter(is_row, page))
-                    self._db.executemany("UPDATE synced SET proof = ? WHERE remote = ? AND path = ?", made)
-                    after = page[-1][0]
 
     def spelled(self, path: str) -> str | None:
         """How LOCAL spelled the file of this path when it was recorded; None if that is not known."""
@@ -268,7 +251,7 @@ def recorded_row(row: tuple[Any, ...]) -> RecordedEntry:
     return entry if entry.inode >= 0 else entry._replace(inode=entry.inode + 2 * _LIMIT)
 
 
-def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "", takes_over: bool = False) -> State:
+def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "") -> State:
     """The state database at `path`; an empty one where there is none.
 
     One that cannot be read (cut short, damaged, written by a newer nbsync) is set aside, said in
@@ -281,7 +264,6 @@ def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "",
         writable: may it be written?
         seed: LOCAL's own database, when `path` is elsewhere because LOCAL cannot be written: what is recorded
             in it is taken over when it was written after the one at `path`.
-        takes_over: rows without a proof are this user's, of an nbsync that made none.
 
     Raises:
         LocalError: it is healthy but cannot be used now, or is reached through a link.
@@ -294,7 +276,7 @@ def open_state(path: str, remote: RemoteName, *, writable: bool, seed: str = "",
     def opened(db: sqlite3.Connection) -> State:
         if seeded:
             _take_in_seed(db, path, seed, notes)
-        return State(db, remote, path=path, writable=writable, notes=notes, takes_over=takes_over)
+        return State(db, remote, path=path, writable=writable, notes=notes)
 
     damage: Damaged | None = None
     if os.path.exists(path):

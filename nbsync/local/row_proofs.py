@@ -24,6 +24,7 @@ from nbsync.local.own_secret import NoSecret
 UNPROVED = b""
 _PURPOSE = "record"
 _BYTES = 16
+_ENDS = 3  # of texts within a row's
 
 
 class RowProofs:
@@ -37,23 +38,21 @@ class RowProofs:
 
     def __init__(self, path: str, remote: tuple[str, ...], *, make: bool) -> None:
         try:
-            self._key = own_secret.key(_PURPOSE, path, *remote, make=make)
+            key = own_secret.key(_PURPOSE, path, *remote, make=make)
         except NoSecret:
-            self._key = b""
+            key = b""
+        self._keyed = blake2b(key=key, digest_size=_BYTES) if key else None
 
     def of(self, row: RecordedEntry) -> bytes:
         """The proof of a row, as it is stored."""
-        return _keyed(row, self._key) if self._key else UNPROVED
+        path, etag, version_id, size, mtime_ns, ctime_ns, inode, content = row
+        text = f"{size} {mtime_ns} {ctime_ns} {inode} {path}\0{etag}\0{version_id}\0{content}"
+        if self._keyed is None or text.count("\0") != _ENDS:  # whose text could be another row's
+            return UNPROVED
+        made = self._keyed.copy()
+        made.update(text.encode("utf-8", "surrogatepass"))
+        return made.digest()
 
     def holds(self, row: RecordedEntry, proof: object) -> bool:
         """Is this the proof of a row, as it is stored?"""
-        if not self._key or not isinstance(proof, bytes):
-            return False
-        return hmac.compare_digest(proof, _keyed(row, self._key))
-
-
-def _keyed(row: RecordedEntry, key: bytes) -> bytes:
-    path, etag, version_id, size, mtime_ns, ctime_ns, inode, content = row
-    lengths = f"{len(path)} {len(etag)} {len(version_id)}"  # where one text ends and the next begins
-    text = f"{size} {mtime_ns} {ctime_ns} {inode} {lengths} {path}{etag}{version_id}{content}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=_BYTES).digest()
+        return isinstance(proof, bytes) and len(proof) == _BYTES and hmac.compare_digest(proof, self.of(row))

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nbsync.api.ports import Engine
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.notebook.tables import Shown, Tables
 from nbsync.report.ipython import bundle_of, ipython_display
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nbsync.api.background import SyncJobs
     from nbsync.api.job import SyncJob
 
-COMMANDS = frozenset({"jobs", "cancel"})
 _PATIENCE = 5.0  # seconds; one is promised
 
 

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as IPythonUsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
-from traitlets import Bool, Enum, Float, Int, Unicode
 
 from nbsync.api.follow import Face, SilentFace, carry_out
-from nbsync.api.ports import ANSWERS, Engine, default_engine
+from nbsync.api.ports import Engine, default_engine
 from nbsync.api.run_file import call_of, run_steps
-from nbsync.core.options import PANEL, Call
+from nbsync.core.call import Call
+from nbsync.core.commands import COMMANDS, Kind, is_answer
 from nbsync.core.saved_options import saved_options
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.grammar.help import overview
-from nbsync.grammar.parse import SHOW, HelpRequested, Invocation, parse, parse_defaults
+from nbsync.grammar.parse import HelpRequested, Invocation, parse, parse_defaults
 from nbsync.grammar.script import Given, Step, steps, steps_of
 from nbsync.grammar.split import Expand, expander, split
 from nbsync.notebook import completer, job_commands, live
+from nbsync.notebook.config_traits import config_traits, defaults_of
 from nbsync.notebook.tables import LINES, TABLES, Shown
 from nbsync.report.ipython import bundle_of, ipython_display
 from nbsync.report.json import json_document, refusal
@@ -44,16 +45,7 @@ _HIDE = "_ipython_display_"
 class S3Sync(Magics):
     """Sync S3 and local folders by content. `%config S3Sync.NAME = VALUE` sets a default for every command."""
 
-    jobs = Int(0, help="Transfers at once; 0: chosen while running.").tag(config=True)
-    endpoint_url = Unicode("", help="An S3-compatible server.").tag(config=True)
-    profile = Unicode("", help="A profile of the AWS configuration.").tag(config=True)
-    region = Unicode("", help="The bucket's region.").tag(config=True)
-    bandwidth = Unicode("", help="At most so many bytes a second, e.g. 20MB/s.").tag(config=True)
-    trash = Float(None, allow_none=True, help="Days that the trash is kept; None: 7, or NBSYNC_TRASH_DAYS.").tag(
-        config=True
-    )
-    show = Enum(SHOW, default_value="changed", help="Which rows the table shows.").tag(config=True)
-    strict = Bool(False, help="Raise at the end of a run in which a file failed.").tag(config=True)
+    locals().update(config_traits())  # in a class body, this is its namespace
 
     def __init__(self, shell: Any = None, *, engine: Engine | None = None, **kwargs: Any) -> None:
         super().__init__(shell, **kwargs)
@@ -79,7 +71,7 @@ class S3Sync(Magics):
         except UsageError as error:
             # This very class: the shell shows it in one line, and a subclass with a traceback.
             raise IPythonUsageError(str(error)) from None
-        if todo[0].invocation.command == PANEL:
+        if todo[0].invocation.command == "panel":
             return self._panel(todo[0].invocation)
         return self._run(*todo[0]) if cell is None and run is None else self._run_all(todo, run)
 
@@ -117,11 +109,7 @@ class S3Sync(Magics):
         return steps_of(call.file, expand, given, notebook=True)
 
     def _defaults(self) -> dict[str, Any]:
-        names = ("jobs", "endpoint_url", "profile", "region", "bandwidth", "strict")
-        given = {name: getattr(self, name) for name in names if getattr(self, name)}
-        if self.trash is not None:
-            given["trash_days"] = self.trash
-        return given if self.show == "changed" else {**given, "show": self.show}
+        return defaults_of(self)
 
     def _run(self, invocation: Invocation, silent: bool) -> Any:
         """One command: shown, bound to its name, and raised if that is how it ended."""
@@ -169,7 +157,7 @@ class S3Sync(Magics):
         return self._given_back(value, invocation.output_name)
 
     def _do(self, invocation: Invocation, call: Call, engine: Engine, silent: bool, before: SyncJob | None) -> Any:
-        if call.command in ANSWERS:
+        if is_answer(call.command):
             return self._answer(call, engine, silent)
         if call.command == "jobs":
             return job_commands.jobs(call, engine, self._background(), silent)
@@ -235,9 +223,9 @@ class S3Sync(Magics):
 def _failure(invocation: Invocation, value: Any) -> NbsyncError | None:
     """What is raised of a command that has ended so: what stopped it, and its problems if it is to be strict."""
     call = call_of(invocation)
-    if invocation.background or call.command in job_commands.COMMANDS:
+    if invocation.background or COMMANDS[call.command].kind is Kind.JOBS:
         return None  # a job tells how it ended where one waits for it
-    if value.error is not None or (call.options.strict and call.command not in ANSWERS):
+    if value.error is not None or (call.options.strict and not is_answer(call.command)):
         try:
             value.raise_for_problems()
         except NbsyncError as error:

@@ -22,9 +22,8 @@ from nbsync.s3.profiles import profile_names
 MAX_WINDOW = 500
 MAX_TEXT = 4096
 MAX_NAME = 120
-SETTABLE = ("direction", "remote", "local", "filters", "delete", "endpoint_url", "profile", "region", "text_filter",
-            "kinds", "sort")  # fmt: skip
 _DURING_RUN = ("text_filter", "kinds", "sort")
+SETTABLE = ("direction", "remote", "local", *form.FIELDS, *_DURING_RUN)
 HEARD: Reply = {"kind": "heard"}  # to a command that needs no answer: the front end says when none comes
 
 
@@ -62,7 +61,7 @@ def _rows(panel: Controller, message: Mapping[str, Any]) -> list[Reply]:
     """A window of rows, with what they were when it was made."""
     start, count = _number(message, "start"), min(_number(message, "count"), MAX_WINDOW)
     table = panel.session.table
-    return [{"kind": "rows", "view": _text(message, "view"), "revision": panel.session.changes, "order": table.order,
+    return [{"kind": "rows", "view": _text(message, "view"), "revision": table.changes, "order": table.order,
              "start": start, "rows": table.window(start, count)}]  # fmt: skip
 
 
@@ -71,13 +70,11 @@ def _tick(panel: Controller, message: Mapping[str, Any]) -> None:
     if panel.session.busy or message.get("order") != table.order:
         return  # the positions mean other rows by now
     table.tick(_number(message, "start"), _number(message, "stop"), bool(message.get("on")))
-    panel.session.changes += 1
 
 
 def _tick_shown(panel: Controller, message: Mapping[str, Any]) -> None:
     if not panel.session.busy:
         panel.session.table.tick_shown(bool(message.get("on")))
-        panel.session.changes += 1
 
 
 def _browse(panel: Controller, message: Mapping[str, Any]) -> None:
@@ -98,14 +95,15 @@ def _suggest(panel: Controller, message: Mapping[str, Any]) -> None:
     text, what = _text(message, "text"), _text(message, "what")
     topic = ("suggestions", _text(message, "view"), what)
     if what == "remote":
-        panel.questions.ask_remote(
-            topic, form.look_where(panel.given()),
-            lambda browser: lookup.remotes_like(browser, form.without_secrets("remote", text)),
-        )  # fmt: skip
+
+        def remotes(browser: Any) -> list[str]:
+            return [printable(name) for name in lookup.remotes_like(browser, form.without_secrets("remote", text))]
+
+        panel.questions.ask_remote(topic, form.look_where(panel.given()), remotes)
     elif what == "profile":
         panel.questions.ask_local(topic, profile_names)
     else:
-        panel.questions.ask_local(topic, lambda: lookup.folders_like(text))
+        panel.questions.ask_local(topic, lambda: [printable(name) for name in lookup.folders_like(text)])
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:

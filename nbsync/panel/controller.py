@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from nbsync.api.job import SyncJob
 from nbsync.api.lookup import Questions
 from nbsync.api.ticker import INTERVAL, move, ticker_here
+from nbsync.core.call import Call
 from nbsync.core.model import Row, Snapshot
-from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError, UsageError
 from nbsync.panel import form, messages
 from nbsync.panel.table import Query, Table
@@ -38,7 +38,6 @@ class Session:
         result: of the job that ended last.
         snapshot: of the job that runs, or ran last.
         message, tone: what to tell, in one line; `tone` is info, good, warn or bad.
-        changes: counts what has changed in the table.
 
     Args:
         start: begins a job.
@@ -53,7 +52,6 @@ class Session:
         self.job: SyncJob | None = None
         self.snapshot: Snapshot | None = None
         self.message, self.tone = "", "info"
-        self.changes = 0
         self._taken = 0
 
     @property
@@ -70,7 +68,7 @@ class Session:
         self._check_free()
         job = self._start(call)
         self.plan = self.result = None
-        self._show(())
+        self.table.load(())
         self._run(job, "planning", "Comparing both sides …")
 
     def begin_apply(self) -> None:
@@ -137,11 +135,6 @@ class Session:
         if rows:
             self._taken += len(rows)
             self.table.take(rows)
-            self.changes += 1
-
-    def _show(self, rows: Sequence[Row], choice: bool = True) -> None:
-        self.table.load(rows, choice)
-        self.changes += 1
 
     def _end(self, job: SyncJob) -> None:
         try:
@@ -152,14 +145,13 @@ class Session:
             return
         if self.state == "planning":
             self.plan = result if isinstance(result, SyncPlan) and result.error is None else None
-            self._show(result.files, choice=self.plan is not None)
+            self.table.load(result.files, choice=self.plan is not None)
         elif self.plan is None:  # somebody else's job
-            self._show(result.files)
+            self.table.load(result.files)
         else:
             result.local = self.plan.local  # as the user wrote it; a plan applies to the absolute path
             self.table.take(result.files)
             self.table.select(self.table.query)
-            self.changes += 1
         if isinstance(result.error, Interrupted):
             self.state = "cancelled"
         elif result.error is not None:
@@ -283,14 +275,12 @@ class Controller:
             self.session.table.tick_paths(paths, on)
         except KeyError as error:
             raise UsageError(f"the table has no row {error}", "Paths are those of its result") from None
-        self.session.changes += 1
         self.face.publish()
 
     def select(self, query: Query) -> None:
         """Show the rows that fit, in this order."""
         if query != self.session.table.query:
             self.session.table.select(query)
-            self.session.changes += 1
             self.face.publish()
 
     def settings_changed(self) -> None:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nbsync.core.options import Call, build_options, is_taken
+from nbsync.core.call import Call
+from nbsync.core.options import OPTIONS, build_options, is_taken
 from nbsync.errors import UsageError
 
-WHERE = ("endpoint_url", "profile", "region")
-FIELDS = ("filters", "delete", *WHERE)  # those that have a field of their own
+FIELDS = tuple(name for name, row in OPTIONS.items() if row.in_panel)
 _LOOK_RETRIES = 1  # to look around takes less patience than a sync
 
 

@@ -46,12 +46,13 @@ class Table:
     Attributes:
         counts: rows by kind.
         order: changes whenever positions mean other rows than before.
+        changes: how often anything was changed.
         selected: ticked rows; `selected_bytes`: what they would move; `selected_actions`: of each action, how many.
         shown_selected, shown_tickable: of those that the query shows.
     """
 
     def __init__(self) -> None:
-        self.order = 0
+        self.order = self.changes = 0
         self.query = Query()
         self.load(())
 
@@ -76,6 +77,7 @@ class Table:
             shown = (number for number in shown if needle in rows[number].path.casefold())
         self._shown = self._sorted(shown, query)
         self.order += 1
+        self.changes += 1
         self._count_shown()
 
     def _sorted(self, numbers: Iterable[int], query: Query) -> list[int]:
@@ -133,6 +135,7 @@ class Table:
         self._count_shown()
 
     def _tick(self, numbers: Sequence[int], on: bool) -> None:
+        self.changes += 1
         for number in numbers:
             if self._tickable[number] and bool(self._ticked[number]) is not on:
                 self._ticked[number] = on
@@ -164,6 +167,7 @@ class Table:
         when the run has ended.
         """
         numbers = self._by_path()
+        self.changes += 1
         for row in outcomes:
             number = numbers.get(row.path)
             if number is None:

@@ -17,7 +17,8 @@ import traitlets as t
 from nbsync.api import functions
 from nbsync.api.job import SyncJob
 from nbsync.api.ticker import INTERVAL
-from nbsync.core.options import Call, build_options
+from nbsync.core.call import Call
+from nbsync.core.options import build_options
 from nbsync.panel import commands, form, messages, static_table
 from nbsync.panel.controller import STATES, Controller, Session
 from nbsync.panel.table import COLUMNS, KINDS, Query
@@ -106,7 +107,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
         build_options("panel", options)
         without_field = {name: value for name, value in options.items()
                          if name not in (*form.FIELDS, "include", "exclude")}  # fmt: skip
-        own = {name: options[name] for name in ("delete", *form.WHERE) if options.get(name)}
+        own = {name: options[name] for name in form.FIELDS if name != "filters" and options.get(name)}
         self.controller = Controller(
             self, commands.obey, start=start, options=without_field, now=now, interval=interval
         )  # fmt: skip
@@ -221,7 +222,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             self.counts = {kind: count for kind, count in table.counts.items() if count}
             self.can_apply = session.plan is not None and bool(table.selected) and not (session.busy or self.stale)
             self.progress = messages.progress(session.snapshot, busy=session.busy)
-            self.order, self.revision = table.order, session.changes
+            self.order, self.revision = table.order, table.changes
         self._table.bring_up_to_date()
 
     # ---- in the notebook ----------------------------------------------------------------------------

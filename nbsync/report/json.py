@@ -6,8 +6,8 @@ import json
 from typing import Any, Protocol
 
 from nbsync._version import DISTRIBUTION, __version__
+from nbsync.core.call import Call
 from nbsync.core.location import parse_location
-from nbsync.core.options import Call
 from nbsync.errors import NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
 

@@ -7,18 +7,18 @@ import shlex
 from dataclasses import replace
 from typing import NamedTuple
 
+from nbsync.core.call import Call
+from nbsync.core.commands import COMMANDS, places_of
 from nbsync.core.decide import CHANGED_IN_REMOTE
 from nbsync.core.model import Status
-from nbsync.core.options import FIELDS, Call
-from nbsync.core.saved_options import typed
-from nbsync.core.timestamps import format_moment
+from nbsync.core.options import OPTIONS
+from nbsync.core.saved_options import given_options, typed
 from nbsync.errors import Interrupted
 from nbsync.grammar.help import program
 from nbsync.grammar.split import quote
 from nbsync.results.sync_result import SyncResult
 
 _LONGEST = 400  # of a command; a longer one is no help
-_NOT_AGAIN = ("json", "quiet", "verbose", "log_file", "save")  # how a run was shown is not what it did
 _PLAIN = re.compile(r"[\w@%+=:,./*-]+")  # words that mean themselves in a magic line
 
 
@@ -72,10 +72,9 @@ def _do(result: SyncResult, call: Call, notebook: bool) -> list[Step]:
 
 def command_line(call: Call, *, notebook: bool) -> str:
     """The line that makes `call`, each word quoted where it must be."""
-    words = [call.command, call.direction] if call.command == "plan" else [call.command]
-    places = {"push": (call.local, call.remote), "pull": (call.remote, call.local), "apply": (call.file,)}
-    given = places.get(call.direction or call.command, (call.local, call.remote))
-    given = tuple(place for place in given if place)
+    words = [call.command, call.direction] if COMMANDS[call.command].plans else [call.command]
+    places = places_of(call.command, call.direction)
+    given = [place for name in places if (place := getattr(call, name.lower(), ""))]
     words += _options(call)
     words += ["--"] if any(place.startswith("-") for place in given) else []
     words += given
@@ -88,9 +87,5 @@ def _for_magic(word: str) -> str:
 
 
 def _options(call: Call) -> list[str]:
-    """The options that differ from their defaults, as words."""
-    values = {name: getattr(call.options, name) for name in FIELDS if name not in _NOT_AGAIN}
-    given = {name: value for name, value in values.items() if value != FIELDS[name].default}
-    if call.options.as_of is not None:
-        given["as_of"] = format_moment(call.options.as_of)
-    return typed(given)
+    """The options that differ from their defaults, as words; how a run was shown is not what it did."""
+    return typed(given_options(call.options, (name for name, row in OPTIONS.items() if not row.shows)))

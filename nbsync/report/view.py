@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nbsync.core.model import Problem, Row, Snapshot, Status, Verb
-from nbsync.core.verify import UNKNOWN
+from nbsync.core.model import UNKNOWN, Problem, Row, Snapshot, Status, Verb
 from nbsync.errors import GuardRefusal, Interrupted, LockedError
 from nbsync.report import formats
 from nbsync.results.sync_result import SyncResult, VerifyResult

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbsync._version import __version__
-from nbsync.core import planfile, verify
-from nbsync.core.model import Action, NodeResult, Problem, Row, Status
-from nbsync.core.options import Call, build_options
+from nbsync.core import planfile
+from nbsync.core.call import Call
+from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status
+from nbsync.core.options import build_options
 from nbsync.core.planfile import Header, SavedPlan
-from nbsync.core.saved_options import saved_options
+from nbsync.core.saved_options import FILES, saved_options
 from nbsync.errors import NbsyncError, SyncProblems, UsageError
 from nbsync.local import plan_files
 from nbsync.results.display import Displayed
@@ -251,9 +252,8 @@ class SyncPlan(SyncResult):
         if place is None or items is None or self.call is None:
             raise UsageError("there is no plan yet", "Wait for it to be made")
         given = saved_options(self.call.options)
-        for name in ("ca_bundle", "sse_c_key_file"):  # the plan may be applied in another folder
-            if name in given:
-                given[name] = os.path.abspath(given[name])
+        # The plan may be applied in another folder.
+        given.update({name: os.path.abspath(given[name]) for name in FILES if name in given})
         header = Header(
             self.direction, self.remote, place.local, place.endpoint, place.region, place.profile, given,
             bool(self.call.options.files_from or self.call.only is not None), dict(self.counts), items.count,
@@ -273,7 +273,7 @@ class VerifyResult(SyncResult):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
-        self.assurance: dict[str, int] = dict.fromkeys(verify.ASSURANCES, 0)
+        self.assurance: dict[str, int] = dict.fromkeys(ASSURANCES, 0)
 
     @property
     def exit_code(self) -> int:
@@ -281,7 +281,7 @@ class VerifyResult(SyncResult):
         if self.error is None and self._count(Status.MISS):
             return 1
         strict = self.call is not None and self.call.options.strict
-        return super().exit_code or int(strict and (self.assurance[verify.UNKNOWN] > 0 or not self.compared))
+        return super().exit_code or int(strict and (self.assurance[UNKNOWN] > 0 or not self.compared))
 
     @property
     def compared(self) -> bool:
@@ -296,7 +296,7 @@ class VerifyResult(SyncResult):
     def _trouble(self) -> str:
         if not self.compared:
             return "there was nothing to compare: check REMOTE, LOCAL and the filters"
-        rows = self.differing or [row for row in self.files if row.assurance == verify.UNKNOWN]
+        rows = self.differing or [row for row in self.files if row.assurance == UNKNOWN]
         if not rows or (self.problems and not self.differing):
             return super()._trouble()
         what = "not equal" if self.differing else "unknown"

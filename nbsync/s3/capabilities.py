@@ -17,6 +17,7 @@ _SORTING = ("MinIO", "Werkzeug")  # servers known to list in key order, beside A
 # Scaleway takes 1,000 parts: https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/.
 _FEW_PARTS_HOST = re.compile(r"\.scw\.cloud$")
 _FEW_PARTS = 1000
+_FEW_LOOKS = 4
 _RGW_REQUEST = re.compile(r"tx[0-9a-f]{20,}-")  # Ceph's transaction id
 
 # Why a run writes without conditions; each begins a note.
@@ -81,6 +82,7 @@ class Capabilities:
         self.ignores_customer_key = False
         self.versioning_untold = False
         self.versioning_suspended = False
+        self._checksums_told = self._checksums_missed = 0
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer."""
@@ -115,6 +117,16 @@ class Capabilities:
         """An upload under a customer's key was answered so: S3 confirms the key's algorithm in every such answer."""
         if _CUSTOMER_ALGORITHM not in headers:
             self.ignores_customer_key = True
+
+    @property
+    def may_tell_checksums(self) -> bool:
+        """Is it worth a HEAD to ask for an object's checksum? Not where the first few objects had none."""
+        return self._checksums_told > 0 or self._checksums_missed < _FEW_LOOKS
+
+    def told_checksum(self, told: bool) -> None:
+        """Learn from a HEAD that asked for an object's checksum: has it told one?"""
+        self._checksums_told += told
+        self._checksums_missed += not told
 
     def refused_a_condition(self) -> None:
         """A PUT was answered with 412: conditions are honoured."""

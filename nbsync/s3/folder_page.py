@@ -10,7 +10,8 @@ from typing import NamedTuple
 from nbsync.core.names import is_own
 from nbsync.errors import ListingError
 from nbsync.s3.bucket import Bucket
-from nbsync.s3.listing_xml import Document, read_document, read_object
+from nbsync.s3.listing_xml import read_document, read_object
+from nbsync.s3.xml import Document
 
 
 class Level(NamedTuple):

@@ -16,10 +16,11 @@ from nbsync.errors import ListingError, OutOfOrder
 from nbsync.s3 import named
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.errors import is_denied
-from nbsync.s3.listing_xml import Document, read_document, read_object, read_plain
+from nbsync.s3.listing_xml import read_document, read_object, read_plain
 from nbsync.s3.prefetch import Page, Waypoints, pages
 from nbsync.s3.sorted_listing import collected, every_page
 from nbsync.s3.versions import object_as_of, objects_as_of
+from nbsync.s3.xml import Document
 from nbsync.wire.errors import ServiceError
 
 __all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]

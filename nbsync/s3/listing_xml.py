@@ -8,48 +8,16 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_tz
 from sys import intern
-from typing import NamedTuple
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag
 from nbsync.errors import ListingError, one_line
-from nbsync.s3.xml import Unreadable, read_xml, what_came
+from nbsync.s3.xml import Document, Fields, Unreadable, field, read_xml, what_came
+from nbsync.wire.server_clock import http_time
 
-Fields = Mapping[str, ElementTree.Element]
 _NO_S3 = "Is the endpoint an S3 server, and no proxy or console in its place?"
-
-
-class Document(NamedTuple):
-    """One page of a listing. `space` is the XML namespace that goes before every name."""
-
-    root: ElementTree.Element
-    space: str
-    encoded: bool  # keys are URL-encoded
-
-    def text(self, name: str) -> str:
-        """The text of a child of the root; empty where there is none."""
-        return self.root.findtext(f"{self.space}{name}", "")
-
-    def truncated(self) -> bool:
-        """Do more pages follow?"""
-        return self.text("IsTruncated").strip().lower() == "true"
-
-    def fields(self, node: ElementTree.Element) -> Fields:
-        """The children of an object's node by name."""
-        cut = len(self.space)
-        return {child.tag[cut:]: child for child in node}
-
-    def key(self, text: str) -> str:
-        """A key as it is."""
-        if not (self.encoded and ("%" in text or "+" in text)):
-            return text
-        return unquote_plus(text, errors="surrogateescape")  # what is not UTF-8 must not become another key
 
 
 def read_document(body: bytes, name: str) -> Document:
@@ -59,15 +27,13 @@ def read_document(body: bytes, name: str) -> Document:
         ListingError: it is no XML, or that of something else.
     """
     try:
-        root = read_xml(body)
+        document = read_xml(body)
     except Unreadable as error:
         raise ListingError(f"the server answered a listing with {error}", _NO_S3) from None
-    space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
-    if root.tag != f"{space}{name}":
-        came = what_came(body) or f"something else ({one_line(root.tag)[:60]})"
+    if document.name != name:
+        came = what_came(body) or f"something else ({one_line(document.root.tag)[:60]})"
         raise ListingError(f"the server answered a listing with {came}", _NO_S3)
-    encoded = root.findtext(f"{space}EncodingType", "").lower() == "url"
-    return Document(root, space, encoded)
+    return document
 
 
 def read_object(document: Document, fields: Fields, cut: int) -> RemoteEntry:
@@ -149,12 +115,6 @@ def _size(text: str) -> int:
     return int(text)
 
 
-def field(fields: Fields, name: str) -> str:
-    """The text of a field; empty where there is none."""
-    node = fields.get(name)
-    return (node.text or "") if node is not None else ""
-
-
 _seconds_cache: dict[str, int] = {}
 _REST = re.compile(r"(?:[.,]([0-9]{1,9})[0-9]*)? ?(?:[zZ]|UTC|GMT|([+-])([0-9]{2}):?([0-9]{2}))?")
 _HTTP_TIME = re.compile(
@@ -174,7 +134,10 @@ def parse_time_ns(text: str) -> int:
     whole = _seconds_cache.get(second)
     if whole is None:
         if _HTTP_TIME.fullmatch(text.strip()):
-            return _http_time_ns(text)
+            seconds = http_time(text.strip())
+            if seconds is None:
+                raise ValueError(f"not a time: {text!r}")
+            return seconds * 10**9
         # strptime would take 20 times as long, and timegm alone takes a 99th of January.
         date, time = (int(text[0:4]), int(text[5:7]), int(text[8:10])), (int(text[11:13]), int(text[14:16]))
         whole = calendar.timegm(datetime(*date, *time, int(text[17:19])).timetuple())
@@ -195,11 +158,3 @@ def _rest_ns(text: str) -> int:
     fraction, sign, hours, minutes = found.groups()
     east = (int(hours) * 3600 + int(minutes) * 60) * (1 if sign == "+" else -1) if sign else 0
     return int((fraction or "0").ljust(9, "0")) - east * 10**9
-
-
-def _http_time_ns(text: str) -> int:
-    """`Mon, 23 Nov 2026 06:33:42 GMT` -> ns since the epoch."""
-    found = parsedate_tz(text.strip())
-    if found is None:
-        raise ValueError(f"not a time: {text!r}")
-    return (calendar.timegm(datetime(*found[:6]).timetuple()) - (found[9] or 0)) * 10**9

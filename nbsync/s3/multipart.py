@@ -7,17 +7,15 @@ API_AbortMultipartUpload.html. Not every server knows the first two; what it say
 from __future__ import annotations
 
 import time
-from calendar import timegm
 from collections.abc import Iterator
-from email.utils import parsedate_tz
 from typing import NamedTuple, Protocol
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
+from nbsync.core.parts import bare_etag
 from nbsync.s3.listing_xml import parse_time_ns
-from nbsync.s3.xml import Unreadable, read_xml
+from nbsync.s3.xml import Document, Unreadable, field, read_xml
 from nbsync.wire.errors import ServiceError, TransientError
 from nbsync.wire.response_reader import Response
+from nbsync.wire.server_clock import server_time
 
 _MAX_PAGES = 100
 
@@ -42,7 +40,7 @@ def text_in(body: bytes, name: str) -> str:
     Raises:
         TransientError: it is no XML.
     """
-    return next((node.text or "" for node in _root(body).iter() if _tag(node) == name), "")
+    return _document(body).first_text(name)
 
 
 def abort_upload(send: Send, key: str, upload_id: str) -> None:
@@ -70,13 +68,12 @@ def list_parts(send: Send, key: str, upload_id: str) -> dict[int, tuple[str, int
     marker = ""
     for _ in range(_MAX_PAGES):
         query = [("uploadId", upload_id), *([("part-number-marker", marker)] if marker else [])]
-        root = _root(send("GET", key, query=query, kind="other").body, "ListParts")
-        for node in _all(root, "Part"):
-            fields = {_tag(child): child.text or "" for child in node}
-            number, size = _number(fields.get("PartNumber", "")), _number(fields.get("Size", ""))
-            found[number] = (fields.get("ETag", "").strip().strip('"'), size)
-        before, marker = marker, _field(root, "NextPartNumberMarker")
-        if _field(root, "IsTruncated").lower() != "true" or marker in ("", before):
+        document = _document(send("GET", key, query=query, kind="other").body, "ListParts")
+        for fields in document.children("Part"):
+            number, size = _number(field(fields, "PartNumber")), _number(field(fields, "Size"))
+            found[number] = (bare_etag(field(fields, "ETag")), size)
+        before, marker = marker, document.text("NextPartNumberMarker").strip()
+        if not document.truncated() or marker in ("", before):
             break
     return found
 
@@ -93,57 +90,39 @@ def list_uploads(send: Send, key: str) -> tuple[list[Begun], int]:
     for _ in range(_MAX_PAGES):
         query = [("uploads", ""), ("encoding-type", "url"), ("prefix", key), *marker]
         answer = send("GET", query=query, kind="other")
-        ahead_ns = _ahead_ns(answer.headers.get("date", ""))
-        root = _root(answer.body, "ListMultipartUploads")
-        encoded = _field(root, "EncodingType") == "url"
-        found += _begun(root, key, encoded=encoded)
-        next_key = _field(root, "NextKeyMarker")
-        more = [("key-marker", unquote_plus(next_key) if encoded else next_key)]
-        more.append(("upload-id-marker", _field(root, "NextUploadIdMarker")))
-        if _field(root, "IsTruncated").lower() != "true" or not next_key or more == marker:
+        told = server_time(answer.headers)
+        ahead_ns = int(told * 10**9) - time.time_ns() if told is not None else 0
+        document = _document(answer.body, "ListMultipartUploads")
+        found += _begun(document, key)
+        next_key = document.text("NextKeyMarker").strip()
+        more = [("key-marker", document.key(next_key))]
+        more.append(("upload-id-marker", document.text("NextUploadIdMarker").strip()))
+        if not document.truncated() or not next_key or more == marker:
             break
         marker = more
     return found, ahead_ns
 
 
-def _begun(root: ElementTree.Element, key: str, *, encoded: bool) -> Iterator[Begun]:
-    for node in _all(root, "Upload"):
-        fields = {_tag(child): child.text or "" for child in node}
-        name = fields.get("Key", "")
-        if name != key and not (encoded and unquote_plus(name) == key):
+def _begun(document: Document, key: str) -> Iterator[Begun]:
+    for fields in document.children("Upload"):
+        name = field(fields, "Key")
+        if name != key and document.key(name) != key:
             continue
         try:
-            yield Begun(fields["UploadId"], parse_time_ns(fields["Initiated"]))
+            yield Begun(fields["UploadId"].text or "", parse_time_ns(field(fields, "Initiated")))
         except (KeyError, ValueError, IndexError):
             raise TransientError("the server's list of uploads has one without an id or a time") from None
 
 
-def _ahead_ns(date: str) -> int:
-    then = parsedate_tz(date)
-    return (timegm((*then[:6], 0, 0, 0)) - (then[9] or 0)) * 10**9 - time.time_ns() if then else 0
-
-
-def _root(body: bytes, name: str = "") -> ElementTree.Element:
+def _document(body: bytes, name: str = "") -> Document:
     """The answer's XML; its first element's name begins with `name` (moto ends it otherwise than AWS)."""
     try:
-        root = read_xml(body)
+        document = read_xml(body)
     except Unreadable as error:
         raise TransientError(f"the server answered with {error}") from None
-    if not _tag(root).startswith(name):
+    if not document.name.startswith(name):
         raise ServiceError(501, "NotImplemented", f"the server answered with something else than to {name}")
-    return root
-
-
-def _tag(node: ElementTree.Element) -> str:
-    return node.tag.rpartition("}")[2]
-
-
-def _all(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    return (node for node in root if _tag(node) == name)
-
-
-def _field(root: ElementTree.Element, name: str) -> str:
-    return next((node.text or "" for node in _all(root, name)), "").strip()
+    return document
 
 
 def _number(text: str) -> int:

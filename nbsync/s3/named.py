@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from calendar import timegm
 from collections.abc import Mapping
-from email.utils import parsedate_tz
 
 from nbsync.core.model import RemoteEntry
 from nbsync.s3.bucket import Bucket
 from nbsync.wire.errors import ServiceError
+from nbsync.wire.server_clock import http_time
 
 
 def headers_of(bucket: Bucket, key: str) -> Mapping[str, str] | None:
@@ -60,11 +59,10 @@ def entry_of(key: str, cut: int, headers: Mapping[str, str]) -> RemoteEntry | No
     Args:
         cut: characters of the key that do not belong to its path.
     """
-    size, date = headers.get("content-length", ""), parsedate_tz(headers.get("last-modified", ""))
-    if not (size.isascii() and size.isdecimal()) or date is None:
+    size, modified = headers.get("content-length", ""), http_time(headers.get("last-modified", ""))
+    if not (size.isascii() and size.isdecimal()) or modified is None:
         return None
     etag = headers.get("etag", "").strip().removeprefix("W/").strip('"')
-    modified_ns = (timegm((*date[:6], 0, 0, 0)) - (date[9] or 0)) * 10**9
     restored = "expiry-date" in headers.get("x-amz-restore", "")
     kind = headers.get("x-amz-storage-class", "")
-    return RemoteEntry(key[cut:], key, int(size), etag, modified_ns, kind, "", restored)
+    return RemoteEntry(key[cut:], key, int(size), etag, modified * 10**9, kind, "", restored)

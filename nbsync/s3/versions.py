@@ -15,8 +15,8 @@ from nbsync.core.model import RemoteEntry
 from nbsync.core.versions import Version, as_of
 from nbsync.errors import ListingError, UsageError
 from nbsync.s3.bucket import Bucket
-from nbsync.s3.listing_xml import Document, Fields, field, parse_time_ns, read_document, read_object
-from nbsync.s3.xml import Unreadable, read_xml
+from nbsync.s3.listing_xml import parse_time_ns, read_document, read_object
+from nbsync.s3.xml import Document, Fields, Unreadable, field, read_xml
 from nbsync.wire.errors import ServiceError
 
 _NOTHING = "Nothing was deleted"
@@ -113,10 +113,9 @@ def learn_conditions(bucket: Bucket) -> None:
 def _versioning_status(body: bytes) -> str:
     """`enabled`, `suspended`, or empty for a bucket that was never versioned."""
     try:
-        root = read_xml(body)
+        return read_xml(body).first_text("Status").lower()
     except Unreadable as error:
         raise ListingError(f"the server told of the bucket's versioning by {error}") from None
-    return next((node.text or "" for node in root.iter() if node.tag.rpartition("}")[2] == "Status"), "").lower()
 
 
 def _versions_of(bucket: Bucket, key: str, cut: int) -> Iterator[Version]:

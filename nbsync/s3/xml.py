@@ -1,10 +1,17 @@
-"""The XML of a service's answers, read as its servers write it; and words for what is none. Pure."""
+"""The XML of a service's answers, read as its servers write it; and words for what is none. Pure.
+
+A document with a type declaration (DTD) is refused before anything in it can expand: S3 sends none.
+"""
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from nbsync.errors import one_line
 
@@ -17,12 +24,61 @@ _TITLE = re.compile(rb"<title[^<>]*>\s*([^<]{1,60})", re.IGNORECASE)
 _MOST_BYTES = 16 * 1024  # of a page, before it says that it is one
 
 
+Fields = Mapping[str, ElementTree.Element]
+
+
+class Document(NamedTuple):
+    """An answer. `space` is the XML namespace that goes before every name."""
+
+    root: ElementTree.Element
+    space: str
+    encoded: bool  # keys are URL-encoded
+
+    @property
+    def name(self) -> str:
+        """Of the root."""
+        return self.root.tag[len(self.space) :]
+
+    def text(self, name: str) -> str:
+        """The text of a child of the root; empty where there is none."""
+        return self.root.findtext(f"{self.space}{name}", "")
+
+    def first_text(self, name: str) -> str:
+        """The text of the first element of that name, at any depth; empty where there is none."""
+        return next((node.text or "" for node in self.root.iter(f"{self.space}{name}")), "")
+
+    def truncated(self) -> bool:
+        """Do more pages follow?"""
+        return self.text("IsTruncated").strip().lower() == "true"
+
+    def children(self, name: str) -> list[Fields]:
+        """The fields of each child of the root that has this name."""
+        return [self.fields(node) for node in self.root.findall(f"{self.space}{name}")]
+
+    def fields(self, node: ElementTree.Element) -> Fields:
+        """The children of a node by name."""
+        cut = len(self.space)
+        return {child.tag[cut:]: child for child in node}
+
+    def key(self, text: str) -> str:
+        """A key as it is."""
+        if not (self.encoded and ("%" in text or "+" in text)):
+            return text
+        return unquote_plus(text, errors="surrogateescape")  # what is not UTF-8 must not become another key
+
+
+def field(fields: Fields, name: str) -> str:
+    """The text of a field; empty where there is none."""
+    node = fields.get(name)
+    return (node.text or "") if node is not None else ""
+
+
 class Unreadable(ValueError):
     """A body is no XML; the words say what it is."""
 
 
-def read_xml(body: bytes) -> ElementTree.Element:
-    """The root of a document.
+def read_xml(body: bytes) -> Document:
+    """The document in the body of an answer.
 
     Control characters, which XML 1.0 forbids, are kept: a key may have them.
 
@@ -30,12 +86,39 @@ def read_xml(body: bytes) -> ElementTree.Element:
         Unreadable: it is none.
     """
     try:
-        return ElementTree.fromstring(body)
+        root = _parsed(body)
+    except _HasType:
+        raise Unreadable(what_came(body) or "XML with a document type of its own") from None
     except ElementTree.ParseError as error:
-        root = _with_controls(body)
-        if root is None:
+        kept = _with_controls(body)
+        if kept is None:
             raise Unreadable(what_came(body) or f"XML that is damaged ({error})") from None
-        return root
+        root = kept
+    space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
+    return Document(root, space, root.findtext(f"{space}EncodingType", "").lower() == "url")
+
+
+def _parsed(body: bytes) -> ElementTree.Element:
+    """The root, if there is no DTD. expat looks for one first, in an eighth of the time that the tree takes.
+
+    Raises:
+        ElementTree.ParseError: no well-formed XML. _HasType: it has a DTD.
+    """
+    looks = expat.ParserCreate()
+    looks.StartDoctypeDeclHandler = _refuse
+    try:
+        looks.Parse(body, True)
+    except expat.ExpatError:
+        pass  # ElementTree says what is wrong, in its own error
+    return ElementTree.fromstring(body)
+
+
+def _refuse(*_: object) -> None:
+    raise _HasType
+
+
+class _HasType(Exception):
+    """A document has a DTD."""
 
 
 def what_came(body: bytes) -> str:
@@ -60,8 +143,8 @@ def _with_controls(body: bytes) -> ElementTree.Element | None:
     if first is None:
         return None
     try:
-        root = ElementTree.fromstring(_FORBIDDEN.sub(lambda found: _utf8(first + _code(found[0])), body))
-    except ElementTree.ParseError:
+        root = _parsed(_FORBIDDEN.sub(lambda found: _utf8(first + _code(found[0])), body))
+    except (ElementTree.ParseError, _HasType):
         return None
     controls = {first + code: code for code in range(0x20)}
     for node in root.iter():

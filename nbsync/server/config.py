@@ -9,13 +9,13 @@ from typing import Any
 import traitlets as t
 from traitlets.config import Configurable
 
-from nbsync.core.options import Options, build_options
+from nbsync.core.commands import WHERE
+from nbsync.core.options import OPTIONS, Options, build_options
 from nbsync.core.pull_link import is_endpoint_name
 from nbsync.errors import UsageError, one_line
 
 # Of an endpoint: what a run's options say of where a service is. Credentials are a profile's.
-WHERE = ("endpoint_url", "region", "profile", "addressing_style", "no_sign_request", "no_verify_ssl", "ca_bundle",
-         "request_payer")  # fmt: skip
+_OF_ENDPOINT = tuple(name for name, row in OPTIONS.items() if WHERE in row.of)
 PATIENCE = ("timeout", "retries")  # the server's own, of every run
 _BUCKETS = "buckets"
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.IGNORECASE)
@@ -30,7 +30,7 @@ class PullLinks(Configurable):
     endpoints = t.Dict(
         key_trait=t.Unicode(),
         help="S3 services that a link may name (endpoint=NAME), beside the server's own: NAME -> a dict of "
-        f"{', '.join(WHERE)}; and of {_BUCKETS}, instead of allowed_buckets. A link never brings an address.",
+        f"{', '.join(_OF_ENDPOINT)}; and of {_BUCKETS}, instead of allowed_buckets. A link never brings an address.",
     ).tag(config=True)
     target_root = t.Unicode(help="Links put data below this folder only. By default, the server's root_dir.").tag(
         config=True
@@ -79,7 +79,7 @@ class PullLinks(Configurable):
         """
         if endpoint and endpoint not in self.endpoints:
             raise UsageError(f"this server knows no endpoint {endpoint!r}", "Its owner names them: PullLinks.endpoints")
-        where = {key: value for key, value in self.endpoints.get(endpoint, {}).items() if key in WHERE}
+        where = {key: value for key, value in self.endpoints.get(endpoint, {}).items() if key in _OF_ENDPOINT}
         patience = {name: getattr(self, name) for name in PATIENCE}
         return build_options("pull", {**where, **patience, **more})
 
@@ -89,8 +89,8 @@ def _wrong_with(name: str, settings: Any) -> str:
     if not is_endpoint_name(name):
         return "a name has letters, digits, '.', '_' and '-', and begins with one of the first two"
     if not isinstance(settings, dict):
-        return f"it is a dict of {', '.join(WHERE)}; and of {_BUCKETS}"
-    unknown = sorted(map(repr, set(settings) - {*WHERE, _BUCKETS}))
+        return f"it is a dict of {', '.join(_OF_ENDPOINT)}; and of {_BUCKETS}"
+    unknown = sorted(map(repr, set(settings) - {*_OF_ENDPOINT, _BUCKETS}))
     if unknown:
         return f"there is no {', '.join(unknown)}"
     buckets = settings.get(_BUCKETS, [])
@@ -102,7 +102,7 @@ def _wrong_with(name: str, settings: Any) -> str:
     if isinstance(url, str) and url and not _ADDRESS.fullmatch(url):
         return "endpoint_url is like https://minio.example.org:9000"
     try:
-        build_options("pull", {key: value for key, value in settings.items() if key in WHERE})
+        build_options("pull", {key: value for key, value in settings.items() if key in _OF_ENDPOINT})
     except UsageError as error:
         return str(error)
     return ""

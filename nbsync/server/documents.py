@@ -16,7 +16,7 @@ from nbsync.errors import Interrupted, NbsyncError, one_line
 
 if TYPE_CHECKING:
     from nbsync.results.sync_result import SyncResult
-    from nbsync.server.targets import Errand
+    from nbsync.server.targets import PullRequest
 
 MAX_ROWS = 200  # of a message
 MAX_RESULT_ROWS = 1_000
@@ -27,12 +27,12 @@ Scrub = Callable[[str], str]
 _TROUBLE = {Status.FAILED.value, Status.CONFLICT.value, Status.CANCELLED.value, Status.SKIPPED.value}
 
 
-def first(pull_id: str, errand: Errand) -> Document:
+def first(pull_id: str, request: PullRequest) -> Document:
     """A pull of which nothing is known but what was asked."""
-    link = errand.link
+    link = request.link
     return {
-        "id": pull_id, "state": "queued", "ok": False, "dry_run": errand.dry_run, "source": errand.source,
-        "endpoint": link.endpoint, "endpoint_host": "", "target": errand.target,
+        "id": pull_id, "state": "queued", "ok": False, "dry_run": request.dry_run, "source": request.source,
+        "endpoint": link.endpoint, "endpoint_host": "", "target": request.target,
         "filters": [list(pair) for pair in link.filters], "as_of": link.as_of,
         "counts": {status.value: 0 for status in Status}, "files_done": 0, "files_total": 0, "bytes_done": 0,
         "bytes_total": 0, "rate": 0.0, "eta_seconds": None, "seconds": 0.0, "listing_done": False, "active": [],

@@ -22,7 +22,7 @@ from nbsync.core.pull_link import PullLink, urlpath_below
 from nbsync.errors import AccessDenied, LockedError, NbsyncError, UsageError
 from nbsync.server.pulls import Pull, Pulls
 from nbsync.server.request import read_request
-from nbsync.server.targets import Errand, Places
+from nbsync.server.targets import Places, PullRequest
 
 INTERVAL = 0.2  # seconds between two messages of a stream
 PATIENCE = 15.0  # seconds: a stream on which nothing comes for longer is cut by proxies
@@ -55,9 +55,9 @@ class PullsBase(APIHandler):
             raise web.HTTPError(404, "there is no such pull here (any more)")
         return found
 
-    def told(self, pull: Pull, document: dict[str, Any], urlpath: str | None = None) -> dict[str, Any]:
+    def document_of(self, pull: Pull, document: dict[str, Any], urlpath: str | None = None) -> dict[str, Any]:
         """The document, with where to go on: where `urlpath` leads, or the link of who asked first."""
-        link = pull.errand.link.urlpath if urlpath is None else urlpath
+        link = pull.request.link.urlpath if urlpath is None else urlpath
         return {**document, "url": urlpath_below(self.base_url, link)}
 
     def refuse(self, status: int, error: NbsyncError) -> NoReturn:
@@ -68,7 +68,7 @@ class PullsBase(APIHandler):
         self.set_status(status)
         raise web.Finish(json.dumps({"message": str(error), "reason": responses[status]}))
 
-    async def errand(self, link: PullLink, dry_run: bool) -> Errand:
+    async def pull_request(self, link: PullLink, dry_run: bool) -> PullRequest:
         """What a link comes to.
 
         Raises:
@@ -76,7 +76,7 @@ class PullsBase(APIHandler):
         """
         try:
             # The disk is asked where the target is: another thread waits for it.
-            return await asyncio.to_thread(self.places.errand, link, dry_run=dry_run)
+            return await asyncio.to_thread(self.places.request_for, link, dry_run=dry_run)
         except AccessDenied as error:
             self.refuse(403, error)
         except UsageError as error:
@@ -90,7 +90,7 @@ class PullsHandler(PullsBase):
     @authorized
     async def get(self) -> None:
         """All pulls, the oldest first."""
-        self.finish(json.dumps([self.told(pull, pull.brief()) for pull in self.pulls.all()]))
+        self.finish(json.dumps([self.document_of(pull, pull.brief()) for pull in self.pulls.all()]))
 
     @web.authenticated
     @authorized
@@ -100,14 +100,14 @@ class PullsHandler(PullsBase):
             link, dry_run = read_request(self.request.headers.get("Content-Type", ""), self.request.body)
         except UsageError as error:
             self.refuse(400, error)
-        errand = await self.errand(link, dry_run)
+        request = await self.pull_request(link, dry_run)
         try:
-            pull = self.pulls.ask(errand)
+            pull = self.pulls.ask(request)
         except LockedError as error:
             self.refuse(429, error)
         self.set_status(202)
         self.set_header("Location", url_path_join(self.base_url, "nbsync/api/pulls", pull.id))
-        self.finish(json.dumps(self.told(pull, pull.document(), link.urlpath)))
+        self.finish(json.dumps(self.document_of(pull, pull.document(), link.urlpath)))
 
 
 class PullHandler(PullsBase):
@@ -118,7 +118,7 @@ class PullHandler(PullsBase):
     async def get(self, number: str) -> None:
         """How it goes, or what it came to."""
         pull = self.pull(number)
-        self.finish(json.dumps(self.told(pull, pull.with_result())))
+        self.finish(json.dumps(self.document_of(pull, pull.with_result())))
 
     @web.authenticated
     @authorized
@@ -154,12 +154,12 @@ class EventsHandler(PullsBase):
         seen = 0
         while not pull.ended:
             changed, document, seen = pull.changed, pull.document(seen), pull.rows_seen
-            await self._tell("progress", self.told(pull, document))  # meanwhile more may come
+            await self._send_event("progress", self.document_of(pull, document))  # meanwhile more may come
             await self._wait(INTERVAL)
             while not await self._wait(PATIENCE, changed):
                 self.write(": still there\n\n")
                 await self.flush()
-        await self._tell("end", self.told(pull, pull.document()))
+        await self._send_event("end", self.document_of(pull, pull.document()))
         self.finish(set_content_type="text/event-stream")
 
     async def _wait(self, seconds: float, *events: asyncio.Event) -> bool:
@@ -178,8 +178,8 @@ class EventsHandler(PullsBase):
             raise StreamClosedError
         return any(event.is_set() for event in events)
 
-    async def _tell(self, event: str, told: dict[str, Any]) -> None:
-        self.write(f"event: {event}\ndata: {json.dumps(told)}\n\n")
+    async def _send_event(self, event: str, data: dict[str, Any]) -> None:
+        self.write(f"event: {event}\ndata: {json.dumps(data)}\n\n")
         await self.flush()
 
 

@@ -19,7 +19,7 @@ from tornado import web
 
 from nbsync.core.pull_link import PAGE, from_pairs, urlpath_below
 from nbsync.errors import AccessDenied, UsageError, one_line
-from nbsync.server.targets import Errand, Places
+from nbsync.server.targets import Places, PullRequest
 
 _HUB_S_COUNT = "redirects"  # JupyterHub adds it where its proxy learns of a server late (UserUrlHandler)
 _ROOM = Path(__file__).parent
@@ -83,28 +83,28 @@ class PullPage(_Guarded):
             return
         try:
             # The disk is asked where the target is: another thread waits for it.
-            errand = await asyncio.to_thread(self._places.errand, from_pairs(kept), dry_run=True)
+            request = await asyncio.to_thread(self._places.request_for, from_pairs(kept), dry_run=True)
         except AccessDenied as error:
             self._refuse(403, "This server does not allow it", str(error))
         except UsageError as error:
             self._refuse(400, "This link cannot be followed", str(error))
         else:
-            self._show("pull.html", **self._told(errand))
+            self._show("pull.html", **self._variables(request))
 
     @property
     def _places(self) -> Places:
         found: Places = self.settings["nbsync_places"]
         return found
 
-    def _told(self, errand: Errand) -> dict[str, Any]:
+    def _variables(self, request: PullRequest) -> dict[str, Any]:
         """What the template shows, and what its script sends and goes on to."""
-        link = errand.link
-        request = {
-            "source": errand.source, "target": errand.target, "endpoint": link.endpoint,
+        link = request.link
+        body = {
+            "source": request.source, "target": request.target, "endpoint": link.endpoint,
             "filters": [list(pair) for pair in link.filters], "as_of": link.as_of, "urlpath": link.urlpath,
         }  # fmt: skip
-        return {"link": link, "request": request, "next": urlpath_below(self.base_url, link.urlpath),
-                "xsrf": self.xsrf_token.decode(), "folder": self._places.seen_from_home(errand.target)}  # fmt: skip
+        return {"link": link, "request": body, "next": urlpath_below(self.base_url, link.urlpath),
+                "xsrf": self.xsrf_token.decode(), "folder": self._places.seen_from_home(request.target)}  # fmt: skip
 
     def _refuse(self, status: int, headline: str, message: str) -> None:
         self.set_status(status)

@@ -1,4 +1,4 @@
-"""The process that does one pull, seen from the server. A thread starts it and listens to it."""
+"""The process that does one pull, seen from the server. A thread starts it and reads what it writes."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from nbsync.server.targets import Errand
+from nbsync.server.targets import PullRequest
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-class Order(NamedTuple):
-    """What the process is told. No credentials: it finds them as the server would.
+class JobSpec(NamedTuple):
+    """What the process is to do. No credentials: it finds them as the server would.
 
     Attributes:
-        errand: what to do.
+        request: what to do.
         root: the folder that it may not leave.
         cwd: where relative paths of the configuration begin.
     """
 
-    errand: Errand
+    request: PullRequest
     root: str
     cwd: str
 
 
-class Hand:
+class PullProcess:
     """One pull under way. Any thread may stop it.
 
     Args:
-        order: what to do.
-        hear: told, in a thread of this hand, each document that the process writes; None when it is gone.
+        spec: what to do.
+        on_update: called, in a thread of its own, with each document that the process writes, and with None at its end.
     """
 
-    def __init__(self, order: Order, hear: Callable[[dict[str, Any] | None], None]) -> None:
-        self._order, self._hear = order, hear
+    def __init__(self, spec: JobSpec, on_update: Callable[[dict[str, Any] | None], None]) -> None:
+        self._spec, self._on_update = spec, on_update
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -70,10 +70,10 @@ class Hand:
                     self._listen(process)
                     self.kill()  # what it began to get credentials, too
         finally:
-            self._hear(None)
+            self._on_update(None)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        """The process, with its order; None if it was stopped before.
+        """The process, which has its job spec; None if it was stopped before.
 
         It runs in the package's own home: what lies in the server's folder cannot stand in for a module.
         """
@@ -87,7 +87,7 @@ class Hand:
             self._process = process
             assert process.stdin is not None  # a pipe was asked for
             with contextlib.suppress(OSError):
-                pickle.dump(self._order, process.stdin)
+                pickle.dump(self._spec, process.stdin)
                 process.stdin.flush()
             return process
 
@@ -97,7 +97,7 @@ class Hand:
             with contextlib.suppress(ValueError):  # what a library prints is no document
                 document = json.loads(line)
                 if isinstance(document, dict):
-                    self._hear(document)
+                    self._on_update(document)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

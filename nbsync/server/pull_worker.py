@@ -1,6 +1,6 @@
-"""One pull, in a process of its own: `python -m nbsync.server.pull_worker`. An order comes in, what happens goes out.
+"""One pull, in a process of its own: `python -m nbsync.server.pull_worker`. A job spec comes in, updates go out.
 
-A pull keeps the interpreter busy; in a process of its own it cannot keep the server from answering. The order
+A pull keeps the interpreter busy; in a process of its own it cannot keep the server from answering. The job spec
 comes on standard input, and the pull goes on as long as that is open: it ends with the server, whatever ends that.
 Each line of standard output is a JSON object.
 """
@@ -22,7 +22,7 @@ from nbsync.api.job import SyncJob
 from nbsync.engine.redact import Scrubber
 from nbsync.errors import EndpointUnreachable, NbsyncError
 from nbsync.server import documents
-from nbsync.server.pull_process import Order
+from nbsync.server.pull_process import JobSpec
 from nbsync.server.targets import check_again
 
 _NICE = 5  # the server, and what runs in notebooks, go first where there are too few cores for all
@@ -30,26 +30,26 @@ INTERVAL = 0.25  # seconds between two reports
 Report = Callable[[dict[str, Any]], None]
 
 
-def perform(order: Order, report: Report, stopped: threading.Event,
+def perform(spec: JobSpec, report: Report, stopped: threading.Event,
             now: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
     """Do the pull, and report how it goes, and at last what it came to.
 
     Args:
-        order: what to do.
+        spec: what to do.
         report: takes documents of plain values; the last one has `ended`.
         stopped: set to stop it.
         now: monotonic seconds.
     """
-    scrub, target = Scrubber(), order.errand.target
-    scrub.hide(order.errand.call.local, instead=target)  # no path of the server's disk in a document
-    scrub.hide(order.root, instead="the server's root")
+    scrub, target = Scrubber(), spec.request.target
+    scrub.hide(spec.request.call.local, instead=target)  # no path of the server's disk in a document
+    scrub.hide(spec.root, instead="the server's root")
     try:
-        check_again(order.errand, order.root)
-        job = SyncJob(order.errand.call)
+        check_again(spec.request, spec.root)
+        job = SyncJob(spec.request.call)
     except NbsyncError as error:
         report(documents.refused(error, scrub))
         return
-    call = order.errand.call
+    call = spec.request.call
     watch = _Watch(job, call.options.timeout, now)
     rows = documents.Rows(scrub)
     while not job.done:
@@ -61,7 +61,7 @@ def perform(order: Order, report: Report, stopped: threading.Event,
         report(documents.moment(job.progress.snapshot(), job.endpoint, rows.fresh(), rows.edited))
     result = job.result
     if watch.over and isinstance(result.error, NbsyncError):
-        result.error = watch.error(order.errand.source)
+        result.error = watch.error(spec.request.source)
     report(documents.ended(result, job.endpoint, target, scrub))
 
 
@@ -88,12 +88,12 @@ class _Watch:
 
 
 def main() -> None:
-    """Read the order, do it, and say how it goes."""
-    order: Order = pickle.load(sys.stdin.buffer)  # from the server that has started this process
+    """Read the job spec, do the pull, and write updates."""
+    spec: JobSpec = pickle.load(sys.stdin.buffer)  # from the server that has started this process
     with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing
         os.nice(_NICE)
     with contextlib.suppress(OSError):  # it is gone: only relative paths of the configuration would need it
-        os.chdir(order.cwd)  # not before: what lies there is not to be imported
+        os.chdir(spec.cwd)  # not before: what lies there is not to be imported
     stopped = threading.Event()
 
     def listen() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
         stopped.set()
 
     threading.Thread(target=listen, name="nbsync-server-gone", daemon=True).start()
-    perform(order, _write, stopped)
+    perform(spec, _write, stopped)
     sys.stdout.flush()
     # A thread that waits for credentials, or for standard input, is not waited for; nor is what runs to get them.
     if sys.platform != "win32" and os.getpgid(0) == os.getpid():

@@ -1,6 +1,7 @@
 """The pulls of one server: each once, a few at a time, never two in one folder. For the event loop's thread alone.
 
-Each is done by a process of its own (see hands.py), whose every word is news for who follows the pull.
+Each is done by a process of its own (see pull_process.py). Each document that the process writes is an update for
+whoever follows the pull.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any, Protocol
 from nbsync.errors import LockedError
 from nbsync.server import documents
 from nbsync.server.documents import MAX_ROWS, Document
-from nbsync.server.pull_process import Hand, Order
-from nbsync.server.targets import Errand
+from nbsync.server.pull_process import JobSpec, PullProcess
+from nbsync.server.targets import PullRequest
 
 ENDED = ("done", "cancelled", "failed")
 _KEPT = 50  # pulls that have ended
@@ -35,11 +36,11 @@ class Worker(Protocol):
     def kill(self) -> None: ...
 
 
-Start = Callable[[Order, Callable[[Document | None], None]], Worker]
+Start = Callable[[JobSpec, Callable[[Document | None], None]], Worker]
 
 
 class Pull:
-    """One errand: waiting for its turn, under way, or ended.
+    """One request: waiting for its turn, under way, or ended.
 
     Attributes:
         id: names it in the API; cannot be guessed.
@@ -49,14 +50,14 @@ class Pull:
         is_cancelled: it was told to stop.
     """
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, request: PullRequest) -> None:
         self.id = uuid.uuid4().hex
-        self.errand = errand
+        self.request = request
         self.worker: Worker | None = None
         self.changed = asyncio.Event()
         self.rows_seen = 0
         self.is_cancelled = False
-        self._document = documents.first(self.id, errand)
+        self._document = documents.first(self.id, request)
         self._result: Document | None = None
         self._rows: deque[tuple[int, Document]] = deque(maxlen=MAX_ROWS)  # numbered from 1
 
@@ -85,19 +86,19 @@ class Pull:
         """The document, and the contract's result once there is one."""
         return self.document() if self._result is None else {**self.document(), "result": self._result}
 
-    def take(self, news: Document) -> None:
+    def take(self, update: Document) -> None:
         """What its process, or who manages it, says of it."""
-        news = dict(news)
-        if news.pop("ended", False):
-            self._result = news.pop("result", None)
+        update = dict(update)
+        if update.pop("ended", False):
+            self._result = update.pop("result", None)
             self._rows.clear()
-            self.rows_seen = len(news.get("rows", ())) + news.get("rows_omitted", 0)
+            self.rows_seen = len(update.get("rows", ())) + update.get("rows_omitted", 0)
         else:
-            self.rows_seen += news.pop("rows_omitted", 0)  # older than those that it brings
-            for row in news.pop("rows", ()):
+            self.rows_seen += update.pop("rows_omitted", 0)  # older than those that it brings
+            for row in update.pop("rows", ()):
                 self.rows_seen += 1
                 self._rows.append((self.rows_seen, row))
-        self._document.update(news)
+        self._document.update(update)
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -113,7 +114,7 @@ class Pulls:
     """
 
     def __init__(self, *, concurrent: int, root: str, note_activity: Callable[[datetime], object],
-                 start: Start = Hand) -> None:  # fmt: skip
+                 start: Start = PullProcess) -> None:  # fmt: skip
         self._concurrent, self._root, self._note_activity, self._start = concurrent, root, note_activity, start
         self._cwd = os.getcwd()  # now: it may be deleted later
         self._pulls: dict[str, Pull] = {}
@@ -126,19 +127,19 @@ class Pulls:
         """The pull of this id, if there is one."""
         return self._pulls.get(number)
 
-    def ask(self, errand: Errand) -> Pull:
-        """The pull that does `errand`: one that is to do the same already, else a new one.
+    def ask(self, request: PullRequest) -> Pull:
+        """The pull that does `request`: one that is to do the same already, else a new one.
 
         Raises:
             LockedError: too many wait.
         """
         going = [pull for pull in self._pulls.values() if not pull.ended]
         for pull in going:
-            if pull.errand.key == errand.key and not pull.is_cancelled:
+            if pull.request.key == request.key and not pull.is_cancelled:
                 return pull
         if len(going) >= _MOST_WAITING:
             raise LockedError("too many pulls are waiting on this server", "Try again later")
-        pull = Pull(errand)
+        pull = Pull(request)
         self._pulls[pull.id] = pull
         self._advance()
         return pull
@@ -180,29 +181,29 @@ class Pulls:
             del self._pulls[number]
 
     def _may_begin(self, pull: Pull, earlier: list[Pull]) -> bool:
-        like = [other for other in self.all() if other.errand.dry_run == pull.errand.dry_run and not other.ended]
+        like = [other for other in self.all() if other.request.dry_run == pull.request.dry_run and not other.ended]
         running = sum(other.worker is not None for other in like)
-        if pull.errand.dry_run:
+        if pull.request.dry_run:
             return running < _LOOKS_AT_ONCE
-        mine = pull.errand.call.local
-        before = (other for other in earlier if not other.errand.dry_run)
-        return running < self._concurrent and not any(_overlap(mine, other.errand.call.local) for other in before)
+        mine = pull.request.call.local
+        before = (other for other in earlier if not other.request.dry_run)
+        return running < self._concurrent and not any(_overlap(mine, other.request.call.local) for other in before)
 
     def _begin(self, pull: Pull) -> None:
         loop = asyncio.get_running_loop()
 
-        def hear(news: Document | None) -> None:
+        def on_update(update: Document | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
-                loop.call_soon_threadsafe(self._heard, pull, news)
+                loop.call_soon_threadsafe(self._updated, pull, update)
 
-        pull.worker = self._start(Order(pull.errand, self._root, self._cwd), hear)
+        pull.worker = self._start(JobSpec(pull.request, self._root, self._cwd), on_update)
         pull.take({"state": "starting"})
         self._note_activity(datetime.now(timezone.utc))
 
-    def _heard(self, pull: Pull, news: dict[str, Any] | None) -> None:
+    def _updated(self, pull: Pull, update: dict[str, Any] | None) -> None:
         self._note_activity(datetime.now(timezone.utc))
-        if news is not None:
-            pull.take(news)
+        if update is not None:
+            pull.take(update)
             return
         if not pull.ended:
             state, error = ("cancelled", "stopped") if pull.is_cancelled else ("failed", "the pull's process broke off")

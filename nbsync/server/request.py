@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nbsync.core.pull_link import MAX_QUERY, PullLink, checked
+from nbsync.core.pull_link import MAX_QUERY, SINGLE, PullLink, checked
 from nbsync.errors import UsageError
 
-_TEXTS = ("source", "target", "urlpath", "endpoint", "as_of")
 _LISTS = ("exclude", "include")
 _MOST_BYTES = 8 * MAX_QUERY  # JSON may write each character of a link in six
 
@@ -33,10 +32,10 @@ def read_request(content_type: str, body: bytes) -> tuple[PullLink, bool]:
         raise UsageError("the body is no JSON") from None
     if not isinstance(given, dict):
         raise UsageError("the body is a JSON object")
-    unknown = sorted(set(given) - {*_TEXTS, *_LISTS, "filters", "dry_run"})
+    unknown = sorted(set(given) - {*SINGLE, *_LISTS, "filters", "dry_run"})
     if unknown:
         raise UsageError(f"a pull has no {', '.join(map(repr, unknown))}")
-    texts = {name: _text(name, given.get(name)) for name in _TEXTS}
+    texts = {name: _text(name, given.get(name)) for name in SINGLE}
     dry_run = given.get("dry_run", False)
     if not isinstance(dry_run, bool):
         raise UsageError("dry_run is true or false")

@@ -1,4 +1,4 @@
-"""From what a link asks for to what a run is told: the bucket is allowed, and the folder is below the root.
+"""From what a link asks for to the call of a run: the bucket is allowed, and the folder is below the root.
 
 A link is untrusted. Only what is checked here becomes a Call.
 """
@@ -9,14 +9,14 @@ import os
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from nbsync.core.call import Call
 from nbsync.core.guard import Limits
-from nbsync.core.options import Call
 from nbsync.core.pull_link import PullLink, checked, location_of, target_of
 from nbsync.errors import AccessDenied, LocalError, UsageError
 from nbsync.server.config import PATIENCE, PullLinks
 
 
-class Errand(NamedTuple):
+class PullRequest(NamedTuple):
     """What a link comes to on this server.
 
     Attributes:
@@ -38,7 +38,7 @@ class Errand(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """The same for errands that would do the same; where they go on to does not count."""
+        """The same for requests that would do the same; where they go on to does not count."""
         return self.source, self.call.local, self.call.command, self.link.filters, self.link.endpoint, self.link.as_of
 
 
@@ -62,7 +62,7 @@ class Places:
         below = os.path.relpath(path, self._home)
         return path if below.split(os.sep)[0] == os.pardir else below
 
-    def errand(self, link: PullLink, *, dry_run: bool) -> Errand:
+    def request_for(self, link: PullLink, *, dry_run: bool) -> PullRequest:
         """What `link` comes to here. Nothing is made.
 
         Raises:
@@ -80,7 +80,7 @@ class Places:
             local=contained(self.root, target), options=options, imposed=frozenset(PATIENCE),
             limits=Limits(links.max_files, links.max_bytes, repositories=False, nothing=False),
         )  # fmt: skip
-        return Errand(link, location.uri, target, call)
+        return PullRequest(link, location.uri, target, call)
 
 
 def contained(root: str, target: str) -> str:
@@ -103,15 +103,15 @@ def contained(root: str, target: str) -> str:
     return real
 
 
-def check_again(errand: Errand, root: str) -> None:
-    """Is the target where it was when the errand was taken?
+def check_again(request: PullRequest, root: str) -> None:
+    """Is the target where it was when the request was taken?
 
     Raises:
         LocalError: it is not.
     """
     try:
-        moved = contained(root, errand.target) != errand.call.local
+        moved = contained(root, request.target) != request.call.local
     except UsageError:
         moved = True
     if moved:
-        raise LocalError(f"{errand.target} is another folder than it was when the pull was asked for")
+        raise LocalError(f"{request.target} is another folder than it was when the pull was asked for")

@@ -1,4 +1,4 @@
-"""The service's own full-object checksums, computed here. CRC64NVME and CRC32C come from awscrt, in C.
+"""The checksums that the service gives of an object, of the whole or of its parts.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
 """
@@ -6,17 +6,18 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-in
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from nbsync.core.evidence import Digest
 from nbsync.core.hashing import PIECE_BYTES
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MAX_PARTS, layout
+from nbsync.local.crc import crc_of
+from nbsync.local.digest import hasher_of
 
-_PREFERRED = (Evidence.CRC64NVME, Evidence.SHA256, Evidence.SHA1, Evidence.CRC32C, Evidence.CRC32)
+_CHECKSUMS = tuple(kind for kind in Evidence if kind.header)
 
 
 class Checksum(NamedTuple):
@@ -24,6 +25,16 @@ class Checksum(NamedTuple):
 
     algorithm: Evidence
     value: str
+
+    @property
+    def digest(self) -> Digest:
+        """How to compute it."""
+        return Digest(0, self.algorithm)
+
+    @property
+    def is_quick(self) -> bool:
+        """Does it cost much less than an MD5, and can pieces be digested side by side?"""
+        return crc_of(self.algorithm) is not None
 
 
 def from_headers(headers: Mapping[str, str]) -> Checksum | None:
@@ -33,8 +44,8 @@ def from_headers(headers: Mapping[str, str]) -> Checksum | None:
     """
     if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
         return None
-    for algorithm in _PREFERRED:
-        value = headers.get(f"x-amz-checksum-{algorithm.value}", "")
+    for algorithm in _CHECKSUMS:
+        value = headers.get(algorithm.header, "")
         if value and "-" not in value:
             return Checksum(algorithm, value)
     return None
@@ -50,8 +61,8 @@ class Composite(NamedTuple):
 
 def composite_from_headers(headers: Mapping[str, str]) -> Composite | None:
     """The composite checksum in the headers of a GET or HEAD with checksum mode on, or None."""
-    for algorithm in _PREFERRED:
-        value, dash, count = headers.get(f"x-amz-checksum-{algorithm.value}", "").partition("-")
+    for algorithm in _CHECKSUMS:
+        value, dash, count = headers.get(algorithm.header, "").partition("-")
         if dash and count.isascii() and count.isdigit() and 0 < int(count) <= MAX_PARTS:
             return Composite(algorithm, value, int(count))
     return None
@@ -60,51 +71,15 @@ def composite_from_headers(headers: Mapping[str, str]) -> Composite | None:
 def of_parts(fd: int, size: int, part_size: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> str:
     """The base64 composite checksum of the open file of `size` bytes in parts of `part_size`.
 
-    Raises: as of_file.
-    """
-    add, finish = _hasher(algorithm)
-    for part in layout(size, part_size):
-        add(_digest(fd, part.offset, part.offset + part.length, algorithm, cancelled))
-    return base64.b64encode(finish()).decode()
-
-
-def of_file(fd: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> str:
-    """The base64 checksum of the whole open file.
-
     Raises:
         InterruptedError: `cancelled` said so. OSError.
     """
-    return base64.b64encode(_digest(fd, 0, os.fstat(fd).st_size, algorithm, cancelled)).decode()
-
-
-def _digest(fd: int, offset: int, end: int, algorithm: Evidence, cancelled: Callable[[], bool]) -> bytes:
-    """The checksum of a piece of the open file."""
-    add, finish = _hasher(algorithm)
-    while piece := os.pread(fd, min(PIECE_BYTES, end - offset), offset):
-        if cancelled():
-            raise InterruptedError
-        add(piece)
-        offset += len(piece)
-    return finish()
-
-
-def _hasher(algorithm: Evidence) -> tuple[Callable[[bytes], None], Callable[[], bytes]]:
-    if algorithm in (Evidence.SHA1, Evidence.SHA256):
-        digest = hashlib.new(algorithm.value, usedforsecurity=False)
-        return digest.update, digest.digest
-    update, width = _crc(algorithm)
-    value = 0
-
-    def add(piece: bytes) -> None:
-        nonlocal value
-        value = update(piece, value)
-
-    return add, lambda: value.to_bytes(width, "big")
-
-
-def _crc(algorithm: Evidence) -> tuple[Callable[[bytes, int], int], int]:
-    if algorithm is Evidence.CRC32:
-        return zlib.crc32, 4
-    from awscrt import checksums
-
-    return (checksums.crc64nvme, 8) if algorithm is Evidence.CRC64NVME else (checksums.crc32c, 4)
+    whole = hasher_of(Digest(0, algorithm))
+    for part in layout(size, part_size):
+        one = hasher_of(Digest(0, algorithm))
+        for at in range(part.offset, part.offset + part.length, PIECE_BYTES):
+            if cancelled():
+                raise InterruptedError
+            one.update(memoryview(os.pread(fd, min(PIECE_BYTES, part.offset + part.length - at), at)))
+        whole.update(memoryview(base64.b64decode(one.value())))
+    return whole.value()

@@ -78,10 +78,13 @@ class Context:
 
     def cancelled(self) -> bool:
         """Was the run told to stop, or has this process lost the permission to go on? Any thread."""
-        if not self.cancel.is_set() and not self.permission.lasts():
-            self.cancel.set()
-            self.bucket.client.abort()
-        return self.cancel.is_set()
+        if self.cancel.is_set():
+            return True
+        if self.permission.lasts():
+            return False
+        self.cancel.set()
+        self.bucket.client.abort()
+        return True
 
     def may_keep(self, error: BaseException) -> bool:
         """May what `error` left unfinished be kept for the next run? Not if the user stopped this one."""

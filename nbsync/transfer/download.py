@@ -13,8 +13,8 @@ from nbsync.core.parts import MiB
 from nbsync.local.attributes import set_time
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download_check import Judge
+from nbsync.transfer.evidence import Corrupted, coded
 from nbsync.transfer.headers import MTIME, parse_mtime
-from nbsync.transfer.integrity import Corrupted, coded
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
 from nbsync.transfer.staged import Staged
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier

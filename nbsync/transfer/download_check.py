@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nbsync.core.evidence import Digest
+from nbsync.core.evidence import Digest, content_name
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import bare_etag, looks_like_md5, parse_multipart_etag
-from nbsync.transfer import compare
+from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.transfer.context import Context
+from nbsync.transfer.evidence import Content, Corrupted, coded, prove
 from nbsync.transfer.headers import recorded_md5
-from nbsync.transfer.integrity import Corrupted, coded, prove
 from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
 
@@ -19,6 +19,7 @@ class Judge:
     def __init__(self, ctx: Context, remote: RemoteEntry) -> None:
         self._ctx, self._remote = ctx, remote
         self._seen = ""  # the last digest that nothing could confirm, and how many times in a row it came
+        self._refuted = ""  # the last digest that a checksum of the service has refuted
         self._times = 0
         self._doubtful = False
 
@@ -38,12 +39,20 @@ class Judge:
         self._ctx.bucket.can.observe(headers)
         if not self._remote.etag:  # of what was listed; the answer may tell it all the same
             self._remote = self._remote._replace(etag=bare_etag(headers.get("etag", "")))
-        values = {digest: value}
-        verified = prove(self._ctx, self._remote, headers, values, fd)
-        if verified is None and not self._came_often(headers, value):
+        content = Content(self._ctx, fd, {digest: value})
+        try:
+            proof = prove(self._ctx, self._remote, headers, content)
+        except Corrupted:
+            refuted, self._refuted = self._refuted, value
+            if digest.checksum is None or refuted != value:
+                raise
+            raise Corrupted(
+                f"the same bytes arrived again, and the server's own {digest.checksum} does not fit them"
+            ) from None
+        if proof is None and not self._came_often(headers, value):
             return None
-        content = next(digest.name(value) for digest, value in values.items())
-        return Staged("", headers, content, bool(verified), not verified and self._doubtful)
+        name = content_name(content.values, self._remote.etag)
+        return Staged("", headers, name, proof, proof is None and self._doubtful, proof and digest.checksum)
 
     def _came_often(self, headers: dict[str, str], value: str) -> bool:
         """Nothing the server says confirms what came. Where the ETag should have, the same bytes must come again.
@@ -60,8 +69,8 @@ class Judge:
         if etag and came and came != etag:
             raise ServiceError(412, "PreconditionFailed", "the object was replaced", headers)
         like_md5 = looks_like_md5(etag)
-        no_digest = compare.opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
-        self._doubtful = like_md5 and not compare.opaque(headers)
+        no_digest = etag_is_opaque(headers) or not (like_md5 or parse_multipart_etag(etag)) or can.etag_is_md5 is False
+        self._doubtful = like_md5 and not etag_is_opaque(headers)
         if no_digest and not recorded_md5(headers):
             return True
         seen, self._seen = self._seen, value

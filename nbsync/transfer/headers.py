@@ -14,22 +14,12 @@ from datetime import timezone
 from email.utils import format_datetime
 from urllib.parse import quote, urlencode
 
-from nbsync.core.options import Options
+from nbsync.core.options import OPTIONS, Options
 from nbsync.errors import UsageError
 
 MTIME = "x-amz-meta-mtime"
 MD5_OF_WHOLE = "x-amz-meta-md5chksum"
 
-_PLAIN = {
-    "storage_class": "x-amz-storage-class",
-    "sse": "x-amz-server-side-encryption",
-    "sse_kms_key_id": "x-amz-server-side-encryption-aws-kms-key-id",
-    "acl": "x-amz-acl",
-    "content_encoding": "content-encoding",
-    "content_disposition": "content-disposition",
-    "content_language": "content-language",
-    "cache_control": "cache-control",
-}
 _OURS = (MTIME, MD5_OF_WHOLE)  # what a later run believes of an object
 
 
@@ -41,7 +31,7 @@ def common_put_headers(options: Options) -> dict[str, str]:
     Raises:
         UsageError: a value that an HTTP header cannot carry, a date that is none, metadata that is written anyway.
     """
-    headers = {header: getattr(options, name) for name, header in _PLAIN.items() if getattr(options, name)}
+    headers = {row.header: value for row in OPTIONS.values() if row.header and (value := getattr(options, row.name))}
     for key, value in options.metadata:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key):
             raise UsageError(f"--metadata {key!r} is not a name that a header can have")

@@ -32,9 +32,9 @@ from nbsync.core.parts import (
 )
 from nbsync.local.digest import FileChanged, same_stat
 from nbsync.local.journal import Upload
+from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.look import etag_in, look_at
 from nbsync.s3.multipart import abort_upload, list_parts, text_in
-from nbsync.transfer.compare import opaque
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import is_made_of
 from nbsync.transfer.part_pool import Stopped, Team
@@ -320,7 +320,7 @@ def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5
     """
     stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
     like_md5 = looks_like_md5(done.etag)  # of the whole content, as rclone has it
-    if opaque(done.headers) or not (like_md5 or parse_multipart_etag(done.etag)):
+    if etag_is_opaque(done.headers) or not (like_md5 or parse_multipart_etag(done.etag)):
         return stored
     if like_md5 and ctx.bucket.can.etag_is_md5 is not False:
         digest, sent = MD5, md5_of_all.value()

@@ -17,7 +17,7 @@ from nbsync.local.openat import InTheWay
 from nbsync.s3.listing import find_object
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.download import fetch, is_as_staged, mtime_ns
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.staged import Doubt, Staged
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier
 from nbsync.wire.errors import ServiceError
@@ -94,7 +94,7 @@ def install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, i
 
 
 def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, installer: Installer) -> Outcome:
-    evidence = action.evidence if staged.verified else Evidence.NONE
+    evidence = staged.evidence(action.evidence)
     here = _unchanged(ctx, action) if action.digest and action.digest == staged.content else None
     if here is not None:
         # The ETag was no digest after all: what arrived is what was here. Its time is left alone.

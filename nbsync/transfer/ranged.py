@@ -1,36 +1,34 @@
 """A large object in ranges side by side, into one staged file; kept in the journal, so that a kill costs little.
 
-The bytes go from the socket's buffer to their place in the file; whichever thread completes the front of it
-digests it there, out of the page cache, while others still fetch. Runs in worker threads.
+The bytes go from the socket's buffer to their place in the file, and into a digest that the service has told of the
+object: one HEAD asks for it before the first range. Runs in worker threads.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from nbsync.core.evidence import MD5, Digest, digests_to_try
-from nbsync.core.hashing import PIECE_BYTES, Hasher
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
 from nbsync.local.journal import Download
+from nbsync.transfer.checksums import from_headers
 from nbsync.transfer.context import Context, Slot, is_passing
 from nbsync.transfer.download_check import Judge
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import CHECKSUM_MODE, Corrupted
+from nbsync.transfer.part_layout import ToldLayout
 from nbsync.transfer.part_pool import Stopped, Team
+from nbsync.transfer.range_digest import RangeDigest, range_digest
 from nbsync.transfer.staged import Staged
 from nbsync.transfer.unnamed import check_unmoved
 from nbsync.wire.errors import Aborted, ServiceError, WireError
 from nbsync.wire.response_reader import Response, Sink
 
 RANGE_BYTES, MAX_RANGE_BYTES = 8 * MiB, 16 * MiB
-_BACKLOG = 4  # ranges that wait for the digest: then no further one is begun
 _NOTE_SECONDS = 0.25  # how often it is noted how far the ranges are
-_LOOK_SECONDS = 0.2  # how often one that waits asks whether it is still wanted
 _RANGES = 64  # so many, if they need not be larger than that
 
 
@@ -44,13 +42,15 @@ def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) ->
     Raises: as download.fetch. What came of it is kept for the next run if it failed for want of a connection.
     """
     assert ctx.room is not None  # something is written
-    download = ctx.journal.take_up(remote) or _begin(ctx, remote)
+    told = _head(ctx, remote)
+    digest = _digest_of(ctx, remote, told)
+    download = ctx.journal.take_up(remote) or _begin(ctx, remote, digest)
     path = os.path.join(ctx.room.stage, download.staged)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             os.ftruncate(fd, remote.size)
-            staged = _Ranges(ctx, remote, slot, judge, fd, download).fetch()._replace(path=path)
+            staged = _Ranges(ctx, remote, slot, judge, fd, download, told, digest).fetch()._replace(path=path)
         finally:
             os.close(fd)
     except RangeIgnored:
@@ -65,14 +65,47 @@ def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) ->
     return staged
 
 
-def length_of_ranges(size: int) -> int:
-    """Bytes of each range of an object of `size` bytes."""
-    return min(max(-(-size // _RANGES // MiB) * MiB, RANGE_BYTES), MAX_RANGE_BYTES)
+def _head(ctx: Context, remote: RemoteEntry) -> dict[str, str]:
+    """The headers of a HEAD of exactly this object, with its checksum; empty where none is allowed.
+
+    Raises:
+        ServiceError: 404 if it is gone, 412 if it was replaced. TransientError.
+    """
+    headers = {**conditions(remote), **CHECKSUM_MODE}
+    try:
+        return ctx.bucket.request("HEAD", remote.key, query=remote.query, headers=headers).headers
+    except ServiceError as error:
+        if error.status in (404, 412):
+            raise
+        return {}
 
 
-def _begin(ctx: Context, remote: RemoteEntry) -> Download:
+def _digest_of(ctx: Context, remote: RemoteEntry, told: Mapping[str, str]) -> Digest:
+    """The digest that can prove the object, and costs least: a CRC of the whole, the MD5s of its parts, its MD5."""
+    given = from_headers(told)
+    if given is not None and given.is_quick:
+        return given.digest
+    candidates = digests_to_try(remote, None) or (MD5,)
+    if len(candidates) > 1:
+        return ToldLayout(ctx, remote).equal or candidates[0]
+    return candidates[0]
+
+
+def length_of_ranges(size: int, part_size: int = 0) -> int:
+    """Bytes of each range of an object of `size` bytes: whole parts of `part_size`, or equal pieces of one."""
+    length = min(max(-(-size // _RANGES // MiB) * MiB, RANGE_BYTES), MAX_RANGE_BYTES)
+    if not part_size:
+        return length
+    if part_size <= MAX_RANGE_BYTES:
+        return max(length // part_size, 1) * part_size
+    fewest = -(-part_size // MAX_RANGE_BYTES)
+    pieces = next((count for count in range(fewest, 2 * fewest + 1) if part_size % count == 0), 0)
+    return part_size // pieces if pieces else length
+
+
+def _begin(ctx: Context, remote: RemoteEntry, digest: Digest) -> Download:
     name = os.path.basename(ctx.lasting_staging())
-    return ctx.journal.begin_download(remote, name, length_of_ranges(remote.size))
+    return ctx.journal.begin_download(remote, name, length_of_ranges(remote.size, digest.part_size))
 
 
 def _drop(ctx: Context, download: Download, path: str) -> None:
@@ -85,12 +118,13 @@ class _Ranges:
     """The ranges of one object on their way into an open file."""
 
     def __init__(
-        self, ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, fd: int, download: Download
-    ) -> None:
+        self, ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, fd: int, download: Download,
+        told: dict[str, str], digest: Digest,
+    ) -> None:  # fmt: skip
         self._ctx, self._remote, self._slot, self._judge, self._fd = ctx, remote, slot, judge, fd
         self._download = download
         self._parts = list(layout(remote.size, download.range_bytes))
-        self._digest = next(iter(digests_to_try(remote, None)), MD5)
+        self._told, self._digest_wanted = told, digest
         lengths = {part.number: part.length for part in self._parts}
         self._earlier = {number: came for number, came in download.came.items() if 0 < came <= lengths.get(number, 0)}
         self._there = {number for number, came in self._earlier.items() if came == lengths[number]}
@@ -100,7 +134,7 @@ class _Ranges:
         self._restart()
 
     def _restart(self) -> None:
-        self._front = _Front(self._fd, self._parts, self._digest, self._there, self._check)
+        self._digest = range_digest(self._fd, self._parts, self._digest_wanted, self._there, self._check)
         self._headers: dict[str, str] = {}
         self._versions: set[str] = set()  # ETags or, where there are none, times
 
@@ -144,31 +178,19 @@ class _Ranges:
             raise Stopped
 
     def _fill(self) -> None:
-        todo = [part for part in self._parts if part.number not in self._there]
+        # What an earlier run has brought comes last: it costs the processor alone, and the line is not to be idle.
+        todo = sorted(self._parts, key=lambda part: part.number in self._there)
         self._team = Team(self._ctx.controller, self._fetch, todo)
         self._team.run()
-        self._front.finish()
+        self._digest.finish()
 
     def _proven(self) -> Staged | None:
         if len(self._versions) > 1:
             raise Corrupted("the object was replaced while it was fetched")
         if not self._remote.etag or (self._headers and not self._headers.get("etag")):
             check_unmoved(self._ctx, self._remote)
-        value = self._front.value()
-        headers = self._headers
-        if not headers or value != self._remote.etag.lower():
-            headers = self._asked()
-        return self._judge.judge(headers, self._digest, value, self._fd)
-
-    def _asked(self) -> dict[str, str]:
-        """What a GET of the whole would have told of the object: a range's answer has no checksum of the whole."""
-        headers = {**conditions(self._remote), "x-amz-checksum-mode": "ENABLED"}
-        try:
-            return self._ctx.bucket.request("HEAD", self._remote.key, query=self._remote.query, headers=headers).headers
-        except ServiceError as error:
-            if error.status in (404, 412):
-                raise
-            return self._headers
+        headers = {**self._told, **self._headers}
+        return self._judge.judge(headers, self._digest.digest, self._digest.value(), self._fd)
 
     def _again(self) -> None:
         """Begin from the first byte."""
@@ -185,9 +207,12 @@ class _Ranges:
 
     def _fetch(self, part: Part) -> None:
         """One range, tried again by itself; what already came of it is kept."""
-        self._front.wait_for()
+        if part.number in self._there:
+            self._digest.arrived(part, None)
+            return
+        self._digest.wait_for(part)
         earlier = self._earlier.get(part.number, 0)
-        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._went_on, earlier)
+        one = _Range(self._ctx, self._remote, part, self._fd, self._slot, self._went_on, earlier, self._digest)
         self._going[part.number] = one
         try:
             answer = self._ctx.bucket.retrying(one.attempt)
@@ -202,7 +227,7 @@ class _Ranges:
         self._there.add(part.number)
         self._note({part.number: part.length})
         self._ctx.outage.passed()
-        self._front.arrived(part.number)
+        self._digest.arrived(part, one.hasher)
 
     def _went_on(self) -> None:
         """As `_check`; now and then what is on its way is noted, so that a kill costs no more than that time."""
@@ -226,14 +251,17 @@ class _Range:
 
     Attributes:
         done: so many bytes of it are in the file.
+        hasher: what digests it as it comes, if anything does.
     """
 
     def __init__(
         self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, check: Callable[[], None],
-        earlier: int,
+        earlier: int, digest: RangeDigest,
     ) -> None:  # fmt: skip
         self._ctx, self._remote, self._part, self._fd, self._slot, self._check = ctx, remote, part, fd, slot, check
         self._earlier = self.done = earlier
+        self._digest = digest
+        self.hasher = digest.begin(part, earlier)
 
     def attempt(self) -> Response:
         """One GET of what is missing.
@@ -245,6 +273,7 @@ class _Range:
         part = self._part
         if self.done >= part.length:  # all of it came, and then the connection broke
             self.take_back()
+            self.hasher = self._digest.begin(part, self.done)
         asked = f"{part.offset + self.done}-{part.offset + part.length - 1}"
         try:
             answer = get_object(
@@ -264,6 +293,8 @@ class _Range:
         if self.done + len(piece) > self._part.length:
             raise RangeIgnored
         write_at(self._fd, piece, self._part.offset + self.done)
+        if self.hasher is not None:
+            self.hasher.update(piece)
         self.done += len(piece)
         self._slot.add(len(piece))
 
@@ -271,86 +302,6 @@ class _Range:
         """What came of it does not count."""
         self._slot.add(self._earlier - self.done)
         self.done = self._earlier
-
-
-class _Front:
-    """Digests the file from its first byte as far as it is there without a gap; one thread at a time.
-
-    Args:
-        there: the numbers of the parts that are there already, which an earlier run has brought.
-        check: called now and then; what it raises ends it.
-    """
-
-    def __init__(
-        self, fd: int, parts: Sequence[Part], digest: Digest, there: set[int], check: Callable[[], None]
-    ) -> None:
-        self._fd, self._parts, self._check = fd, parts, check
-        self._earlier, self._there = frozenset(there), set(there)
-        self._hasher = Hasher(digest)
-        self._next = 0  # how many parts are digested
-        self._busy = False
-        self._lock = threading.Condition()
-
-    def wait_for(self) -> None:
-        """Return when few parts wait to be digested. Who fetches more meanwhile takes the processor from the digest,
-        which is what the whole waits for in the end. What an earlier run has brought holds nobody up: it may be much,
-        and the line idle meanwhile.
-
-        Raises: what `check` raises.
-        """
-        with self._lock:
-            while self._busy and self._backlog() == _BACKLOG:
-                self._lock.wait(_LOOK_SECONDS)
-                self._check()
-
-    def _backlog(self) -> int:
-        """Parts that this run has brought, and that could be digested now."""
-        ready = self._parts[self._next : self._next + _BACKLOG]
-        return sum(1 for _ in itertools.takewhile(self._came, ready))
-
-    def _came(self, part: Part) -> bool:
-        return part.number in self._there and part.number not in self._earlier
-
-    def arrived(self, number: int) -> None:
-        """A part is there. Digests what now can be, unless another thread is at it, which then will.
-
-        Raises:
-            Exception: what `check` raises. OSError.
-        """
-        with self._lock:
-            self._there.add(number)
-            if self._busy:
-                return
-            self._busy = True
-        self._digest()
-
-    def finish(self) -> None:
-        """Digest what is left, when nobody fetches any more. Raises: as arrived."""
-        self._busy = True
-        self._digest()
-
-    def value(self) -> str:
-        """The digest of the whole. Call once."""
-        return self._hasher.value()
-
-    def _digest(self) -> None:
-        while (part := self._following()) is not None:
-            for at in range(part.offset, part.offset + part.length, PIECE_BYTES):
-                self._check()
-                piece = os.pread(self._fd, min(PIECE_BYTES, part.offset + part.length - at), at)
-                self._hasher.update(memoryview(piece))
-            with self._lock:
-                self._next += 1
-                self._lock.notify_all()
-
-    def _following(self) -> Part | None:
-        """The next part to digest; None, and others may take over, if it is not there."""
-        with self._lock:
-            part = self._parts[self._next] if self._next < len(self._parts) else None
-            if part is not None and part.number in self._there:
-                return part
-            self._busy = False
-            return None
 
 
 def conditions(remote: RemoteEntry) -> dict[str, str]:

@@ -23,7 +23,7 @@ from nbsync.s3.versions import learn_conditions
 from nbsync.transfer import pull_actions, push_actions
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.upload import Prepared, accept, prepare
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier, NotStored, Overtaken, Stored, Unnamed
 from nbsync.transfer.worker import Worker

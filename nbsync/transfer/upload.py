@@ -14,10 +14,11 @@ from nbsync.core.evidence import MD5
 from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import MiB, bare_etag, looks_like_md5
-from nbsync.local.digest import FileChanged, same_stat
+from nbsync.local.digest import FileChanged, digest_open, same_stat
 from nbsync.local.journal import Sent
+from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.look import etag_in, etag_now, look_at
-from nbsync.transfer import checksums, compare
+from nbsync.transfer import checksums
 from nbsync.transfer.context import Context, Slot
 from nbsync.transfer.headers import (
     MD5_OF_WHOLE,
@@ -184,7 +185,7 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
         can.saw_md5_etag()
     elif not etag and not asks:
         raise Unnamed(stored)
-    elif looks_like_md5(etag) and not compare.opaque(answer.headers):
+    elif looks_like_md5(etag) and not etag_is_opaque(answer.headers):
         unknown = can.etag_is_md5 is None and not asks
         if unknown or not is_what_was_sent(ctx, key, etag, MD5, sent):
             raise NotStored(stored._replace(content=""))
@@ -225,6 +226,6 @@ def _ours(ctx: Context, fd: int, local: LocalEntry, key: str, sent: str, *, lost
     if given is None and recorded_md5(there) == sent:
         return stored
     if given is not None:
-        return stored if checksums.of_file(fd, given.algorithm, ctx.cancelled) == given.value else None
-    tells = looks_like_md5(etag) and not compare.opaque(there) and ctx.bucket.can.etag_is_md5 is not False
+        return stored if digest_open(fd, [given.digest], cancelled=ctx.cancelled)[given.digest] == given.value else None
+    tells = looks_like_md5(etag) and not etag_is_opaque(there) and ctx.bucket.can.etag_is_md5 is not False
     return stored if lost and not tells and is_made_of(there, local.size, local.mtime_ns) else None

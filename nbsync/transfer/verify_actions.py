@@ -9,8 +9,8 @@ from nbsync.core.model import Action, Evidence, LocalEntry, Outcome, RemoteEntry
 from nbsync.core.parts import bare_etag
 from nbsync.core.verify import DIFFERS, unknown
 from nbsync.local.digest import FileChanged, same_stat
-from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.evidence import compare
 from nbsync.wire.errors import ServiceError
 
 
@@ -21,7 +21,7 @@ class _Differs(Exception):
 def verify(ctx: Context, action: Action, slot: Slot) -> Outcome:
     """The row of a pair of one size: equal, different, or unknown and why.
 
-    Raises: as compare.compare.
+    Raises: as evidence.compare.
     """
     local, remote = action.local, action.remote
     assert local is not None  # a check has both sides

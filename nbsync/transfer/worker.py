@@ -18,8 +18,8 @@ from nbsync.local.install import Installer
 from nbsync.s3.errors import words
 from nbsync.s3.look import etag_now
 from nbsync.transfer import pull_actions, push_actions, verify_actions
-from nbsync.transfer.compare import compare, has_recorded_content
 from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.evidence import compare, has_recorded_content
 from nbsync.transfer.staged import Doubt
 from nbsync.transfer.upload_outcome import NO_TRY, Earlier, FailedAfterStoring
 from nbsync.wire.errors import Aborted, WireError
@@ -131,7 +131,7 @@ class Worker:
     def resolve(self, action: Action) -> Action:
         """The Action after its check: a hit, a conflict, or work without a check left.
 
-        Raises: as compare.compare.
+        Raises: as evidence.compare.
         """
         if not action.check:
             return action

@@ -1,10 +1,11 @@
-"""The service's clock, as its answers tell it. Pure."""
+"""HTTP's dates, and the service's clock as its answers tell it. Pure."""
 
 from __future__ import annotations
 
 import re
 from calendar import timegm
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_tz
 
 from nbsync.wire.errors import ServiceError
@@ -26,8 +27,13 @@ def time_of_error(error: ServiceError) -> float | None:
 
 def server_time(headers: Mapping[str, str]) -> float | None:
     """The server's clock, seconds since the epoch, from the Date header of an answer; None without a usable one."""
-    date = parsedate_tz(headers.get("date", ""))
+    return http_time(headers.get("date", ""))
+
+
+def http_time(text: str) -> int | None:
+    """A date as HTTP writes it (`Mon, 23 Nov 2026 06:33:42 GMT`), in seconds since the epoch; None for none."""
+    date = parsedate_tz(text)
     try:
-        return None if date is None else timegm((*date[:6], 0, 0, 0)) - (date[9] or 0)
+        return None if date is None else timegm(datetime(*date[:6]).timetuple()) - (date[9] or 0)
     except (ValueError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""transfer.compare tells the same content from another without a download, whoever wrote the object."""
+"""The ladder of evidence tells the same content from another without a download, whoever wrote the object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from nbsync.core.evidence import Verdict
 from nbsync.core.model import Evidence, RemoteEntry, Verb
 from nbsync.s3.bucket import Bucket
-from nbsync.transfer.compare import compare
+from nbsync.transfer.evidence import compare
 from tests.contract.store import KiB, MiB, Store, action, content
 from tests.servers import Server
 

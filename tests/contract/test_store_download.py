@@ -14,7 +14,7 @@ from nbsync.local.install import Installer
 from nbsync.transfer import pull_actions
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.response_reader import Response

@@ -16,7 +16,7 @@ from nbsync.transfer.cleanup import clear_away
 from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
-from nbsync.transfer.integrity import Corrupted
+from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.staged import Staged
 from nbsync.transfer.worker import look_again
 from nbsync.wire.errors import ConnectionLost, ServiceError

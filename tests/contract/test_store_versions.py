@@ -13,9 +13,9 @@ from nbsync.s3 import versions
 from nbsync.s3.errors import words
 from nbsync.s3.listing import list_objects
 from nbsync.transfer import multipart, upload
-from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
+from nbsync.transfer.evidence import compare
 from nbsync.wire.errors import ServiceError
 from tests.contract.store import MiB, Slot, Store, action, content
 

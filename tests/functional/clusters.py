@@ -81,7 +81,7 @@ class IpyparallelCluster:
 
         self.place = str(place)
         self.cluster: Any = ipyparallel.Cluster(
-            n=engines, profile="crew", cluster_id="", log_level=40, controller_args=QUICK_HEART
+            n=engines, profile="nbsync-tests", cluster_id="", log_level=40, controller_args=QUICK_HEART
         )
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
             self.client: Any = self.cluster.start_and_connect_sync(n=engines, activate=False)

@@ -11,7 +11,6 @@ import pytest
 
 from nbsync.local import place, state_dir
 from nbsync.transfer.small_files import Lane
-from nbsync.wire.client import Client
 from tests.functional.memory_world import MemoryWorld
 from tests.functional.plain_store import PlainStore
 from tests.functional.trap import Trap
@@ -123,10 +122,3 @@ def store(_plain_store: PlainStore, monkeypatch: pytest.MonkeyPatch) -> PlainSto
 def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files go to workers too: what a test hooks into is on their way. (test_lane.py tests the other way.)"""
     monkeypatch.setattr(Lane, "takes", lambda _lane, _action: False)
-
-
-@pytest.fixture(autouse=True)
-def _seen_by_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who hooks into `Client.request` sees every request: then small files go to workers, too."""
-    takes, request = Lane.takes, Client.request
-    monkeypatch.setattr(Lane, "takes", lambda lane, action: Client.request is request and takes(lane, action))

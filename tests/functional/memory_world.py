@@ -26,12 +26,6 @@ class MemoryWorld(World):
         """The bucket that holds the prefix."""
         return self.store.bucket(self.bucket)
 
-    def put(self, path: str, content: bytes = b"", **more: Any) -> str:
-        if more:  # in boto3's words
-            return super().put(path, content, **more)
-        with self.store.lock:
-            return self.held.put(self.prefix + path, content).etag
-
     def get(self, path: str) -> bytes:
         with self.store.lock:
             return self.held.find(self.prefix + path).body
@@ -40,8 +34,3 @@ class MemoryWorld(World):
         with self.store.lock:
             for path in paths:
                 self.held.delete(self.prefix + path)
-
-    def _listing(self) -> dict[str, str]:
-        with self.store.lock:
-            found = {key: self.held.current(key) for key in sorted(self.held.keys)}
-        return {key: f'"{one.etag}"' for key, one in found.items() if one is not None}

@@ -103,6 +103,11 @@ class PlainWorld(World):
         for path in paths:
             self.store.objects.pop(self.prefix + path, None)
 
+    def objects(self) -> dict[str, bytes]:
+        with self.store.lock:
+            found = sorted(self.store.objects.items())
+        return {key[len(self.prefix) :]: body for key, body in found if key.startswith(self.prefix)}
+
     def _listing(self) -> dict[str, str]:
         with self.store.lock:
             return {key: etag(content) for key, content in sorted(self.store.objects.items())}

@@ -16,9 +16,9 @@ from nbsync.cli import main
 from nbsync.core import recheck
 from nbsync.errors import GuardRefusal, NbsyncError, SyncProblems, UsageError
 from nbsync.transfer.worker import Worker
-from nbsync.wire.client import Client
 from tests.functional.memory_world import MemoryWorld
 from tests.functional.world import World, predict, tree
+from tests.servers.memory import Answer, MemoryS3, Request, Send
 
 
 def fill(world: World) -> None:
@@ -152,20 +152,21 @@ DURING: list[tuple[str, str, str, Callable[[World], object], str]] = [
 
 @pytest.mark.parametrize(("direction", "method", "path", "meddle", "why"), DURING)
 def test_what_changes_while_the_plan_is_applied_is_a_conflict(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direction: str, method: str, path: str,
+    world: World, memory: MemoryS3, tmp_path: Path, direction: str, method: str, path: str,
     meddle: Callable[[World], object], why: str,
 ) -> None:  # fmt: skip
     fill(world)
     options = {"delete": True, "overwrite_remote": True} if direction == "push" else {"delete": True}
     file = saved(world, direction, tmp_path, **options)
-    real, done = Client.request, []
+    done: list[object] = []
 
-    def request(self: Client, verb: str, key: str = "", **more: Any) -> Any:
-        if verb == ("HEAD" if method == "DELETE" else method) and key == world.prefix + path and not done:
+    def hook(request: Request, send: Send) -> Answer:
+        verb = "HEAD" if method == "DELETE" else method
+        if request.method == verb and request.key == world.prefix + path and not done:
             done.append(meddle(world))
-        return real(self, verb, key, **more)
+        return send(request)
 
-    monkeypatch.setattr(Client, "request", request)
+    memory.hook(hook)
     result = nbsync.apply(file)
 
     assert done
@@ -176,23 +177,19 @@ def test_what_changes_while_the_plan_is_applied_is_a_conflict(
     assert result.counts["conflict"] == 1
 
 
-def test_a_file_that_is_edited_while_it_is_sent_is_a_conflict(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_edited_while_it_is_sent_is_a_conflict(world: World, memory: MemoryS3, tmp_path: Path) -> None:
     world.write("f", b"one")
     file = saved(world, "push", tmp_path)
-    real = Client.request
 
-    def request(self: Client, verb: str, key: str = "", **more: Any) -> Any:
-        answer = real(self, verb, key, **more)
-        if verb == "PUT":
+    def hook(request: Request, send: Send) -> Answer:
+        answer = send(request)
+        if request.method == "PUT":
             world.write("f", b"two")
         return answer
 
-    monkeypatch.setattr(Client, "request", request)
-    result = nbsync.apply(file)
+    with memory.hooked(hook):
+        result = nbsync.apply(file)
     assert rows(result)["f"] == ("conflict", recheck.CHANGED_LOCALLY)
-    monkeypatch.setattr(Client, "request", real)
     assert world.run("push")["f"].reason == "content differs", "the object is known as ours"
     assert world.get("f") == b"two"
 
@@ -285,20 +282,18 @@ def test_a_plan_goes_elsewhere_only_if_asked(world: World, tmp_path: Path, monke
     assert nbsync.apply(file).counts["miss"] == 1, "the plan says where"
 
 
-def test_retry_of_an_apply_is_of_its_items(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_of_an_apply_is_of_its_items(world: World, memory: MemoryS3) -> None:
     for name in ("good", "bad"):
         world.put(name, b"x")
     plan = world.plan("pull")
-    real = Client.request
 
-    def request(self: Client, method: str, key: str = "", **more: Any) -> Any:
-        if method == "GET" and key.endswith("bad"):
+    def hook(request: Request, send: Send) -> Answer:
+        if request.method == "GET" and request.key.endswith("bad"):
             raise OSError(5, "not now")
-        return real(self, method, key, **more)
+        return send(request)
 
-    monkeypatch.setattr(Client, "request", request)
-    first = plan.apply(retries=0)
-    monkeypatch.setattr(Client, "request", real)
+    with memory.hooked(hook):
+        first = plan.apply(retries=0)
     world.put("new", b"x")
     assert rows(first.retry()) == {"bad": ("miss", "missing locally")}
     assert set(world.files()) == {"good", "bad"}

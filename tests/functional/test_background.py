@@ -10,7 +10,7 @@ from typing import Any
 import nbsync
 from nbsync.api import functions
 from nbsync.cli import main as cli
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import Interrupted
 from tests.functional.test_undo import capture_output, shell
 from tests.functional.world import World

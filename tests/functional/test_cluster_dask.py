@@ -17,8 +17,8 @@ import pytest
 from nbsync.cli import main
 from nbsync.cluster.shared import batches
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
+from tests.functional.cluster_runs import Grip, kinds, one_version_each, versioned
 from tests.functional.clusters import DaskCluster
-from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 from tests.servers import Server
 

@@ -8,14 +8,14 @@ import pytest
 
 from nbsync.cluster.shared import batches
 from nbsync.errors import ClusterError
+from tests.functional.cluster_runs import Grip, kinds, one_version_each, versioned
 from tests.functional.clusters import IpyparallelCluster
-from tests.functional.crews import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 from tests.servers import Server
 
 pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
 
-ON = "ipyparallel:crew"
+ON = "ipyparallel:nbsync-tests"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from nbsync.errors import Interrupted
 from nbsync.local import lease
 from nbsync.local.record import RemoteName
 from nbsync.local.shared_dir import GuestJournal
-from tests.functional.crews import Grip, kinds
+from tests.functional.cluster_runs import Grip, kinds
 from tests.functional.world import World
 
 pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
@@ -91,7 +91,7 @@ def test_a_batch_that_waited_for_its_turn_until_the_run_was_over(
     with ThreadPoolExecutor(1) as pool:
         assert world.run("pull", executor=pool, jobs=1).ok
     for thread in threading.enumerate():
-        if thread.name == "nbsync-guest":
+        if thread.name == "nbsync-shared-worker":
             thread.join(10)
     session, actions = performed[0]
     last: Future[Any] = Future()

@@ -20,8 +20,8 @@ from nbsync.cluster.backends import dask
 from nbsync.cluster.shared import batches, worker
 from nbsync.errors import ClusterError, ConfigError, Interrupted, NbsyncError, UsageError
 from nbsync.local import lease
-from nbsync.transfer import small_files
-from tests.functional.crews import Grip, kinds, one_version_each, versioned
+from nbsync.wire import transport
+from tests.functional.cluster_runs import Grip, kinds, one_version_each, versioned
 from tests.functional.world import World
 
 pytestmark = pytest.mark.usefixtures("moto")  # workers are processes
@@ -124,12 +124,12 @@ def test_connections_outlive_batches(
 ) -> None:
     made: list[int] = []
 
-    class Counted(small_files.Swarm):
+    class Counted(transport.Swarm):
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
             made.append(1)
 
-    monkeypatch.setattr(small_files, "Swarm", Counted)
+    monkeypatch.setattr(transport, "Swarm", Counted)
     monkeypatch.setattr(batches, "_GROWTH", 1.0)
     for number in range(40):
         world.put(f"{number:02}", b"%d" % number)

@@ -13,7 +13,8 @@ import pytest
 
 import nbsync
 from nbsync.cli import main
-from nbsync.core.options import Call, build_options
+from nbsync.core.call import Call
+from nbsync.core.options import build_options
 from nbsync.engine import doctor as engine
 from nbsync.errors import AccessDenied, ConfigError, EndpointUnreachable, NoSuchBucket, UsageError
 from nbsync.s3 import probe

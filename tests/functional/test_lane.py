@@ -56,11 +56,6 @@ def by_worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-@pytest.fixture
-def _seen_by_hooks() -> None:
-    """Here the lane is on its way whatever is hooked."""
-
-
 @pytest.fixture(autouse=True)
 def _no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was just written waits for a worker, who may wait for its clock."""

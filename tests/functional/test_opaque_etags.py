@@ -14,6 +14,7 @@ from nbsync.errors import UsageError
 from tests.functional.opaque import KMS, OpaqueEtags
 from tests.functional.test_evidence import put_parts
 from tests.functional.world import World
+from tests.servers.memory import MemoryS3
 
 NOTHING = {"list": 1, "head": 0, "get": 0, "put": 0, "delete": 0, "other": 0}
 
@@ -53,12 +54,10 @@ def test_what_the_state_knows_costs_no_head(world: World) -> None:
 
 
 @pytest.mark.parametrize("size", [7, 300_000])
-def test_uploads_under_kms_carry_their_md5(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
+def test_uploads_under_kms_carry_their_md5(world: World, tmp_path: Path, memory: MemoryS3, size: int) -> None:
     content = os.urandom(size)
     world.write("f", content)
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
 
     assert world.run("push", sse="aws:kms").ok
     assert world.head("f")["Metadata"]["md5chksum"] == base64_md5(content)
@@ -81,11 +80,9 @@ def test_uploads_under_kms_carry_their_md5(
     assert second.read("f") == content
 
 
-def test_uploads_to_a_bucket_that_encrypts_by_itself_carry_their_md5(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uploads_to_a_bucket_that_encrypts_by_itself_carry_their_md5(world: World, memory: MemoryS3) -> None:
     """Known from the first answer on."""
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
     world.write("f0", b"0")
     world.run("push")
     assert "md5chksum" not in world.head("f0")["Metadata"]
@@ -98,9 +95,9 @@ def test_uploads_to_a_bucket_that_encrypts_by_itself_carry_their_md5(
     assert world.head("f5")["Metadata"]["md5chksum"] == base64_md5(b"f5")
 
 
-def test_a_server_that_makes_its_etags_up(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_makes_its_etags_up(world: World, tmp_path: Path, memory: MemoryS3) -> None:
     """Found out by the first upload, which is read once; the later ones carry their MD5."""
-    OpaqueEtags(monkeypatch)
+    memory.hook(OpaqueEtags())
     for name in ("a", "b", "c"):
         world.write(name, name.encode())
     result = world.run("push", jobs=1)
@@ -113,13 +110,13 @@ def test_a_server_that_makes_its_etags_up(world: World, tmp_path: Path, monkeypa
     second.silent("pull")
 
 
-def test_nothing_known_of_an_opaque_object(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_known_of_an_opaque_object(world: World, memory: MemoryS3) -> None:
     """Honest `none`: it has to travel, once."""
     world.put("same", b"content")
     world.put("differs", b"remote!")
     world.write("same", b"content", mtime_ns=5)
     world.write("differs", b"local!!")
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
 
     result = world.run("pull")
 
@@ -131,12 +128,12 @@ def test_nothing_known_of_an_opaque_object(world: World, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
-def test_a_checksum_of_an_encrypted_object(world: World, monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
+def test_a_checksum_of_an_encrypted_object(world: World, memory: MemoryS3, algorithm: str) -> None:
     world.put("same", b"content", ChecksumAlgorithm=algorithm, Metadata={"md5chksum": base64_md5(b"another")})
     world.put("differs", b"remote!", ChecksumAlgorithm=algorithm, Metadata={"md5chksum": base64_md5(b"local!!")})
     world.write("same", b"content")
     world.write("differs", b"local!!")
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
 
     result = world.run("pull")
 
@@ -147,14 +144,14 @@ def test_a_checksum_of_an_encrypted_object(world: World, monkeypatch: pytest.Mon
     world.silent("pull")
 
 
-def test_a_checksum_of_the_parts_of_an_encrypted_object(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checksum_of_the_parts_of_an_encrypted_object(world: World, memory: MemoryS3) -> None:
     """As aws-cli and boto3 leave it on a large object: it confirms; what it does not confirm has to travel."""
     content = os.urandom(12 * MiB)
     parts = [content[at : at + 8 * MiB] for at in range(0, len(content), 8 * MiB)]
     put_parts(world, "big", parts)
     digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
     value = f"{base64.b64encode(digest).decode()}-{len(parts)}"
-    OpaqueEtags(monkeypatch, {**KMS, "x-amz-checksum-sha256": value, "x-amz-checksum-type": "COMPOSITE"})
+    memory.hook(OpaqueEtags({**KMS, "x-amz-checksum-sha256": value, "x-amz-checksum-type": "COMPOSITE"}))
 
     world.write("big", content)
     result = world.run("pull")
@@ -174,27 +171,26 @@ def test_recorded_md5_that_is_old_does_not_win_over_an_etag(world: World) -> Non
     assert (result["f"].status, result["f"].evidence, world.read("f")) == ("miss", "etag-md5", b"remote")
 
 
-def test_recorded_md5_that_is_wrong_costs_a_second_download_and_no_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("by_workers")  # the small-file path asks once before them
+def test_recorded_md5_that_is_wrong_costs_a_second_download_and_no_more(world: World, memory: MemoryS3) -> None:
     world.put("f", b"remote", Metadata={"md5chksum": base64_md5(b"other!")})
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
     result = world.run("pull")
     assert (result["f"].status, result["f"].evidence, result.requests["get"]) == ("miss", "none", 2)
     world.silent("pull")
 
 
 @pytest.mark.parametrize("claim", ["", "x", "AAAA", base64_md5(b"")[:-1], "=" * 24])
-def test_recorded_md5_that_is_none_is_ignored(world: World, monkeypatch: pytest.MonkeyPatch, claim: str) -> None:
+def test_recorded_md5_that_is_none_is_ignored(world: World, memory: MemoryS3, claim: str) -> None:
     world.put("f", b"remote", Metadata={"md5chksum": claim})
-    OpaqueEtags(monkeypatch, KMS)
+    memory.hook(OpaqueEtags(KMS))
     world.write("f", b"local!")
     result = world.run("pull")
     assert (result["f"].status, result["f"].evidence, result.requests["get"]) == ("miss", "none", 1)
 
 
 def test_large_upload_carries_the_md5_that_a_comparison_has_found_out(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, memory: MemoryS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nbsync.transfer.upload.MULTIPART_BYTES", 6 * MiB)
     monkeypatch.setattr("nbsync.transfer.multipart.PART_BYTES", 5 * MiB)
@@ -209,8 +205,7 @@ def test_large_upload_carries_the_md5_that_a_comparison_has_found_out(
     world.silent("push")
 
     forget(world)
-    with monkeypatch.context() as patch:
-        OpaqueEtags(patch, KMS)
+    with memory.hooked(OpaqueEtags(KMS)):
         result = world.run("push")
     assert (result["big"].status, result["big"].evidence, result["new"].evidence) == ("hit", "metadata", "none")
 

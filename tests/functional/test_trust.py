@@ -14,7 +14,7 @@ import pytest
 
 import nbsync
 from nbsync.cli import main
-from nbsync.core.options import FIELDS
+from nbsync.core.options import OPTIONS
 from nbsync.core.saved_options import HARMLESS, SAVED
 from nbsync.errors import GuardRefusal
 from nbsync.notebook import magic
@@ -107,7 +107,7 @@ def test_every_option_is_harmless_or_asked_for() -> None:
     """What is new is asked for until somebody has thought about it."""
     assert set(SAVED) >= HARMLESS
     assert HARMLESS.isdisjoint({name for options, _ in NAMED for name in options} - {"jobs", "sse"})
-    files = {name for name, field in FIELDS.items() if field.metadata["metavar"] in ("FILE", "URL", "ENGINE", "PATH")}
+    files = {name for name, row in OPTIONS.items() if row.metavar in ("FILE", "URL", "ENGINE", "PATH")}
     assert HARMLESS.isdisjoint(files)
 
 

@@ -23,6 +23,7 @@ from nbsync.local.record import RemoteName
 from nbsync.notebook import magic
 from tests.functional.trap import Trap
 from tests.functional.world import World
+from tests.old_layout import make_old
 from tests.shells import new_shell
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
@@ -261,6 +262,29 @@ def test_an_unproved_row_still_protects_what_moved_in_remote(world: World, tmp_p
     assert {row.path: row.status for row in result} == {"a": "conflict", "b": "miss"}
     again = nbsync.push(tmp_path / "copy", world.remote)
     assert (again["b"].status, again["b"].evidence) == ("hit", "state"), "what was compared is proved from now on"
+
+
+def test_the_record_of_an_earlier_nbsync_is_taken_over(world: World) -> None:
+    """What is as recorded is a hit, and what moved in REMOTE is protected; an edit is never taken for none."""
+    world.fill_both("same", "moved", "edited")
+    make_old(world.local / ".nbsync")
+    world.put("moved", b"a colleague's")
+    world.write("moved", b"mine")
+    world.write("edited", b"mine")
+    result = nbsync.push(world.local, world.remote)
+    assert {row.path: (row.status, row.evidence) for row in result if row.path != "edited"} == {
+        "same": ("hit", "state"), "moved": ("conflict", "size")}  # fmt: skip
+    assert result["edited"].status == "miss"
+    assert not any("no record" in note for note in result.notes)
+    assert nbsync.push(world.local, world.remote)["edited"].evidence == "state"
+
+
+def test_what_an_earlier_nbsync_recorded_is_kept_when_it_is_replaced(world: World) -> None:
+    world.fill_both("a")
+    make_old(world.local / ".nbsync")
+    world.put("a", b"moved on")
+    assert nbsync.pull(world.remote, world.local)["a"].status == "miss"
+    assert world.trash() == [("a", b"a")]
 
 
 def test_a_strangers_journal_aborts_nothing(world: World, elsewhere: Callable[[], Any]) -> None:

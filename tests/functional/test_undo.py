@@ -20,8 +20,8 @@ from IPython.utils.capture import capture_output
 import nbsync
 from nbsync.api import functions
 from nbsync.cli import main
+from nbsync.core.call import Call
 from nbsync.core.model import Outcome
-from nbsync.core.options import Call
 from nbsync.engine.sync import sync
 from nbsync.engine.undo import undo
 from nbsync.errors import LocalError, LockedError, UsageError

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to
 COUNT = 30
 
 
-@pytest.fixture
-def _seen_by_hooks() -> None:
-    """Here the lane is on its way whatever is hooked."""
-
-
 @pytest.fixture(autouse=True)
 def _no_file_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was just written waits for a worker, who may wait for its clock."""

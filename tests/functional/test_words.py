@@ -8,9 +8,9 @@ import pytest
 
 import nbsync
 from nbsync.errors import EndpointUnreachable, NoSuchBucket, UsageError
-from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost
 from tests.functional.world import World
+from tests.servers.memory import Answer, MemoryS3, Request, Send
 
 
 def test_a_bucket_as_local_is_refused(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,21 +60,19 @@ def test_a_plan_says_which_edit_goes_to_the_trash(world: World) -> None:
     assert plan["theirs"].reason == "content differs"
 
 
-def test_a_server_that_is_gone_ends_the_run_and_keeps_what_was_done(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_gone_ends_the_run_and_keeps_what_was_done(world: World, memory: MemoryS3) -> None:
     for number in range(60):
         world.put(f"{number:02d}", b"x")
-    real, gets = Client.request, []
+    gets: list[str] = []
 
-    def request(self: Client, method: str, *words: object, **more: object) -> object:
-        if method == "GET" and more.get("kind") != "list":
-            gets.append(method)
+    def hook(request: Request, send: Send) -> Answer:
+        if request.operation == "GetObject":
+            gets.append(request.key)
             if len(gets) > 20:
                 raise ConnectionLost("nobody is there", refused=True)
-        return real(self, method, *words, **more)  # type: ignore[arg-type]
+        return send(request)
 
-    monkeypatch.setattr(Client, "request", request)
+    memory.hook(hook)
     job = nbsync.pull(world.remote, world.local, retries=0, jobs=2, background=True)
     result = job.result
 
@@ -85,19 +83,17 @@ def test_a_server_that_is_gone_ends_the_run_and_keeps_what_was_done(
     assert result.counts["failed"] < 10
 
 
-def test_retry_does_again_what_failed_and_only_that(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_does_again_what_failed_and_only_that(world: World, memory: MemoryS3) -> None:
     for name in ("good", "bad"):
         world.put(name, b"x")
-    real = Client.request
 
-    def request(self: Client, method: str, key: str = "", **more: object) -> object:
-        if method == "GET" and key.endswith("bad"):
+    def hook(request: Request, send: Send) -> Answer:
+        if request.method == "GET" and request.key.endswith("bad"):
             raise ConnectionLost("not now")
-        return real(self, method, key, **more)  # type: ignore[arg-type]
+        return send(request)
 
-    monkeypatch.setattr(Client, "request", request)
-    first = nbsync.pull(world.remote, world.local, retries=0)
-    monkeypatch.setattr(Client, "request", real)
+    with memory.hooked(hook):
+        first = nbsync.pull(world.remote, world.local, retries=0)
     world.put("new", b"x")
     second = first.retry()
 

@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nbsync.server.pull_process import Order
+from nbsync.server.pull_process import JobSpec
 
-Hear = Callable[[dict[str, Any] | None], None]
+OnUpdate = Callable[[dict[str, Any] | None], None]
 
 
 class Held:
     """What `Pulls` starts.
 
     Attributes:
-        orders: what was begun, in order.
+        specs: what was begun, in order.
         stopped: numbers of those that were told to stop.
     """
 
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.specs: list[JobSpec] = []
         self.stopped: list[int] = []
-        self._ears: list[Hear] = []
+        self._followers: list[OnUpdate] = []
 
-    def __call__(self, order: Order, hear: Hear) -> _One:
-        self.orders.append(order)
-        self._ears.append(hear)
-        return _One(self, len(self.orders) - 1)
+    def __call__(self, spec: JobSpec, on_update: OnUpdate) -> _One:
+        self.specs.append(spec)
+        self._followers.append(on_update)
+        return _One(self, len(self.specs) - 1)
 
-    def hear(self, number: int, news: dict[str, Any] | None) -> None:
+    def update(self, number: int, update: dict[str, Any] | None) -> None:
         """The pull of this number says something."""
-        self._ears[number](news)
+        self._followers[number](update)
 
     def end(self, number: int) -> None:
         """It ends well."""
-        self.hear(number, {"ended": True, "state": "done", "ok": True, "result": {}})
-        self.hear(number, None)
+        self.update(number, {"ended": True, "state": "done", "ok": True, "result": {}})
+        self.update(number, None)
 
 
 class _One:

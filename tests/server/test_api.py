@@ -180,7 +180,7 @@ async def test_asked_twice_it_is_one_pull(api: Api, held: Held) -> None:
 
     assert first["id"] == second["id"]
     assert (first["url"][-4:], second["url"][-5:]) == ("/lab", "/tree")
-    assert len(held.orders) == 1
+    assert len(held.specs) == 1
     held.end(0)
     await api.ended(first["id"])
     assert (await api.begun(**asked))["id"] != first["id"]
@@ -196,7 +196,7 @@ async def test_one_folder_has_one_pull_at_a_time(api: Api, held: Held, one: str,
     assert states == ["starting", "queued", "starting"]
     held.end(0)
     await api.ended(first["id"])
-    assert [order.errand.source for order in held.orders] == [
+    assert [spec.request.source for spec in held.specs] == [
         "s3://bucket/p/",
         "s3://bucket/third/",
         "s3://bucket/other/",
@@ -208,7 +208,7 @@ async def test_so_many_run_at_once(api: Api, held: Held) -> None:
     for number in range(10):
         await api.begun(source=f"bucket/{number}", target=f"data{number}")
 
-    assert len(held.orders) == 3
+    assert len(held.specs) == 3
     _, documents = await api.send("GET")
     assert [document["state"] for document in documents] == ["starting"] * 3 + ["queued"] * 7
 
@@ -229,7 +229,7 @@ async def test_one_that_waits_is_cancelled_at_once(api: Api, held: Held) -> None
     assert (await api.send("DELETE", waiting["id"])) == (204, None)
 
     assert (await api.ended(waiting["id"]))["state"] == "cancelled"
-    assert len(held.orders) == 1
+    assert len(held.specs) == 1
     assert (await api.send("DELETE", waiting["id"])) == (204, None)
 
 
@@ -247,7 +247,7 @@ async def test_one_that_runs_is_told_to_stop(api: Api, held: Held) -> None:
 async def test_a_process_that_breaks_off_is_said(api: Api, held: Held) -> None:
     pull = await api.begun(source="bucket/p", target="data")
 
-    held.hear(0, None)
+    held.update(0, None)
 
     document = await api.ended(pull["id"])
     assert (document["state"], document["ok"]) == ("failed", False)

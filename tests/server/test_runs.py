@@ -61,13 +61,13 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def told_so_far(monkeypatch: pytest.MonkeyPatch) -> Told:
-    told, tell = Told(), EventsHandler._tell
+    told, tell = Told(), EventsHandler._send_event
 
     async def recorded(handler: EventsHandler, event: str, document: dict[str, Any]) -> None:
         await tell(handler, event, document)
         told.add(document)
 
-    monkeypatch.setattr(EventsHandler, "_tell", recorded)
+    monkeypatch.setattr(EventsHandler, "_send_event", recorded)
     return told
 
 
@@ -179,10 +179,10 @@ async def test_each_row_is_told_once_and_the_newest_first_of_many(
 ) -> None:
     pull = await api.begun(source="bucket/p", target="data")
     rows = [{"path": f"{number:04}"} for number in range(250)]
-    held.hear(0, {"state": "syncing", "rows": rows[:150], "rows_omitted": 0})
+    held.update(0, {"state": "syncing", "rows": rows[:150], "rows_omitted": 0})
     following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
     await told_so_far.until(lambda: len(told_so_far.paths) == 150)
-    held.hear(0, {"rows": rows[150:], "rows_omitted": 7})
+    held.update(0, {"rows": rows[150:], "rows_omitted": 7})
     await told_so_far.until(lambda: len(told_so_far.paths) == 250)
     held.end(0)
 
@@ -197,14 +197,14 @@ async def test_each_row_is_told_once_and_the_newest_first_of_many(
 async def test_rows_that_come_while_a_message_is_sent_are_told_too(
     api: Api, held: Held, jp_fetch: Fetch, told_so_far: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = EventsHandler._tell
+    tell = EventsHandler._send_event
 
     async def slowly(handler: EventsHandler, event: str, told: dict[str, Any]) -> None:
         await tell(handler, event, told)
         if event == "progress" and told["state"] == "starting":
-            held.hear(0, {"state": "syncing", "rows": [{"path": "meanwhile"}], "rows_omitted": 0})
+            held.update(0, {"state": "syncing", "rows": [{"path": "meanwhile"}], "rows_omitted": 0})
 
-    monkeypatch.setattr(EventsHandler, "_tell", slowly)
+    monkeypatch.setattr(EventsHandler, "_send_event", slowly)
     pull = await api.begun(source="bucket/p", target="data")
     following = asyncio.ensure_future(events(jp_fetch, pull["id"]))
     await told_so_far.until(lambda: bool(told_so_far.paths))
@@ -227,7 +227,7 @@ async def test_what_was_done_when_it_was_told_to_stop_is_done(
         told.append(document)
         stopped.set()
 
-    await asyncio.to_thread(pull_worker.perform, held.orders[0], report, stopped)
+    await asyncio.to_thread(pull_worker.perform, held.specs[0], report, stopped)
 
     assert (told[-1]["state"], told[-1]["ok"], world.files()) == ("done", True, {"a.txt": b"a"})
 
@@ -240,8 +240,8 @@ async def test_what_is_cancelled_is_not_done(
     await api.begun(source=world.remote, target="data")
     stopped, told = threading.Event(), []
     monkeypatch.setattr(pull_worker, "INTERVAL", 0.01)
-    order = held.orders[0]
-    call = order.errand.call
+    spec = held.specs[0]
+    call = spec.request.call
     slow = replace(call, options=replace(call.options, bandwidth=4_000, jobs=1))
 
     def report(document: dict[str, Any]) -> None:
@@ -250,7 +250,7 @@ async def test_what_is_cancelled_is_not_done(
             stopped.set()
 
     await asyncio.to_thread(
-        pull_worker.perform, order._replace(errand=order.errand._replace(call=slow)), report, stopped
+        pull_worker.perform, spec._replace(request=spec.request._replace(call=slow)), report, stopped
     )
 
     last = told[-1]
@@ -302,6 +302,6 @@ async def test_a_running_pull_keeps_the_server_from_being_culled(
     await api.begun(source="bucket/p", target="data")
     before = jp_serverapp.web_app.last_activity()
 
-    held.hear(0, {"state": "syncing", "bytes_done": 5})
+    held.update(0, {"state": "syncing", "bytes_done": 5})
 
     await eventually(lambda: jp_serverapp.web_app.last_activity() > before)

@@ -158,7 +158,7 @@ async def test_a_target_that_is_moved_meanwhile_is_not_filled(
     (jp_root_dir / "data").symlink_to(tmp_path)
 
     with pytest.raises(LocalError, match="another folder"):
-        check_again(held.orders[0].errand, held.orders[0].root)
+        check_again(held.specs[0].request, held.specs[0].root)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ async def test_a_named_endpoint_has_its_own_settings_and_buckets(api: Api, held:
 
     await api.begun(source="open-1/p", target="a", endpoint="lab")
 
-    options = held.orders[0].errand.call.options
+    options = held.specs[0].request.call.options
     assert (options.endpoint_url, options.region, options.no_sign_request) == ("http://127.0.0.1:9", "eu-north-9", True)
 
 

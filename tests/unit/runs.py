@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nbsync.api.job import SyncJob
-from nbsync.core.options import Call, Options
+from nbsync.core.call import Call
+from nbsync.core.options import Options
 from nbsync.engine.status_board import Board
 from nbsync.errors import Interrupted
 from nbsync.results.sync_result import SyncResult

@@ -7,8 +7,8 @@ from typing import Any
 
 from nbsync.api.background import Background, SyncJobs
 from nbsync.api.job import SyncJob
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Problem, Row, Snapshot, Status, Verb
-from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.results.listing import ListedObject, Listing
 from nbsync.results.sync_result import SyncResult

@@ -63,8 +63,8 @@ RULES = [
     Rule("wire: the standard library", r"nbsync/wire/", only=(*STDLIB, "nbsync")),
     Rule("Dask and ipyparallel: only who was asked for them",
          r"nbsync/(?!cluster/backends/(dask|ipyparallel)\.py)", never=("distributed", "dask", "ipyparallel")),
-    Rule("S3 libraries: s3, transfer and the demo server",
-         r"nbsync/(?!s3/|transfer/|demo/server\.py)", never=S3_LIBRARIES),
+    Rule("S3 libraries: s3, transfer, CRCs, the demo",
+         r"nbsync/(?!s3/|transfer/|local/crc\.py|demo/server\.py)", never=S3_LIBRARIES),
     Rule("moto: the demo server", r"nbsync/(?!demo/server\.py)", never=("moto",)),
     Rule("what a shell or a server uses never imports a notebook library",
          r"nbsync/(__main__\.py|cli/|grammar/|server/|report/(?!ipython\.py))", never=NOTEBOOK),
@@ -169,8 +169,8 @@ def test_every_room_has_a_layer() -> None:
 @pytest.mark.parametrize(
     ("source", "file", "broken"),
     [
-        ("import boto3.session", "nbsync/engine/sync.py", "S3 libraries: s3, transfer and the demo server"),
-        ("def f():\n from botocore import x", "nbsync/cli/main.py", "S3 libraries: s3, transfer and the demo server"),
+        ("import boto3.session", "nbsync/engine/sync.py", "S3 libraries: s3, transfer, CRCs, the demo"),
+        ("def f():\n from botocore import x", "nbsync/cli/main.py", "S3 libraries: s3, transfer, CRCs, the demo"),
         ("import os.path", "nbsync/core/join.py", "core: no disk, socket, clock, environment or log"),
     ],
 )

@@ -1,4 +1,4 @@
-"""An engine: workers of somebody else's, to which functions are sent. One small protocol for all engines.
+"""A backend: workers of somebody else's, to which functions are sent. One small protocol for all backends.
 
 The thread that owns the run submits; a Task may end in any thread.
 """
@@ -20,14 +20,14 @@ class WorkerLost(Exception):
     """The worker of this task died or is gone: what it did is not known. Another one may do it again."""
 
 
-class EngineLost(Exception):
-    """The engine itself is gone, with all that was under way: scheduler, controller, pool."""
+class BackendLost(Exception):
+    """The backend itself is gone, with all that was under way: scheduler, controller, pool."""
 
 
 class Task(Future[Any]):
-    """What `submit` gives: a Future that ends with the function's value or error, WorkerLost or EngineLost.
+    """What `submit` gives: a Future that ends with the function's value or error, WorkerLost or BackendLost.
 
-    `cancel` always ends it, at once; what runs already may go on unheard.
+    `cancel` always ends it, at once; what runs already may go on unconfirmed.
 
     Attributes:
         worker: who does it, or did it, as a table shows it; empty while that is open.
@@ -36,7 +36,7 @@ class Task(Future[Any]):
     def __init__(self, worker: str = "") -> None:
         super().__init__()
         self.worker = worker
-        self.withdraw: Callable[[], object] | None = None  # asks the engine to drop it
+        self.withdraw: Callable[[], object] | None = None  # asks the backend to drop it
 
     def result(self, timeout: float | None = None) -> Any:
         """The function's value.
@@ -55,7 +55,7 @@ class Task(Future[Any]):
         if not super().cancel():
             return False
         if self.withdraw is not None:
-            with contextlib.suppress(Exception):  # the engine may be gone
+            with contextlib.suppress(Exception):  # the backend may be gone
                 self.withdraw()
         return True
 
@@ -85,7 +85,7 @@ class Task(Future[Any]):
             self.set_exception(error)
 
 
-class Engine(ABC):
+class Backend(ABC):
     """Workers that functions are sent to.
 
     Attributes:
@@ -101,7 +101,7 @@ class Engine(ABC):
         """The names of the workers that there are now, as tables show them; of a pool, made up for their number.
 
         Raises:
-            EngineLost.
+            BackendLost.
         """
 
     def submit(self, function: Callable[..., Any], *args: Any, worker: str = "") -> Task:
@@ -110,7 +110,7 @@ class Engine(ABC):
         Function, arguments, value and errors travel by pickle.
 
         Raises:
-            EngineLost. WorkerLost: there is no such worker any more.
+            BackendLost. WorkerLost: there is no such worker any more.
         """
         task = Task(worker)
         self._send(task, remote_call.Run(), (remote_call.pack(function, args),), task.end)
@@ -126,9 +126,9 @@ class Engine(ABC):
         """Call a short `function` on this worker as soon as it can be, past what waits there; nothing comes back.
 
         Raises:
-            EngineLost. WorkerLost: there is no such worker any more.
+            BackendLost. WorkerLost: there is no such worker any more.
         """
-        self.submit(function, *args, worker=worker)  # no engine need have such a way
+        self.submit(function, *args, worker=worker)  # no backend need have such a way
 
     @abstractmethod
     def _send(
@@ -141,7 +141,7 @@ class Engine(ABC):
 
 
 class Watch:
-    """Looks every second for tasks whose worker is gone, where the engine itself does not tell.
+    """Looks every second for tasks whose worker is gone, where the backend itself does not tell.
 
     Args:
         there: the names of the workers that there are; may raise.
@@ -177,7 +177,7 @@ class Watch:
         """Fail the tasks of workers that are gone."""
         try:
             there = set(self._there())
-        except Exception:  # the engine tells of that itself
+        except Exception:  # the backend tells of that itself
             return
         with self._lock:
             gone = [task for task in self._tasks if task.worker not in there]

@@ -1,4 +1,4 @@
-"""From what the user gave, `--on` or `executor=`, to an engine whose workers are there and have this nbsync."""
+"""From what the user gave, `--on` or `executor=`, to a backend whose workers are there and have this nbsync."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from nbsync._version import __version__, install
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.core.options import Call
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
+from nbsync.core.call import Call
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 
 PATIENCE_SECONDS = 30.0  # for the first answer of a worker: it may have to import a lot
@@ -24,7 +24,7 @@ _IPYPARALLEL = re.compile(r"ipyparallel(?::([\w.-]+))?")
 
 
 def check_words(on: str) -> None:
-    """Does `--on` name an engine? Looks at the words alone.
+    """Does `--on` name a backend? Looks at the words alone.
 
     Raises:
         UsageError: it does not.
@@ -46,7 +46,7 @@ def check_executor(executor: Any) -> None:
 
 
 def check_call(call: Call) -> bool:
-    """Is the call's work for an engine? Looks at its words alone.
+    """Is the call's work for a backend? Looks at its words alone.
 
     Raises:
         UsageError: they make no sense.
@@ -61,8 +61,8 @@ def check_call(call: Call) -> bool:
     return bool(on) or executor is not None
 
 
-def open_engine(on: str, executor: Executor | None) -> Engine:
-    """The engine that a checked call names; the caller closes it.
+def open_backend(on: str, executor: Executor | None) -> Backend:
+    """The backend that a checked call names; the caller closes it.
 
     Raises:
         ClusterError: not installed, or nobody answers.
@@ -81,8 +81,8 @@ def open_engine(on: str, executor: Executor | None) -> Engine:
     raise UsageError("no engine is named", "Give --on, or executor= in Python")
 
 
-def _of_executor(executor: Executor) -> Engine:
-    """The engine of an executor; where Dask or ipyparallel stands behind it, theirs."""
+def _of_executor(executor: Executor) -> Backend:
+    """The backend of an executor; where Dask or ipyparallel stands behind it, theirs."""
     kind = f"{type(executor).__module__}.{type(executor).__name__}"
     if kind == "distributed.cfexecutor.ClientExecutor":
         from nbsync.cluster.backends import dask
@@ -92,33 +92,33 @@ def _of_executor(executor: Executor) -> Engine:
         from nbsync.cluster.backends import ipyparallel
 
         return ipyparallel.of_view(executor.view)  # type: ignore[attr-defined]
-    from nbsync.cluster.backends.executor import PoolEngine
+    from nbsync.cluster.backends.executor import PoolBackend
 
-    return PoolEngine(executor)
+    return PoolBackend(executor)
 
 
-def workers_of(engine: Engine) -> list[str]:
-    """The engine's workers, each of which has this very nbsync.
+def workers_of(backend: Backend) -> list[str]:
+    """The backend's workers, each of which has this very nbsync.
 
     Raises:
         ClusterError: there is none, one has another version or none, or does not answer.
     """
     try:
-        names = _names(engine)
+        names = _names(backend)
         if not names:
             raise ClusterError(
-                f"{engine.name} has no workers",
+                f"{backend.name} has no workers",
                 "Start some first (of Dask, adapt(minimum=1) keeps one; a LocalCluster loses its workers when a cell "
                 "of its notebook is interrupted: make a new one)",
             )
-    except EngineLost as error:
-        raise lost(engine, error) from None
-    return ask_each(engine, names, lambda name: engine.ask(pydoc.locate, "nbsync._version.__version__", worker=name),
-                    partial(_check_version, engine))  # fmt: skip
+    except BackendLost as error:
+        raise lost(backend, error) from None
+    return ask_each(backend, names, lambda name: backend.ask(pydoc.locate, "nbsync._version.__version__", worker=name),
+                    partial(_check_version, backend))  # fmt: skip
 
 
 def ask_each(
-    engine: Engine, names: list[str], ask: Callable[[str], Task], take: Callable[[str, Task], object]
+    backend: Backend, names: list[str], ask: Callable[[str], Task], take: Callable[[str, Task], object]
 ) -> list[str]:
     """Ask each worker, or, where they have one environment, any; those that did not die over it.
 
@@ -127,51 +127,51 @@ def ask_each(
         take: looks at the answer of this worker; what it raises is raised.
 
     Raises:
-        ClusterError: the engine is lost, or every worker died.
+        ClusterError: the backend is lost, or every worker died.
     """
     asked: dict[str, Task] = {}
     alive = []
     try:
-        for name in names if engine.can_pin else names[:1]:
+        for name in names if backend.can_pin else names[:1]:
             with contextlib.suppress(WorkerLost):
-                asked[name] = ask(name if engine.can_pin else "")
+                asked[name] = ask(name if backend.can_pin else "")
         for name, task in asked.items():
             with contextlib.suppress(WorkerLost):
                 take(name, task)
                 alive.append(name)
-    except EngineLost as error:
-        raise lost(engine, error) from None
+    except BackendLost as error:
+        raise lost(backend, error) from None
     if not alive:
-        raise ClusterError(f"the workers of {engine.name} died when they were asked", "Nothing was changed")
-    return alive if engine.can_pin else names
+        raise ClusterError(f"the workers of {backend.name} died when they were asked", "Nothing was changed")
+    return alive if backend.can_pin else names
 
 
-def _names(engine: Engine) -> list[str]:
+def _names(backend: Backend) -> list[str]:
     """Who is there, or comes within a moment."""
     deadline = time.monotonic() + COMING_SECONDS
-    while not (names := engine.workers()) and time.monotonic() < deadline:
+    while not (names := backend.workers()) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
     return names
 
 
-def answer_of(engine: Engine, name: str, task: Task, cancelled: Callable[[], bool] = lambda: False) -> Any:
+def answer_of(backend: Backend, name: str, task: Task, cancelled: Callable[[], bool] = lambda: False) -> Any:
     """What the worker of this name has answered, before anything moves.
 
     Raises:
-        ClusterError: it has not answered in time, or raised an error. EngineLost, WorkerLost. Interrupted: cancelled.
+        ClusterError: it has not answered in time, or raised an error. BackendLost, WorkerLost. Interrupted: cancelled.
     """
     try:
         return _wait_for(task, cancelled)
     except TimeoutError:
         task.cancel()
         hint = "Is it busy or dead? Nothing was changed"
-        raise ClusterError(f"{name} of {engine.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
-    except (EngineLost, WorkerLost, Interrupted):
+        raise ClusterError(f"{name} of {backend.name} has not answered in {PATIENCE_SECONDS:g} s", hint) from None
+    except (BackendLost, WorkerLost, Interrupted):
         raise
     except NbsyncError as error:
-        raise ClusterError(f"{name} of {engine.name}: {error.message}", error.hint) from None
+        raise ClusterError(f"{name} of {backend.name}: {error.message}", error.hint) from None
     except Exception as error:
-        raise ClusterError(f"{name} of {engine.name}: {type(error).__name__}: {error}") from None
+        raise ClusterError(f"{name} of {backend.name}: {type(error).__name__}: {error}") from None
 
 
 def _wait_for(task: Task, cancelled: Callable[[], bool]) -> Any:
@@ -186,19 +186,19 @@ def _wait_for(task: Task, cancelled: Callable[[], bool]) -> Any:
                 raise Interrupted("stopped by the user") from None
 
 
-def _check_version(engine: Engine, name: str, task: Task) -> None:
+def _check_version(backend: Backend, name: str, task: Task) -> None:
     """The answer to a question that needs no nbsync there.
 
-    Raises: as workers_of. EngineLost, WorkerLost.
+    Raises: as workers_of. BackendLost, WorkerLost.
     """
-    version = answer_of(engine, name, task)
+    version = answer_of(backend, name, task)
     wanted = f"{install(version=__version__)} there"
     if version is None:
-        raise ClusterError(f"{name} of {engine.name} has no nbsync, or one that cannot be imported", wanted)
+        raise ClusterError(f"{name} of {backend.name} has no nbsync, or one that cannot be imported", wanted)
     if version != __version__:
-        raise ClusterError(f"{name} of {engine.name} has nbsync {version}, and this is {__version__}", wanted)
+        raise ClusterError(f"{name} of {backend.name} has nbsync {version}, and this is {__version__}", wanted)
 
 
-def lost(engine: Engine, error: Exception) -> ClusterError:
-    """What is told of an engine that went away."""
-    return ClusterError(f"{engine.name} was lost: {error}", "What was done is recorded; run it again to do the rest")
+def lost(backend: Backend, error: Exception) -> ClusterError:
+    """The error of a run whose backend went away."""
+    return ClusterError(f"{backend.name} was lost: {error}", "What was done is recorded; run it again to do the rest")

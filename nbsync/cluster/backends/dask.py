@@ -12,7 +12,7 @@ from typing import Any
 
 from nbsync._version import install
 from nbsync.cluster.backends import remote_call
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, Watch, WorkerLost
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, Watch, WorkerLost
 from nbsync.cluster.backends.remote_call import short
 from nbsync.errors import ClusterError
 
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 5.0
 _LOST = ("KilledWorker", "NoValidWorkerError")  # by name: they have moved between versions
 
 
-class DaskEngine(Engine):
+class DaskBackend(Backend):
     """The workers of one scheduler.
 
     Args:
@@ -46,7 +46,7 @@ class DaskEngine(Engine):
             if self._among is not None:
                 addresses = self._meant(addresses, self._among)
         except Exception as error:
-            raise EngineLost(f"{self.name}: {error}") from None
+            raise BackendLost(f"{self.name}: {error}") from None
         self._addresses = {short(address): address for address in addresses}
         return list(self._addresses)
 
@@ -65,7 +65,7 @@ class DaskEngine(Engine):
     def _address(self, worker: str) -> str:
         """
         Raises:
-            EngineLost. WorkerLost: it is gone.
+            BackendLost. WorkerLost: it is gone.
         """
         if worker not in self._addresses and worker not in self.workers():
             raise WorkerLost(f"worker {worker} is gone")
@@ -78,7 +78,7 @@ class DaskEngine(Engine):
         try:
             future = self._client.submit(function, *args, key=f"nbsync-{uuid.uuid4().hex}", **self._more, **where)
         except Exception as error:
-            raise EngineLost(f"{self.name}: {error}") from None
+            raise BackendLost(f"{self.name}: {error}") from None
         task.withdraw = future.release  # does not wait for the scheduler
         future.add_done_callback(partial(self._ended, task, give))
 
@@ -117,7 +117,7 @@ class DaskEngine(Engine):
             elif self._client.status == "running":  # its result went with its worker, or somebody restarted all
                 task.fail(WorkerLost(f"its work is {status}"))
             else:
-                task.fail(EngineLost("its scheduler is gone"))
+                task.fail(BackendLost("its scheduler is gone"))
         except Exception as error:  # its result can no longer be fetched
             task.fail(WorkerLost(f"{type(error).__name__}: {error}"))
         finally:
@@ -139,7 +139,7 @@ class DaskEngine(Engine):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask logs with a traceback that a client was closed which looks for its lost scheduler: that is told already."""
+    """Dask logs, with a traceback, that a client was closed which looks for its lost scheduler: nbsync reports that."""
     logger = logging.getLogger("distributed.client")
 
     def is_news(record: logging.LogRecord) -> bool:
@@ -152,8 +152,8 @@ def _quiet() -> Iterator[None]:
         logger.removeFilter(is_news)
 
 
-def connect(address: str, name: str) -> DaskEngine:
-    """The engine of a scheduler at `HOST:PORT`.
+def connect(address: str, name: str) -> DaskBackend:
+    """The backend of a scheduler at `HOST:PORT`.
 
     Raises:
         ClusterError: Dask is not installed, or nobody answers.
@@ -168,11 +168,11 @@ def connect(address: str, name: str) -> DaskEngine:
         why = str(error).partition("\n")[0] or type(error).__name__
         hint = "Check host and port, and that the scheduler runs (dask scheduler)"
         raise ClusterError(f"the Dask scheduler {name} does not answer: {why}", hint) from None
-    return DaskEngine(client, name, owned=True)
+    return DaskBackend(client, name, owned=True)
 
 
-def of_client(client: Any, asked: Mapping[str, Any]) -> DaskEngine:
-    """The engine of a client of the user's, `asked` for with what `get_executor` was given.
+def of_client(client: Any, asked: Mapping[str, Any]) -> DaskBackend:
+    """The backend of a client of the user's, `asked` for with what `get_executor` was given.
 
     Raises:
         ClusterError: it is asynchronous, or closed.
@@ -185,5 +185,5 @@ def of_client(client: Any, asked: Mapping[str, Any]) -> DaskEngine:
     among = asked.get("workers")
     among = [among] if isinstance(among, str) else among
     more = {"resources": asked["resources"]} if asked.get("resources") else {}
-    return DaskEngine(client, f"dask://{short(client.scheduler.address)}", owned=False,
+    return DaskBackend(client, f"dask://{short(client.scheduler.address)}", owned=False,
                       among=None if among is None else frozenset(map(str, among)), **more)  # fmt: skip

@@ -8,10 +8,10 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from functools import partial
 from typing import Any
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task
+from nbsync.cluster.backends.base import Backend, BackendLost, Task
 
 
-class PoolEngine(Engine):
+class PoolBackend(Backend):
     """An executor of the user's: it chooses the worker, and is not closed here."""
 
     can_pin = False
@@ -33,7 +33,7 @@ class PoolEngine(Engine):
         try:
             future: Future[Any] = self._executor.submit(function, *args)
         except Exception as error:  # broken, shut down
-            raise EngineLost(f"{self.name}: {error}") from None
+            raise BackendLost(f"{self.name}: {error}") from None
         task.withdraw = future.cancel
         future.add_done_callback(partial(self._ended, task, give))
 
@@ -41,8 +41,8 @@ class PoolEngine(Engine):
         try:
             give(future.result())
         except BrokenExecutor as error:
-            task.fail(EngineLost(f"{self.name}: {error}"))
+            task.fail(BackendLost(f"{self.name}: {error}"))
         except CancelledError:
-            task.fail(EngineLost(f"{self.name} was shut down"))
+            task.fail(BackendLost(f"{self.name} was shut down"))
         except BaseException as error:
             task.fail(error)

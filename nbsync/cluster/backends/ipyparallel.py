@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from nbsync._version import install
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, Watch, WorkerLost
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, Watch, WorkerLost
 from nbsync.errors import ClusterError
 
 TIMEOUT_SECONDS = 5.0
@@ -20,7 +20,7 @@ _PREFIX = "engine "
 _SILENT_LOOKS = 5  # seconds, about, that the controller may keep silent
 
 
-class IpyparallelEngine(Engine):
+class IpyparallelBackend(Backend):
     """The engines of one cluster.
 
     Args:
@@ -46,7 +46,7 @@ class IpyparallelEngine(Engine):
         try:
             return [f"{_PREFIX}{number}" for number in self._ids()]
         except Exception as error:
-            raise EngineLost(f"{self.name}: {error}") from None
+            raise BackendLost(f"{self.name}: {error}") from None
 
     def _ids(self) -> list[int]:
         return [number for number in self._client.ids if self._among is None or number in self._among]
@@ -67,7 +67,7 @@ class IpyparallelEngine(Engine):
             with self._lock:
                 waiting = list(self._tasks)
             for task in waiting:
-                task.fail(EngineLost(f"the controller of {self.name} does not answer any more"))
+                task.fail(BackendLost(f"the controller of {self.name} does not answer any more"))
 
     def _send(
         self, task: Task, function: Callable[..., Any], args: tuple[Any, ...], give: Callable[[Any], object]
@@ -76,7 +76,7 @@ class IpyparallelEngine(Engine):
         try:
             result = self._client[number].apply_async(function, *args)
         except Exception as error:
-            raise EngineLost(f"{self.name}: {error}") from None
+            raise BackendLost(f"{self.name}: {error}") from None
         task.worker = task.worker or f"{_PREFIX}{number}"
         with self._lock:
             self._under_way[number] += 1
@@ -95,7 +95,7 @@ class IpyparallelEngine(Engine):
                 raise WorkerLost(f"{name} is gone")
             return int(found[0])
         if not ids:
-            raise EngineLost(f"{self.name} has no engine left")
+            raise BackendLost(f"{self.name} has no engine left")
         with self._lock:
             return int(min(ids, key=lambda number: (self._under_way[number], number)))
 
@@ -128,8 +128,8 @@ def _says_engine_died(error: BaseException) -> bool:
     return getattr(error, "ename", "") == "EngineError"
 
 
-def connect(profile: str, name: str) -> IpyparallelEngine:
-    """The engine of the cluster that runs in an IPython profile.
+def connect(profile: str, name: str) -> IpyparallelBackend:
+    """The backend of the cluster that runs in an IPython profile.
 
     Raises:
         ClusterError: ipyparallel is not installed, no cluster runs there, or it does not answer.
@@ -146,7 +146,7 @@ def connect(profile: str, name: str) -> IpyparallelEngine:
         why = str(error).partition("\n")[0] or type(error).__name__
         hint = "Start it anew: ipcluster start"
         raise ClusterError(f"the controller of {name} does not answer: {why}", hint) from None
-    return IpyparallelEngine(client, name, owned=True)
+    return IpyparallelBackend(client, name, owned=True)
 
 
 def _connection_file(profile: str, name: str) -> str:
@@ -173,9 +173,9 @@ def _connection_file(profile: str, name: str) -> str:
     raise ClusterError(f"--on {name}: no cluster runs in the IPython profile {profile!r}", hint)
 
 
-def of_view(view: Any) -> IpyparallelEngine:
-    """The engine of a view of the user's: those engines that are its targets."""
+def of_view(view: Any) -> IpyparallelBackend:
+    """The backend of a view of the user's: those engines that are its targets."""
     targets = [view.targets] if isinstance(view.targets, int) else view.targets
     name = f"ipyparallel:{getattr(view.client, 'profile', '') or 'default'}"
     among = None if targets in (None, "all") else frozenset(targets)
-    return IpyparallelEngine(view.client, name, owned=False, among=among)
+    return IpyparallelBackend(view.client, name, owned=False, among=among)

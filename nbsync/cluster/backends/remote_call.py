@@ -1,4 +1,4 @@
-"""What runs on a worker for `Engine.submit`: the call travels as bytes, so that no engine looks into it."""
+"""What runs on a worker for `Backend.submit`: the call travels as bytes, so that no backend looks into it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reply(packed: bytes) -> tuple[bool, Any, str]:
 
 
 def where() -> str:
-    """This worker as its engine calls it, or as `HOST:PROCESS`."""
+    """This worker as its backend calls it, or as `HOST:PROCESS`."""
     distributed = sys.modules.get("distributed")
     if distributed is not None:
         try:

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
-from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_engine, workers_of
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
+from nbsync.cluster.backends.connect import answer_of, ask_each, check_call, lost, open_backend, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.per_node import node_run, totals
+from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node import Node
 from nbsync.cluster.per_node.node_run import Seen
-from nbsync.cluster.per_node.site import Site
+from nbsync.core.call import Call
 from nbsync.core.location import parse_location
-from nbsync.core.options import Call
+from nbsync.engine.run import Run
 from nbsync.engine.source import read_list
-from nbsync.engine.status_board import Board
 from nbsync.errors import ClusterError, Interrupted, NbsyncError, UsageError
 from nbsync.results.sync_result import SyncResult
 
@@ -34,8 +34,8 @@ _INTERVAL = 0.2  # between two questions to a node; more of them are asked less 
 _INTERVAL_EACH = 0.005
 
 
-class Each:
-    """One pull by all the nodes of an engine. Make it in the caller's thread, `execute` it in its own.
+def each(call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> Run:
+    """The run of one pull by all the nodes of a backend. Call it in the caller's thread: it checks the words.
 
     Args:
         call: a pull with `--spread each`.
@@ -45,132 +45,121 @@ class Each:
     Raises:
         UsageError: the call makes no sense.
     """
+    _check(call)
+    uri = parse_location(call.remote).uri
+    local = call.local or os.path.join(".", parse_location(call.remote).name)
+    result = SyncResult(command="pull", remote=uri, local=local, direction="pull", call=call,
+                        dry_run=call.options.dry_run)  # fmt: skip
+    result.on_workers = True
+    work = _Each(call, local, cancel, now)
+    run = Run(call, local, result, cancel, work.do, explain=_explain, kept="every file that was finished is kept")
+    run.show(work.moving)
+    run.asks(lambda: work.endpoint, lambda: work.moving.requests or dict(result.requests))
+    return run
 
-    def __init__(self, call: Call, cancel: threading.Event, *, now: Callable[[], float] = time.monotonic) -> None:
-        _check(call)
-        self.call = call
-        location = self._location = parse_location(call.remote)
-        self.local = call.local or os.path.join(".", location.name)
+
+def _explain(error: Exception) -> NbsyncError:
+    return error if isinstance(error, NbsyncError) else ClusterError(str(error))
+
+
+class _Each:
+    """The nodes' pulls, begun, followed and added up in the run's thread.
+
+    Attributes:
+        endpoint: of our own requests, and of every worker's.
+        moving: what all nodes move.
+    """
+
+    def __init__(self, call: Call, local: str, cancel: threading.Event, now: Callable[[], float]) -> None:
+        self._call, self._local, self._cancel, self._now = call, local, cancel, now
+        self._location = parse_location(call.remote)
         # As on any machine: --on and what is for this one alone are not passed on.
         self._options = replace(found_anywhere(call.options), on="", spread="", files_from="", log_file="")
-        self._endpoint = ""  # of our own requests, and of every worker's
-        self.board = Board()
-        self.result = SyncResult(command="pull", remote=location.uri, local=self.local, direction="pull", call=call,
-                                 dry_run=call.options.dry_run)  # fmt: skip
-        self.result.on_workers = True
-        self.runner = totals.Moving()
-        self._cancel, self._now = cancel, now
-        self._stopped = False
         self._only = read_list(call.options.files_from) if call.only is None else call.only
+        self.endpoint = ""
+        self.moving = totals.Moving()
         self._nodes: list[Node] = []
         self._strangers: set[str] = set()  # workers that have come since, and are of no node
         self._looked_at = now()
         self._surveys: dict[str, Task] = {}  # of workers that came later
         self._pause = threading.Event()  # never set
 
-    @property
-    def endpoint(self) -> str:
-        """The service's address, once it is known."""
-        return self._endpoint
-
-    def execute(self) -> SyncResult:
-        """Do it; what was refused or broke off is in the result's `error`."""
-        started = self._now()
-        result = self.result
-        engine: Engine | None = None
+    def do(self, run: Run) -> None:
+        """All of it; what was refused or broke off is in the result's `error`."""
+        backend: Backend | None = None
         try:
-            engine = open_engine(self.call.options.on, self.call.executor)
-            self._run(engine)
+            backend = open_backend(self._call.options.on, self._call.executor)
+            self._run(run, backend)
         except NbsyncError as error:
-            result.error = error
-        except (EngineLost, WorkerLost) as error:
-            assert engine is not None  # it was opened
-            result.error = lost(engine, error)
+            run.result.error = error
+        except (BackendLost, WorkerLost) as error:
+            assert backend is not None  # it was opened
+            run.result.error = lost(backend, error)
         finally:
             for one in self._nodes:
                 one.give_up(ClusterError("it is not known how it ended: its run stops by itself within minutes"))
-            if engine is not None:
-                engine.close()
-        totals.conclude(result, self._nodes)
-        if self._stopped:
-            result.error = Interrupted("stopped by the user; every file that was finished is kept",
-                                       "Run it again to do the rest")  # fmt: skip
-        totals.show(self.board, self._nodes)
-        result.seconds = self._now() - started
-        self.board.state = "cancelled" if self._stopped else "failed" if result.error else "done"
-        return result
-
-    def stop(self) -> None:
-        """From any thread: let every node stop."""
-        self._stopped = True
-        self._cancel.set()
-
-    def abandon(self) -> None:
-        """Not waited for any more: nothing was begun."""
-        self.result.error = Interrupted("stopped by the user before anything was begun")
-        self.board.state = "cancelled"
-
-    def requests(self) -> dict[str, int]:
-        """Requests so far, of all nodes. Any thread may ask."""
-        return self.runner.requests or dict(self.result.requests)
+            if backend is not None:
+                backend.close()
+        totals.conclude(run.result, self._nodes)
+        totals.show(run.board, self._nodes)
 
     # ---- what follows runs in the run's thread ----------------------------------------------------
 
-    def _run(self, engine: Engine) -> None:
-        if not engine.can_pin:
+    def _run(self, run: Run, backend: Backend) -> None:
+        if not backend.can_pin:
             hint = "Use Dask or ipyparallel, or --spread shared"
-            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {engine.name} "
+            raise UsageError(f"--spread each needs an engine that can send work to a certain worker; {backend.name} "
                              "chooses for itself", hint)  # fmt: skip
-        workers = workers_of(engine)
+        workers = workers_of(backend)
         if self._cancel.is_set():
             raise Interrupted("stopped before it began")
-        self._group(engine, self._survey(engine, workers))
-        self.board.state = "syncing"
-        self._follow(engine)
+        self._group(run, backend, self._survey(backend, workers))
+        run.board.state = "syncing"
+        self._follow(run, backend)
 
-    def _survey(self, engine: Engine, workers: list[str]) -> dict[str, Site]:
+    def _survey(self, backend: Backend, workers: list[str]) -> dict[str, MountIdentity]:
         """Where LOCAL is for each worker.
 
         Raises:
             ClusterError: a worker is not fit for the run, or all are gone.
         """
-        endpoint = self._endpoint = node_run.look(os.curdir, self._location, self._options).endpoint
-        found: dict[str, Site] = {}
+        endpoint = self.endpoint = node_run.look(os.curdir, self._location, self._options).endpoint
+        found: dict[str, MountIdentity] = {}
 
         def take(name: str, task: Task) -> None:
-            seen: Seen = answer_of(engine, name, task, self._cancel.is_set)
+            seen: Seen = answer_of(backend, name, task, self._cancel.is_set)
             if seen.endpoint != endpoint:
                 hint = "Give --endpoint-url and --region, or the same AWS configuration"
                 raise ClusterError(f"requests of {name} would go to {seen.endpoint}, and this machine's to {endpoint}",
                                    hint)  # fmt: skip
-            found[name] = seen.site
+            found[name] = seen.identity
 
-        ask_each(engine, workers, partial(self._ask_to_look, engine), take)
+        ask_each(backend, workers, partial(self._ask_to_look, backend), take)
         return found
 
-    def _ask_to_look(self, engine: Engine, name: str) -> Task:
-        return engine.submit(node_run.look, self.local, self._location, self._options, worker=name)
+    def _ask_to_look(self, backend: Backend, name: str) -> Task:
+        return backend.submit(node_run.look, self._local, self._location, self._options, worker=name)
 
-    def _group(self, engine: Engine, sites: dict[str, Site]) -> None:
+    def _group(self, run: Run, backend: Backend, identities: dict[str, MountIdentity]) -> None:
         """Workers for which LOCAL is one directory are one node."""
         by_place: dict[tuple[object, ...], list[str]] = {}
-        for name, site in sites.items():
-            by_place.setdefault((site.machine, site.spots[0]), []).append(name)
+        for name, identity in identities.items():
+            by_place.setdefault((identity.machine, identity.ancestors[0]), []).append(name)
         call, interval = self._call_for(len(by_place)), max(_INTERVAL, _INTERVAL_EACH * len(by_place))
-        for names in sorted(by_place.values(), key=lambda names: sites[names[0]].name):
-            one = Node(engine, sites[names[0]], call, now=self._now, interval=interval)
+        for names in sorted(by_place.values(), key=lambda names: identities[names[0]].name):
+            one = Node(backend, identities[names[0]], call, now=self._now, interval=interval)
             one.workers = names
             self._nodes.append(one)
-        if len(self._nodes) == 1 < len(sites):
-            self.result.notes.append(f"LOCAL is one directory for all {len(sites):,} workers, so one of them pulls: "
-                                     "--spread shared splits the work among them")  # fmt: skip
+        if len(self._nodes) == 1 < len(identities):
+            one_directory = f"LOCAL is one directory for all {len(identities):,} workers, so one of them pulls"
+            run.result.notes.append(f"{one_directory}: --spread shared splits the work among them")
 
     def _call_for(self, nodes: int) -> Call:
         """What each node is to do: the same, on its own machine, with its share of the bandwidth."""
         options = replace(self._options, bandwidth=-(-self._options.bandwidth // nodes))
-        return replace(self.call, local=self.local, options=options, only=self._only, executor=None)
+        return replace(self._call, local=self._local, options=options, only=self._only, executor=None)
 
-    def _follow(self, engine: Engine) -> None:
+    def _follow(self, run: Run, backend: Backend) -> None:
         """Until every node has ended."""
         stopped_at = None
         while not all(one.ended for one in self._nodes):
@@ -181,13 +170,13 @@ class Each:
             if stopped_at is not None and self._now() - stopped_at > _STOP_SECONDS:
                 return  # who has not told its end by now is not waited for
             for one in self._nodes:
-                self.result.files += one.step()
-            self._look_for_others(engine)
-            totals.show(self.board, self._nodes)
-            self.runner.take(self._nodes)
+                run.result.files += one.step()
+            self._look_for_others(backend)
+            totals.show(run.board, self._nodes)
+            self.moving.take(self._nodes)
             self._pause.wait(_TICK)
 
-    def _look_for_others(self, engine: Engine) -> None:
+    def _look_for_others(self, backend: Backend) -> None:
         """Workers that have come since, where a node has none left."""
         alone = [one for one in self._nodes if one.is_alone]
         for one in alone:
@@ -196,9 +185,9 @@ class Each:
         if alone and self._now() - self._looked_at >= _INTERVAL:
             self._looked_at = self._now()
             ours = {name for one in self._nodes for name in one.workers}
-            for name in set(engine.workers()) - ours - self._strangers - self._surveys.keys():
+            for name in set(backend.workers()) - ours - self._strangers - self._surveys.keys():
                 with contextlib.suppress(WorkerLost):  # gone again
-                    self._surveys[name] = self._ask_to_look(engine, name)
+                    self._surveys[name] = self._ask_to_look(backend, name)
         for name, task in list(self._surveys.items()):
             if task.done():
                 del self._surveys[name]
@@ -213,7 +202,7 @@ class Each:
         except Exception:  # it is not fit
             self._strangers.add(name)
             return
-        ours = [one for one in self._nodes if seen.site.is_at(one.site) and seen.endpoint == self._endpoint]
+        ours = [one for one in self._nodes if seen.identity.is_at(one.identity) and seen.endpoint == self.endpoint]
         for one in ours:
             one.workers.append(name)
         if not ours:

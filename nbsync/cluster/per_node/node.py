@@ -1,8 +1,8 @@
-"""One node as the coordinator sees it: which workers are there, who runs its pull, what has come of it so far.
+"""One node as the coordinator sees it: its workers, which of them runs its pull, and what is known of that.
 
 Used by the run's thread alone. A worker that dies takes its run with it; another one of the node begins it again,
-and the state on that node's disk makes most of it hits. What the first one had told of as moved or deleted is listed
-beside what the second one finds.
+and the state on that node's disk makes most of it hits. What the first one had reported as moved or deleted is
+listed beside what the second one finds.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.per_node import node_run
+from nbsync.cluster.per_node.mount_identity import MountIdentity
 from nbsync.cluster.per_node.node_run import End, Report
-from nbsync.cluster.per_node.site import Site
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Row, Status
-from nbsync.core.options import Call
 from nbsync.errors import ClusterError, Interrupted, NbsyncError
 
-MAX_ATTEMPTS = 4  # workers that may die on one node's pull, before it is taken for the cause
+MAX_ATTEMPTS = 4  # so many workers may die on one node's pull: then the pull is taken for the cause
 _KEEP_SECONDS = node_run.PATIENCE_SECONDS / 5
 _KEPT = (Status.MISS.value, Status.DELETED.value)
 
 
 class LostAttempt(NamedTuple):
-    """What a worker had told of its run when it was lost. `rows`: of files that it had moved or deleted."""
+    """What a worker had reported of its run when it was lost. `rows`: of files that it had moved or deleted."""
 
     worker: str
     rows: list[Row]
@@ -34,7 +34,7 @@ class LostAttempt(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Bytes that it had moved, as far as it had told."""
+        """Bytes that it had moved, as far as it had reported."""
         return moved(self.rows)
 
 
@@ -42,10 +42,10 @@ class Node:
     """One node, whose pull is to be run once.
 
     Attributes:
-        site: its LOCAL.
+        identity: its LOCAL.
         workers: those of its workers that live, as far as is known.
         report: the newest of the run under way.
-        end: what it came to; `error` where nobody can tell.
+        end: the end of its run; `error` where it is not known.
         rows: of the run under way.
         lost: the runs of workers that were lost.
         lost_at: when the last one was.
@@ -56,8 +56,10 @@ class Node:
         interval: seconds between two questions.
     """
 
-    def __init__(self, engine: Engine, site: Site, call: Call, *, now: Callable[[], float], interval: float) -> None:
-        self._engine, self.site, self._call, self._now, self._interval = engine, site, call, now, interval
+    def __init__(
+        self, backend: Backend, identity: MountIdentity, call: Call, *, now: Callable[[], float], interval: float
+    ) -> None:
+        self._backend, self.identity, self._call, self._now, self._interval = backend, identity, call, now, interval
         self.workers: list[str] = []
         self.worker = ""
         self.report: Report | None = None
@@ -69,7 +71,7 @@ class Node:
         self.lost: list[LostAttempt] = []
         self._attempts = 0
         self._lost_by = ""  # why it has to be begun again
-        self._ticket = uuid.uuid4().hex  # a worker that was out of sight goes on with what it has begun
+        self._job_id = uuid.uuid4().hex  # a worker that seemed lost goes on with its run
         self._task: Task | None = None
         self._sent_at = self._due = 0.0
         self._stopped = False
@@ -101,10 +103,10 @@ class Node:
         return self.report.active if self.report is not None and not self.ended else ()
 
     def step(self) -> list[Row]:
-        """Go on, without waiting; the rows that have come.
+        """The rows that are new; begins, asks or takes an answer, and does not wait.
 
         Raises:
-            EngineLost.
+            BackendLost.
         """
         if self.ended:
             return []
@@ -113,7 +115,7 @@ class Node:
         task = self._task
         if task is None:
             if self._now() >= self._due:
-                self._send(node_run.ask, self._ticket, len(self.rows))
+                self._send(node_run.ask, self._job_id, len(self.rows))
             return []
         if not task.done():
             self._keep()
@@ -132,32 +134,32 @@ class Node:
         self.worker = self.workers[0]
         self._attempts += 1
         if self._lost_by:
-            self.notes.append(f"{self._lost_by}: the pull of {self.site.name} was begun again by {self.worker}")
-        self._send(node_run.begin, self._ticket, self._call)
+            self.notes.append(f"{self._lost_by}: the pull of {self.identity.name} was begun again by {self.worker}")
+        self._send(node_run.begin, self._job_id, self._call)
         return self.worker != ""
 
     def _send(self, function: Callable[..., object], *args: object) -> None:
         self._sent_at = self._now()
         try:
-            self._task = self._engine.submit(function, *args, worker=self.worker)
+            self._task = self._backend.submit(function, *args, worker=self.worker)
         except WorkerLost as error:
             self._lose(str(error))
 
     def _keep(self) -> None:
-        """The question waits: its worker may be busy with something else for longer than its run waits to be asked."""
+        """Keep the run going while a question waits for a worker that is busy with something else."""
         if self._now() - self._sent_at > _KEEP_SECONDS:
             self._sent_at = self._now()
-            with contextlib.suppress(WorkerLost, EngineLost):  # told at the next step
-                self._engine.interrupt(node_run.keep, self._ticket, worker=self.worker)
+            with contextlib.suppress(WorkerLost, BackendLost):  # the next step raises it
+                self._backend.interrupt(node_run.keep, self._job_id, worker=self.worker)
 
     def _take(self, task: Task) -> list[Row]:
-        """What a worker has answered."""
+        """The new rows in a worker's answer."""
         try:
             report = task.result()
         except WorkerLost as error:
             self._lose(str(error))
             return []
-        except EngineLost:
+        except BackendLost:
             raise
         except NbsyncError as error:
             self.error = error
@@ -177,7 +179,7 @@ class Node:
         return rows
 
     def _lose(self, why: str, *, is_there: bool = False) -> None:
-        """The run is gone, with its worker or without it."""
+        """Take note that the run is gone, with its worker or without it."""
         self._lost_by = why
         if self.report is not None:
             kept = [row for row in self.rows if row.status in _KEPT]
@@ -192,8 +194,8 @@ class Node:
         self._stopped = True
         if self.worker and not self.ended:
             try:
-                self._engine.interrupt(node_run.stop, self._ticket, worker=self.worker)
-            except (WorkerLost, EngineLost):  # told at the next step
+                self._backend.interrupt(node_run.stop, self._job_id, worker=self.worker)
+            except (WorkerLost, BackendLost):  # the next step raises it
                 return
             self._interval = self._due = 0.0
 

@@ -1,4 +1,4 @@
-"""A node's own pull, in the process of one of its workers: begun, asked for and stopped by short calls.
+"""The pull of one node, in the process of one of its workers: begun, reported and stopped by short calls.
 
 The run has a thread of its own, as on any machine, and records in this node's LOCAL. Nobody waits here: a worker
 stays free for others. A run that nobody asks for any more (the kernel that began it is gone) stops by itself.
@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nbsync.cluster.per_node.site import Site, find_site
+from nbsync.cluster.per_node.mount_identity import MountIdentity, find_mount_identity
+from nbsync.core.call import Call
 from nbsync.core.location import Location
 from nbsync.core.model import Active, Problem, Row
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.s3.bucket import Bucket
 
@@ -25,14 +26,14 @@ _GLANCE_SECONDS = 0.03  # what a node that has nothing to do takes, about
 
 
 class Seen(NamedTuple):
-    """What a worker would do: where it would write, and to which endpoint its requests would go."""
+    """Where a worker would write, and to which endpoint its requests would go."""
 
-    site: Site
+    identity: MountIdentity
     endpoint: str
 
 
 class End(NamedTuple):
-    """What the run came to, beside its rows and counts. `remote`: as it was understood."""
+    """The end of a run, beside its rows and counts. `remote`: as it was understood."""
 
     remote: str
     error: NbsyncError | None
@@ -65,7 +66,7 @@ class Report(NamedTuple):
 
 
 class NodeRun:
-    """One pull under way. `tell` and `stop` may come from any thread.
+    """One pull under way. Any thread may call `report` and `stop`.
 
     Args:
         call: a pull, for this machine alone.
@@ -113,11 +114,11 @@ class NodeRun:
         self._run.stop()
 
     def keep(self) -> None:
-        """Whoever began it is there, and waits for its turn to ask."""
+        """Take note that the coordinator is there, and waits until it can ask."""
         self._asked_at = self._now()
 
-    def tell(self, seen: int) -> Report:
-        """How it goes, with rows from number `seen`."""
+    def report(self, seen: int) -> Report:
+        """The run at this moment, with rows from number `seen`."""
         self.keep()
         ended = self.ended.is_set()  # before anything is read: then all of it is final
         run, board, runner = self._run, self._run.board, self._run.runner
@@ -144,18 +145,18 @@ _LOCK = threading.Lock()
 
 
 def look(local: str, location: Location, options: Options) -> Seen:
-    """What this worker would do. Nothing is created, and no request is sent.
+    """Where this worker would write and ask. Nothing is created, and no request is sent.
 
     Raises:
         NbsyncError: it has no credentials, profile or key file for that. OSError: it has no directories at all.
     """
     bucket = Bucket(location, options, wait=threading.Event().wait)
     bucket.client.close()
-    return Seen(find_site(local), bucket.endpoint)
+    return Seen(find_mount_identity(local), bucket.endpoint)
 
 
-def begin(ticket: str, call: Call) -> Report:
-    """Begin the run that this ticket stands for, if it does not go on here; how it goes, with rows from the first.
+def begin(job_id: str, call: Call) -> Report:
+    """The report of the run with this id, with rows from the first; the run is begun, if it does not go on here.
 
     Raises:
         NbsyncError: the call makes no sense here.
@@ -163,41 +164,41 @@ def begin(ticket: str, call: Call) -> Report:
     with _LOCK:
         for old in [name for name, run in _RUNS.items() if run.ended.is_set() and run.is_forsaken]:
             del _RUNS[old]
-        run = _RUNS.get(ticket)
+        run = _RUNS.get(job_id)
         resumed = run is not None
         if run is None:
-            run = _RUNS[ticket] = NodeRun(call)
+            run = _RUNS[job_id] = NodeRun(call)
     run.ended.wait(_GLANCE_SECONDS)
-    return _told(ticket, run, 0)._replace(resumed=resumed)
+    return _report_of(job_id, run, 0)._replace(resumed=resumed)
 
 
-def ask(ticket: str, seen: int) -> Report | None:
-    """How the run goes; None if this process knows nothing of it: it is another one than that which began it."""
+def ask(job_id: str, seen: int) -> Report | None:
+    """The report of the run; None if this process does not know it, since another one began it."""
     with _LOCK:
-        run = _RUNS.get(ticket)
-    return _told(ticket, run, seen) if run is not None else None
+        run = _RUNS.get(job_id)
+    return _report_of(job_id, run, seen) if run is not None else None
 
 
-def _told(ticket: str, run: NodeRun, seen: int) -> Report:
-    """Its report; once the end is told, the run is forgotten."""
-    report = run.tell(seen)
+def _report_of(job_id: str, run: NodeRun, seen: int) -> Report:
+    """The report of a run, which is forgotten once its end is reported."""
+    report = run.report(seen)
     if report.end is not None:
         with _LOCK:
-            _RUNS.pop(ticket, None)
+            _RUNS.pop(job_id, None)
     return report
 
 
-def keep(ticket: str) -> None:
-    """Let the run go on, if there is one, although nobody can ask for it."""
+def keep(job_id: str) -> None:
+    """Let the run go on, if there is one, although the coordinator cannot ask for a report."""
     with _LOCK:
-        run = _RUNS.get(ticket)
+        run = _RUNS.get(job_id)
     if run is not None:
         run.keep()
 
 
-def stop(ticket: str) -> None:
+def stop(job_id: str) -> None:
     """Stop the run, if there is one; its end is asked for as ever."""
     with _LOCK:
-        run = _RUNS.get(ticket)
+        run = _RUNS.get(job_id)
     if run is not None:
         run.stop()

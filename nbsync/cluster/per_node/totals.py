@@ -1,4 +1,4 @@
-"""What the nodes come to together: one board, one result. Used by the run's thread, but for what is said."""
+"""The sum of all nodes: one board, one result. For the run's thread, but where other threads are named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROBLEMS_SHOWN = 5
 
 
 class Moving:
-    """What SyncJob asks of who works: bytes and files under way. Written by the run, read by any thread."""
+    """The bytes and files under way on all nodes. Written by the run's thread, read by any."""
 
     def __init__(self) -> None:
         self._moved = 0
@@ -71,7 +71,7 @@ def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
             result.hits_omitted += node.end.hits_omitted
             result.problems += [_named(problem, node) for problem in node.end.problems]
         result.nodes.append(one)
-    result.files = sorted(rows, key=lambda row: (row.path, row.worker))  # who follows the old list keeps his place
+    result.files = sorted(rows, key=lambda row: (row.path, row.worker))  # a new list: the old one may be being read
     if not nodes:
         return
     ends = [node.end for node in nodes if node.end is not None]
@@ -97,7 +97,7 @@ def _node_result(node: Node) -> NodeResult:
         counts[row.status] = counts.get(row.status, 0) + 1
     bytes_of = node.end.bytes if node.end is not None else {"moved": moved(node.rows), "saved": 0}
     bytes_of = add(bytes_of, {"moved": _moved_earlier(node)})
-    return NodeResult(node.site.host, node.site.local, node.worker, _is_complete(node), counts, bytes_of,
+    return NodeResult(node.identity.host, node.identity.local, node.worker, _is_complete(node), counts, bytes_of,
                       str(error) if error is not None else None)  # fmt: skip
 
 
@@ -125,20 +125,20 @@ def _errors(result: SyncResult, nodes: Sequence[Node]) -> None:
     if result.error is None and len(errors) == len(nodes):  # there is no run that went on
         one, first = errors[0]
         same = [node for node, error in errors if str(error) == str(first)]
-        where = "on every node" if len(same) == len(nodes) > 1 else f"on {one.site.name}"
+        where = "on every node" if len(same) == len(nodes) > 1 else f"on {one.identity.name}"
         result.error = type(first)(f"{first.message.rstrip('.')} ({where})", first.hint)
         errors = [(node, error) for node, error in errors if node not in same]
     result.problems += [
-        Problem(node.site.name, "node", f"this node is not complete: {error}") for node, error in errors
+        Problem(node.identity.name, "node", f"this node is not complete: {error}") for node, error in errors
     ]
 
 
 def _said(result: SyncResult, nodes: Sequence[Node]) -> str:
     """Which nodes there are, and which of them are complete."""
     if result.dry_run:
-        names = [node.site.name for node in nodes]
+        names = [node.identity.name for node in nodes]
         return f"{len(nodes):,} node{'s' * (len(nodes) != 1)} would have a copy each: {_some(names)}"
-    names = [node.site.name for node in nodes if _is_complete(node)]
+    names = [node.identity.name for node in nodes if _is_complete(node)]
     return f"{len(names):,} of {len(nodes):,} nodes complete" + (f": {_some(names)}" if names else "")
 
 
@@ -147,7 +147,7 @@ def _notes(nodes: Sequence[Node]) -> list[str]:
     noted: dict[str, list[str]] = {}
     for node in nodes:
         for note in node.end.notes if node.end is not None else ():
-            noted.setdefault(note, []).append(node.site.name)
+            noted.setdefault(note, []).append(node.identity.name)
     notes = [note if len(names) == len(nodes) else f"{note} ({_some(names)})" for note, names in noted.items()]
     return [*(note for node in nodes for note in node.notes), *notes]
 
@@ -159,4 +159,4 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _named(problem: Problem, node: Node) -> Problem:
-    return problem._replace(message=f"{problem.message} (on {node.site.name})")
+    return problem._replace(message=f"{problem.message} (on {node.identity.name})")

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from enum import Enum
 from typing import NamedTuple
 
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import lost
 from nbsync.cluster.shared.worker import Reply
 from nbsync.core.model import Action, Outcome, Status
@@ -33,7 +33,7 @@ class Ending(NamedTuple):
         worker: its name; empty if it is not known.
         why: of a batch that was lost.
         error: what ends the run, or makes the worker unfit.
-        unheard: it is not known whether the worker is still at it.
+        unconfirmed: it is not known whether the worker is still at it.
     """
 
     end: End
@@ -43,10 +43,10 @@ class Ending(NamedTuple):
     worker: str = ""
     why: str = ""
     error: NbsyncError | None = None
-    unheard: bool = False
+    unconfirmed: bool = False
 
 
-def ending_of(actions: Sequence[Action], task: Task, engine: Engine, checked: Sequence[str]) -> Ending:
+def ending_of(actions: Sequence[Action], task: Task, backend: Backend, checked: Sequence[str]) -> Ending:
     """How the batch of these Actions ended, whose task has ended.
 
     Args:
@@ -55,16 +55,16 @@ def ending_of(actions: Sequence[Action], task: Task, engine: Engine, checked: Se
     try:
         reply: Reply = task.result(0)
     except WorkerLost as error:
-        return Ending(End.LOST, actions, why=str(error), unheard=True)
-    except (CancelledError, EngineLost) as error:
-        return Ending(End.FAILED, actions, error=lost(engine, error), unheard=True)
+        return Ending(End.LOST, actions, why=str(error), unconfirmed=True)
+    except (CancelledError, BackendLost) as error:
+        return Ending(End.FAILED, actions, error=lost(backend, error), unconfirmed=True)
     except NbsyncError as error:
-        if task.worker and engine.can_pin and task.worker not in checked:
+        if task.worker and backend.can_pin and task.worker not in checked:
             return Ending(End.UNFIT, actions, worker=task.worker, error=error)
-        whose = f"{task.worker or 'a worker'} of {engine.name}"
+        whose = f"{task.worker or 'a worker'} of {backend.name}"
         return Ending(End.FAILED, actions, error=ClusterError(f"{whose}: {error.message}", error.hint))
-    except Exception as error:  # of the engine: a worker out of memory, an answer that cannot be read
-        return Ending(End.LOST, actions, why=f"{type(error).__name__}: {error}", unheard=True)
+    except Exception as error:  # of the backend: a worker out of memory, an answer that cannot be read
+        return Ending(End.LOST, actions, why=f"{type(error).__name__}: {error}", unconfirmed=True)
     return _of_reply(actions, reply, task.worker or reply.worker)
 
 
@@ -72,10 +72,10 @@ def _of_reply(actions: Sequence[Action], reply: Reply, worker: str) -> Ending:
     outcomes = [one._replace(worker=worker) for one in reply.outcomes if one.status is not Status.CANCELLED]
     ended = {one.path for one in outcomes}
     remaining = [one for one in actions if one.path not in ended]
-    told = Ending(End.DONE, remaining, outcomes, reply, worker)
+    ending = Ending(End.DONE, remaining, outcomes, reply, worker)
     if reply.failure is not None:
         error = reply.failure
-        return told._replace(end=End.FAILED, error=type(error)(f"{worker}: {error.message}", error.hint))
+        return ending._replace(end=End.FAILED, error=type(error)(f"{worker}: {error.message}", error.hint))
     if remaining:
-        return told._replace(end=End.LOST, why="its worker stopped", unheard=True)
-    return told
+        return ending._replace(end=End.LOST, why="its worker stopped", unconfirmed=True)
+    return ending

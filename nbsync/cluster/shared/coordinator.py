@@ -1,6 +1,6 @@
-"""The workers of an engine as one run uses them: checked before anything moves, given a permit, sent home in the end.
+"""The workers of a backend for one run: checked before anything moves, given a permit, which is revoked at the end.
 
-Part of the engine room's run; its thread.
+For the run's thread.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from nbsync._version import __version__
-from nbsync.cluster.backends.base import Engine, Task
-from nbsync.cluster.backends.connect import answer_of, ask_each, open_engine, workers_of
+from nbsync.cluster.backends.base import Backend, Task
+from nbsync.cluster.backends.connect import answer_of, ask_each, open_backend, workers_of
 from nbsync.cluster.forwarded_options import found_anywhere
 from nbsync.cluster.shared import worker
-from nbsync.cluster.shared.worker import Ticket
+from nbsync.cluster.shared.worker import JobSpec
 from nbsync.core.options import Options
-from nbsync.local import lease as permits
+from nbsync.local import lease
 from nbsync.s3.bucket import Bucket
 from nbsync.transfer.context import Context
 
 
-class Crew:
-    """The workers of the engine that a call names.
+class Coordinator:
+    """Knows the workers of the backend that a call names, and their permit.
 
     Args:
         on: the option.
@@ -32,82 +32,82 @@ class Crew:
 
     Attributes:
         names: of the workers; empty before `look`.
-        notes: what they found remarkable about the service.
-        unheard: a batch was lost without a word: who had it may be at it still.
+        notes: remarks for the user, of workers about the service.
+        unconfirmed: a batch was lost without a reply: its worker may be at it still.
 
     Raises:
-        ClusterError: see open_engine.
+        ClusterError: see open_backend.
     """
 
     def __init__(self, on: str, executor: Executor | None) -> None:
-        self.engine: Engine = open_engine(on, executor)
+        self.backend: Backend = open_backend(on, executor)
         self.names: list[str] = []
         self.notes: list[str] = []
-        self.unheard = False
-        self._ticket: Ticket | None = None
+        self.unconfirmed = False
+        self._spec: JobSpec | None = None
         self._revoked_at = 0.0
 
     def look(self) -> None:
-        """Find out who is there.
+        """Look which workers there are.
 
         Raises:
-            ClusterError: nobody, or somebody with another nbsync or none.
+            ClusterError: there are none, or one has another nbsync or none.
         """
-        self.names = workers_of(self.engine)
+        self.names = workers_of(self.backend)
 
-    def enlist(self, ctx: Context) -> Ticket:
-        """What the workers must know of the run, once each of them was found fit for it.
+    def prepare(self, ctx: Context) -> JobSpec:
+        """The job spec of the run; each worker was found fit for it.
 
         Raises:
             ClusterError: one is not. Interrupted: the run was stopped.
         """
-        if self._ticket is not None:
-            return self._ticket
+        if self._spec is not None:
+            return self._spec
         assert ctx.room is not None  # the run may change something
         stage = ctx.room.stage
-        permit = ctx.room.guests = permits.issue(stage)
-        self._ticket = Ticket(
+        permit = ctx.room.guests = lease.issue(stage)
+        self._spec = JobSpec(
             __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
             ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), ctx.bucket.can.unconditional,
         )  # fmt: skip
-        self._check(self._ticket, ctx.cancelled)
-        return self._ticket
+        self._check(self._spec, ctx.cancelled)
+        return self._spec
 
-    def _check(self, ticket: Ticket, cancelled: Callable[[], bool]) -> None:
-        engine = self.engine
+    def _check(self, spec: JobSpec, cancelled: Callable[[], bool]) -> None:
+        backend = self.backend
 
         def take(name: str, task: Task) -> None:
-            answer_of(engine, name, task, cancelled)
+            answer_of(backend, name, task, cancelled)
 
-        self.names = ask_each(engine, self.names, lambda name: engine.submit(worker.check, ticket, worker=name), take)
+        self.names = ask_each(backend, self.names, lambda name: backend.submit(worker.check, spec, worker=name), take)
 
     def revoke(self) -> None:
-        """Let no worker go on."""
-        if self._ticket is not None and not self._revoked_at:
+        """Revoke the permit: no worker goes on."""
+        if self._spec is not None and not self._revoked_at:
             self._revoked_at = time.monotonic()
-            permits.revoke(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
+            lease.revoke(os.path.join(self._spec.place, "stage"), self._spec.permit)
 
     def dismiss(self) -> None:
-        """The run is over, and everybody has seen that: what workers have left in staging goes."""
-        if self._ticket is not None:
+        """Revoke the permit, wait until every worker has seen that, and remove what workers have left in staging."""
+        if self._spec is not None:
             self.revoke()
-            if self.unheard:
-                time.sleep(max(0.0, self._revoked_at + permits.SEEN_SECONDS - time.monotonic()))
-            permits.clear(os.path.join(self._ticket.place, "stage"), self._ticket.permit)
-            self._ticket, self._revoked_at = None, 0.0
+            if self.unconfirmed:
+                time.sleep(max(0.0, self._revoked_at + lease.SEEN_SECONDS - time.monotonic()))
+            lease.clear(os.path.join(self._spec.place, "stage"), self._spec.permit)
+            self._spec, self._revoked_at = None, 0.0
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Dismiss the workers, and close the connection to the backend."""
         self.dismiss()
-        self.engine.close()
+        self.backend.close()
 
 
 def _options(bucket: Bucket, options: Options) -> Options:
-    """The options as workers need them: names and settings, where to go. --bandwidth comes with each batch."""
+    """The options as workers need them, with endpoint and region. --bandwidth comes with each batch."""
     known = bucket.client.target
     endpoint = options.endpoint_url
     if not known.host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        endpoint = bucket.endpoint  # it may have been told by this machine's environment
+        endpoint = bucket.endpoint  # it may come from this machine's environment
     return replace(
         found_anywhere(options), files_from="", on="", spread="", filters=(), log_file="", endpoint_url=endpoint,
         region=bucket.region, bandwidth=0,

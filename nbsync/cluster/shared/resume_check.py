@@ -1,22 +1,22 @@
-"""An Action done again: what did the first try, of a worker that was lost, come to? Runs in worker threads.
+"""Whether a worker that was lost has done an Action. Runs in worker threads.
 
-Both ways the answer is in the contents: a download whose file is the object already is not fetched again, and an
-upload whose object is the file already is not sent again.
+The contents tell: a download whose file equals the object already is not fetched again, and an upload whose object
+equals the file already is not sent again.
 """
 
 from __future__ import annotations
 
 from nbsync.core.model import Action, LocalEntry, Outcome, RecordedEntry, RemoteEntry, Status, Verb
 from nbsync.s3.listing import find_object
-from nbsync.transfer.compare import compare
 from nbsync.transfer.context import Context
+from nbsync.transfer.evidence import compare
 from nbsync.transfer.worker import look_again
 
 
 def done_before(ctx: Context, action: Action) -> Outcome | None:
     """The Outcome of an Action that was done before; None if it was not, as far as can be told.
 
-    Raises: as compare.compare.
+    Raises: as evidence.compare.
     """
     found = _downloaded(ctx, action) if action.verb is Verb.DOWNLOAD else _uploaded(ctx, action)
     if found is None:

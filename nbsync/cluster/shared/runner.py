@@ -1,7 +1,7 @@
-"""`--spread shared`: a runner whose Actions are done by an engine's workers, all of which see LOCAL.
+"""`--spread shared`: a runner whose Actions are done by a backend's workers, all of which see LOCAL.
 
-The same face as `transfer.runner.Runner`. The run's thread submits and drains; batches end in threads of the engine's.
-What touches more than its own path (something in the way, deletions) is done here, by workers of this process.
+It has the methods of `transfer.runner.Runner`. The run's thread submits and drains; batches end in the backend's
+threads. What touches more than its own path (something in the way, deletions) is done by this process.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from nbsync.cluster.backends.base import EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import BackendLost, Task, WorkerLost
 from nbsync.cluster.backends.connect import lost
-from nbsync.cluster.shared import worker as guest
 from nbsync.cluster.shared.batch_ending import End, Ending, ending_of
-from nbsync.cluster.shared.batch_progress import Beats
-from nbsync.cluster.shared.coordinator import Crew
+from nbsync.cluster.shared.batch_progress import BatchProgress
+from nbsync.cluster.shared.coordinator import Coordinator
 from nbsync.cluster.shared.dispatch import Batch, Dispatch
-from nbsync.cluster.shared.worker import Ticket
-from nbsync.cluster.shared.worker_count import Census
+from nbsync.cluster.shared.worker import JobSpec, perform
+from nbsync.cluster.shared.worker_count import WorkerCount
 from nbsync.core.model import Action, Active, Outcome, Status, Verb
 from nbsync.errors import ClusterError, LocalError, NbsyncError
-from nbsync.local import lease as permits
+from nbsync.local import lease
 from nbsync.s3.versions import learn_conditions
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import Runner
@@ -35,28 +34,28 @@ _HERE = (Verb.DELETE_LOCAL, Verb.DELETE_REMOTE)
 
 
 class SharedRunner:
-    """Runs the Actions of one phase of a run on the crew.
+    """Runs the Actions of one phase of a run on the workers of a backend.
 
     Attributes:
         failure: what ended the run.
 
     Args:
-        crew: the workers; enlisted at the first Action that is theirs.
-        ctx: the run's.
-        own: does what stays on this machine.
+        coordinator: knows the workers; they are checked at the first Action that is for them.
+        ctx: the context of the run.
+        own: the runner for what stays on this machine.
         now: monotonic seconds.
         sleep: waits so many seconds.
     """
 
     def __init__(
-        self, crew: Crew, ctx: Context, own: Runner[Outcome], *, now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        self, coordinator: Coordinator, ctx: Context, own: Runner[Outcome], *,
+        now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep,
     ) -> None:  # fmt: skip
-        self._crew, self._ctx, self._own, self._now, self._sleep = crew, ctx, own, now, sleep
+        self._coordinator, self._ctx, self._own, self._now, self._sleep = coordinator, ctx, own, now, sleep
         self._dispatch = Dispatch()
-        self._ticket: Ticket | None = None
-        self._census: Census | None = None
-        self._beats: Beats | None = None
+        self._spec: JobSpec | None = None
+        self._worker_count: WorkerCount | None = None
+        self._progress: BatchProgress | None = None
         self._tasks: dict[int, Task] = {}  # of the batches under way
         self._ended_tasks: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._done: deque[Outcome] = deque()
@@ -66,7 +65,7 @@ class SharedRunner:
         self._finishing = self._stopped = False
         self.failure: BaseException | None = None
 
-    # ---- the face of a runner -----------------------------------------------------------------------
+    # ---- the methods of a runner -----------------------------------------------------------------------
 
     @property
     def full(self) -> bool:
@@ -82,12 +81,12 @@ class SharedRunner:
         if action.verb in _HERE:
             self._own.submit(action)
             return
-        if self._ticket is None:
+        if self._spec is None:
             if action.verb is Verb.UPLOAD:
                 learn_conditions(self._ctx.bucket)
-            self._ticket = self._crew.enlist(self._ctx)
-            self._census = Census(self._crew.engine, len(self._crew.names))
-            self._beats = Beats(self._ticket)
+            self._spec = self._coordinator.prepare(self._ctx)
+            self._worker_count = WorkerCount(self._coordinator.backend, len(self._coordinator.names))
+            self._progress = BatchProgress(self._spec)
         if action.in_the_way:
             self._own.submit(action)
         else:
@@ -95,60 +94,60 @@ class SharedRunner:
 
     def drain(self) -> Iterator[Outcome]:
         """What has ended since the last call; waits only while the runner is full."""
-        yield from self._turn()
+        yield from self._step()
         while self.full and self.failure is None and not self._stopped:
             self._sleep(_LOOK_SECONDS)
-            yield from self._turn()
+            yield from self._step()
 
     def finish(self) -> Iterator[Outcome]:
         """What is still to end, as it ends."""
         self._finishing = True
         try:
-            yield from self._turn()
+            yield from self._step()
             while not self._dispatch.is_empty:
                 self._sleep(_LOOK_SECONDS)
-                yield from self._turn()
+                yield from self._step()
             yield from self._own.finish()
             self.failure = self.failure or self._own.failure
         finally:
-            if self._census is not None:
-                self._census.close()
+            if self._worker_count is not None:
+                self._worker_count.close()
             self._note_lost()
 
     def _note_lost(self) -> None:
         if self._lost:
             batches = "1 batch" if len(self._lost) == 1 else f"{len(self._lost):,} batches"
-            self._crew.notes.append(f"{batches} of files had to be done again by other workers: {self._lost[0]}")
+            self._coordinator.notes.append(f"{batches} of files had to be done again by other workers: {self._lost[0]}")
             self._lost = []
 
     def active(self) -> tuple[Active, ...]:
-        """What is on its way now, as workers have told. Any thread may ask."""
-        told = self._beats.active(self._dispatch.numbers) if self._beats is not None else ()
-        return (*told, *self._own.active())
+        """What is on its way now, as workers have noted. Any thread may ask."""
+        elsewhere = self._progress.active(self._dispatch.numbers) if self._progress is not None else ()
+        return (*elsewhere, *self._own.active())
 
     def bytes_moved(self) -> int:
         """Bytes that have moved so far, as far as is known. Any thread may ask."""
-        on_the_way = self._beats.moved(self._dispatch.numbers) if self._beats is not None else 0
+        on_the_way = self._progress.moved(self._dispatch.numbers) if self._progress is not None else 0
         return self._moved + on_the_way + self._own.bytes_moved()
 
     # ---- one turn: take what ended, send what waits -------------------------------------------------
 
     @property
     def _workers(self) -> int:
-        return self._census.count if self._census is not None else 1
+        return self._worker_count.count if self._worker_count is not None else 1
 
     @property
     def _bandwidth(self) -> int:
         """A worker's share of --bandwidth, bytes a second; 0: no limit."""
         return -(-self._ctx.options.bandwidth // self._workers)
 
-    def _turn(self) -> Iterator[Outcome]:
+    def _step(self) -> Iterator[Outcome]:
         self._take_ended()
         yield from self._own.drain()
         if self._own.failure is not None:
             self._fail(self._own.failure)
-        if self._census is not None and self._census.nobody_left():
-            self._fail(ClusterError(f"{self._crew.engine.name} has had no workers for a while",
+        if self._worker_count is not None and self._worker_count.nobody_left():
+            self._fail(ClusterError(f"{self._coordinator.backend.name} has had no workers for a while",
                                     "What was done is recorded; run it again when they are back"))  # fmt: skip
         if self._ctx.cancelled() and not self._stopped:
             self._stop()
@@ -166,16 +165,16 @@ class SharedRunner:
         batch = self._dispatch.next(self._workers, self._now(), is_last=self._finishing)
         if batch is None:
             return False
-        assert self._ticket is not None  # there is something to send
-        assert self._beats is not None
+        assert self._spec is not None  # there is something to send
+        assert self._progress is not None
         try:
-            self._beats.begin(batch.number)
-            task = self._crew.engine.submit(
-                guest.perform, self._ticket, batch.number, batch.actions, self._bandwidth, batch.is_repeated,
+            self._progress.begin(batch.number)
+            task = self._coordinator.backend.submit(
+                perform, self._spec, batch.number, batch.actions, self._bandwidth, batch.is_repeated,
                 worker=self._choice(),
             )  # fmt: skip
-        except (WorkerLost, EngineLost, OSError) as error:
-            self._beats.end(batch.number)
+        except (WorkerLost, BackendLost, OSError) as error:
+            self._progress.end(batch.number)
             self._dispatch.take_back(batch)
             self._not_sent(error)
             return False
@@ -184,29 +183,29 @@ class SharedRunner:
         return True
 
     def _not_sent(self, error: Exception) -> None:
-        if isinstance(error, EngineLost):
-            self._fail(lost(self._crew.engine, error))
+        if isinstance(error, BackendLost):
+            self._fail(lost(self._coordinator.backend, error))
         elif isinstance(error, OSError):
-            assert self._ticket is not None  # it was to be sent
+            assert self._spec is not None  # it was to be sent
             hint = "What was done is recorded; make room, and run it again"
-            self._fail(LocalError(f"{self._ticket.place} cannot be written: {error.strerror}", hint))
+            self._fail(LocalError(f"{self._spec.place} cannot be written: {error.strerror}", hint))
 
     def _choice(self) -> str:
-        """Who is to do the next batch: whoever the engine takes, as long as nobody there is unfit.
+        """The worker for the next batch; empty, so that the backend chooses, as long as no worker is unfit.
 
         Raises:
-            EngineLost, WorkerLost: nobody can.
+            BackendLost: no worker is fit.
         """
         if not self._unfit:
             return ""
         at_work = Counter(task.worker for task in self._tasks.values())
-        fit = [name for name in self._crew.engine.workers() if name not in self._unfit]
+        fit = [name for name in self._coordinator.backend.workers() if name not in self._unfit]
         if not fit:
-            raise EngineLost(f"only {', '.join(sorted(self._unfit))} is left, which cannot work here")
+            raise BackendLost(f"only {', '.join(sorted(self._unfit))} is left, which cannot work here")
         return min(fit, key=lambda name: at_work[name])
 
     def _task_ended(self, number: int, task: Any) -> None:
-        """In whichever thread."""
+        """Any thread."""
         self._ended_tasks.put((number, task))
 
     def _take_ended(self) -> None:
@@ -218,13 +217,13 @@ class SharedRunner:
             batch = self._dispatch.ended(number)
             self._tasks.pop(number, None)
             if batch is not None:
-                self._take(batch, ending_of(batch.actions, task, self._crew.engine, self._crew.names))
+                self._take(batch, ending_of(batch.actions, task, self._coordinator.backend, self._coordinator.names))
 
     def _take(self, batch: Batch, ending: Ending) -> None:
-        """One batch has ended, somehow."""
-        assert self._beats is not None  # it was sent
-        self._beats.end(batch.number)
-        self._crew.unheard = self._crew.unheard or ending.unheard
+        """Do what the ending of a batch asks for."""
+        assert self._progress is not None  # it was sent
+        self._progress.end(batch.number)
+        self._coordinator.unconfirmed = self._coordinator.unconfirmed or ending.unconfirmed
         self._count(ending)
         if ending.end is End.DONE:
             assert ending.reply is not None  # that is how it is known
@@ -234,7 +233,7 @@ class SharedRunner:
         elif ending.end is End.UNFIT:
             assert ending.error is not None
             self._dispatch.take_back(batch)
-            self._shun(ending.worker, ending.error)
+            self._exclude(ending.worker, ending.error)
         else:
             assert ending.error is not None
             self._dispatch.keep(batch, ending.remaining)
@@ -244,12 +243,12 @@ class SharedRunner:
         if ending.reply is not None:
             for kind, count in ending.reply.requests.items():
                 self._ctx.bucket.counts.add(kind, count)
-            self._crew.notes += [note for note in ending.reply.notes if note not in self._crew.notes]
+            self._coordinator.notes += [note for note in ending.reply.notes if note not in self._coordinator.notes]
         self._moved += sum(one.bytes for one in ending.outcomes)
         self._done += ending.outcomes
 
     def _lose(self, batch: Batch, ending: Ending) -> None:
-        """A worker is lost, and with it what it did: another one does it again, and finds what is done."""
+        """Let another worker do what remains; it finds what the lost one has done."""
         if not self._may_send:
             self._dispatch.keep(batch, ending.remaining)
         elif self._dispatch.repeat(batch, ending.remaining):
@@ -258,39 +257,39 @@ class SharedRunner:
             message = f"given up after {batch.tries} tries: {ending.why}"
             self._end_all(ending.remaining, Status.FAILED, message, "failed")
 
-    def _shun(self, worker: str, why: NbsyncError) -> None:
-        """A worker that came during the run is not fit for it; those that were there before were checked."""
+    def _exclude(self, worker: str, why: NbsyncError) -> None:
+        """Give nothing more to a worker that came during the run and is not fit for it."""
         if worker not in self._unfit:
             self._unfit.add(worker)
-            self._crew.notes.append(f"{worker} came during the run, and was given nothing to do: {why.message}")
+            self._coordinator.notes.append(f"{worker} came during the run, and was given nothing to do: {why.message}")
 
-    # ---- the end before the end ---------------------------------------------------------------------
+    # ---- the run ends early ---------------------------------------------------------------------
 
     def _fail(self, error: BaseException) -> None:
-        """The run ends; what is under way is told of as cancelled.
+        """End the run; what is under way is reported as cancelled.
 
-        What is said after the stop is no reason: who begins a batch then finds no permit, and takes that for a
-        LOCAL that it does not see.
+        Errors that come after the stop do not count: a worker that begins a batch then finds no permit, and takes
+        that for a LOCAL that it does not see.
         """
         if not self._stopped:
             self.failure = self.failure or error
         self._ctx.cancel.set()
 
     def _stop(self) -> None:
-        """Let workers stop, hear what they still have to say, and end the rest as cancelled."""
+        """Stop the workers, take the replies that still come in time, and end all other Actions as cancelled."""
         self._stopped = True
-        self._crew.revoke()
-        deadline = self._now() + permits.SEEN_SECONDS
+        self._coordinator.revoke()
+        deadline = self._now() + lease.SEEN_SECONDS
         while self._tasks and self._now() < deadline:
             self._sleep(_LOOK_SECONDS)
             self._take_ended()
-        self._crew.unheard = self._crew.unheard or bool(self._tasks)
+        self._coordinator.unconfirmed = self._coordinator.unconfirmed or bool(self._tasks)
         tasks = list(self._tasks.values())
         self._tasks.clear()
-        # An engine that is gone may keep who cancels waiting.
+        # A backend that is gone may keep the thread waiting that cancels.
         threading.Thread(target=lambda: [task.cancel() for task in tasks], name="nbsync-cancel", daemon=True).start()
         message = "stopped" if self.failure is None else str(self.failure)
-        self._end_all(self._dispatch.drop(), Status.CANCELLED, message, "")  # what they say from now on is not heard
+        self._end_all(self._dispatch.drop(), Status.CANCELLED, message, "")  # later replies find no batch
 
     def _end_all(self, actions: Sequence[Action], status: Status, message: str, problem: str) -> None:
         self._done.extend(

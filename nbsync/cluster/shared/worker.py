@@ -1,6 +1,6 @@
-"""What a worker does with a batch: with a bucket, credentials and a context of its own, as a guest in LOCAL's room.
+"""A shared worker does a batch, with a bucket, credentials and a context of its own, in LOCAL's state directory.
 
-Runs in the worker's process, in whichever thread the engine calls; one session a run and process, kept for its
+Runs in the worker's process, in whichever thread the backend calls; one session a run and process, kept for its
 next batches. A thread of the session looks some times a second whether the run still goes on.
 """
 
@@ -20,7 +20,7 @@ from nbsync.core.location import Location
 from nbsync.core.model import Action, Outcome
 from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
-from nbsync.local import lease as permits
+from nbsync.local import lease
 from nbsync.local.lease import Hold, Permit
 from nbsync.local.record import RemoteName
 from nbsync.local.scan import check_encoding
@@ -33,14 +33,14 @@ from nbsync.transfer.runner import Runner
 from nbsync.transfer.small_files import Lane
 from nbsync.transfer.worker import Worker
 
-_LOOK_SECONDS = 0.2  # with the time for last words less than permits.SEEN_SECONDS
+_LOOK_SECONDS = 0.2  # with the time to stop less than lease.SEEN_SECONDS
 
 
-class Ticket(NamedTuple):
-    """What a worker must know of a run. No credentials: it finds its own, as any nbsync there would.
+class JobSpec(NamedTuple):
+    """What a worker must know of a run. No credentials: it finds its own, as any nbsync on its machine does.
 
-    `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker whose are others is
-    not fit. `unconditional` is what the coordinator has learnt of the bucket: see s3.capabilities.
+    `version` is that of the coordinator's nbsync, `endpoint` where its requests go: a worker for which one of them
+    differs is not fit. `unconditional` is what the coordinator has learnt of the bucket: see s3.capabilities.
     """
 
     version: str
@@ -56,36 +56,36 @@ class Ticket(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What has become of a batch."""
+    """What a worker has done of a batch."""
 
     outcomes: list[Outcome]
     requests: dict[str, int]
     seconds: float
     notes: list[str]
     worker: str
-    failure: NbsyncError | None = None  # what ended it for the whole run
+    failure: NbsyncError | None = None  # what ended the whole run
 
 
-def check(ticket: Ticket) -> None:
+def check(spec: JobSpec) -> None:
     """Is this worker fit for the run? Nothing is asked of the service yet.
 
     Raises:
         ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
     """
-    session = _session(ticket)
-    probe = os.path.join(session.stage, f"{ticket.permit.staged()}-0")  # a push has its notes there
+    session = _session(spec)
+    probe = os.path.join(session.stage, f"{spec.permit.staged()}-0")  # a push has its notes there
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         os.unlink(probe)
     except OSError as error:
         raise ClusterError(f"it cannot write in {session.stage}: {error.strerror}", "Check its user") from None
     found = session.ctx.bucket.endpoint
-    if found != ticket.endpoint:
+    if found != spec.endpoint:
         hint = "Give --endpoint-url and --region, or the same AWS configuration"
-        raise ClusterError(f"its requests would go to {found}, and this machine's to {ticket.endpoint}", hint)
+        raise ClusterError(f"its requests would go to {found}, and this machine's to {spec.endpoint}", hint)
 
 
-def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: int, again: bool) -> Reply:
+def perform(spec: JobSpec, number: int, actions: Sequence[Action], bandwidth: int, again: bool) -> Reply:
     """Do the Actions of a batch.
 
     Args:
@@ -97,8 +97,8 @@ def perform(ticket: Ticket, number: int, actions: Sequence[Action], bandwidth: i
         NbsyncError, OSError: the session cannot be opened.
     """
     started = time.monotonic()
-    session = _session(ticket)
-    with session.turn:
+    session = _session(spec)
+    with session.lock:
         session.ctx.limiter.rate = bandwidth
         outcomes, failure = session.perform(number, actions, again)
         requests = session.requests()
@@ -133,7 +133,7 @@ class LeasePermission:
 
     def _is_there(self) -> bool:
         hold = self.hold
-        if not permits.holds(self._stage, self._permit):
+        if not lease.holds(self._stage, self._permit):
             return False
         return hold is None or hold.lasts() or hold is not self.hold
 
@@ -141,39 +141,41 @@ class LeasePermission:
 class Session:
     """One run in one process."""
 
-    def __init__(self, ticket: Ticket) -> None:
-        self._ticket = ticket
-        self.stage = os.path.join(ticket.place, "stage")
-        cancel, options = threading.Event(), ticket.options
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+        self.stage = os.path.join(spec.place, "stage")
+        cancel, options = threading.Event(), spec.options
         controller = Controller(options.jobs, files=files_left())
-        bucket = Bucket(ticket.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
-        bucket.can.unconditional = ticket.unconditional
-        remote = RemoteName(ticket.endpoint, ticket.location.bucket, ticket.prefix)
-        self._permission = LeasePermission(self.stage, ticket.permit)
+        bucket = Bucket(spec.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
+        bucket.can.unconditional = spec.unconditional
+        remote = RemoteName(spec.endpoint, spec.location.bucket, spec.prefix)
+        self._permission = LeasePermission(self.stage, spec.permit)
         self.ctx = Context(
-            bucket, ticket.root, options, ticket.prefix, Guest(ticket.root, ticket.place, ticket.run),
+            bucket, spec.root, options, spec.prefix, Guest(spec.root, spec.place, spec.run),
             Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
-            journal=GuestJournal(self.stage, ticket.permit, remote), staged_as=ticket.permit.staged(),
+            journal=GuestJournal(self.stage, spec.permit, remote), staged_as=spec.permit.staged(),
             stopped=lambda: True, permission=self._permission,
         )  # fmt: skip
-        self.turn = threading.Lock()  # whose holder may perform
-        self._over = False  # nothing can be performed any more; who waited for his turn finds that
+        self.lock = threading.Lock()  # held while a batch is performed
+        self._over = False  # set under the lock: a batch that waited for it is not begun any more
         self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
-        self._at_work: tuple[Hold, Runner[Outcome], int] | None = None  # who does that, the bytes moved before
-        threading.Thread(target=self._watch, name="nbsync-guest", daemon=True).start()
+        self._at_work: tuple[Hold, Runner[Outcome], int] | None = (
+            None  # the runner of that, the bytes that it had moved before
+        )
+        threading.Thread(target=self._watch, name="nbsync-shared-worker", daemon=True).start()
 
     def perform(self, number: int, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
         if self._over:
             return [], None
-        hold = self._permission.hold = Hold(self.stage, self._ticket.permit, number)
+        hold = self._permission.hold = Hold(self.stage, self._spec.permit, number)
         try:
             if not hold.lasts():
-                return [], None  # whoever waits for it was told that this worker is lost
+                return [], None  # the coordinator takes this worker for lost
             again = again or not hold.is_first
-            if again:  # who had it before may be at it still, and must have seen that it is ours
-                self.ctx.cancel.wait(permits.SEEN_SECONDS)
+            if again:  # the worker that had it before may be at it still, and must see that it has lost its hold
+                self.ctx.cancel.wait(lease.SEEN_SECONDS)
             return self._perform(hold, actions, again)
         finally:
             self._permission.hold = self._at_work = None
@@ -218,19 +220,19 @@ class Session:
         return runner
 
     def _watch(self) -> None:
-        """Until the session is over: look whether it is, and tell how far the batch is."""
+        """Until the session is over: look whether the permission lasts, and note how far the batch is."""
         while not self.ctx.cancelled():
             self.ctx.cancel.wait(_LOOK_SECONDS * 1.1)
             at_work = self._at_work
             if at_work is not None:
                 hold, runner, before = at_work
                 active = [(one.path, one.verb.value, one.done, one.size) for one in runner.active()[:4]]
-                told = {"moved": runner.bytes_moved() - before, "active": active}
-                hold.tell(told)
+                progress = {"moved": runner.bytes_moved() - before, "active": active}
+                hold.tell(progress)
         with _opening:
-            if _sessions.get(self._ticket.permit.id) is self:
-                del _sessions[self._ticket.permit.id]
-        with self.turn:  # what is under way ends by itself now
+            if _sessions.get(self._spec.permit.id) is self:
+                del _sessions[self._spec.permit.id]
+        with self.lock:  # what is under way ends by itself now
             self._over = True
             if self._runner is not None:
                 list(self._runner.finish())
@@ -243,26 +245,26 @@ _sessions: dict[str, Session] = {}  # by permit
 _opening = threading.Lock()
 
 
-def _session(ticket: Ticket) -> Session:
+def _session(spec: JobSpec) -> Session:
     with _opening:
-        session = _sessions.get(ticket.permit.id)
+        session = _sessions.get(spec.permit.id)
         if session is None:
             check_encoding(sys.getfilesystemencoding())
-            if ticket.version != __version__:
-                wanted = f"{install(version=ticket.version)} there"
-                raise ClusterError(f"it has nbsync {__version__}, and not {ticket.version}", wanted)
-            if not permits.holds(os.path.join(ticket.place, "stage"), ticket.permit):
+            if spec.version != __version__:
+                wanted = f"{install(version=spec.version)} there"
+                raise ClusterError(f"it has nbsync {__version__}, and not {spec.version}", wanted)
+            if not lease.holds(os.path.join(spec.place, "stage"), spec.permit):
                 hint = "--spread shared needs a file system that all mount at the same path; --spread each needs none"
-                raise ClusterError(f"it does not see {ticket.root} as the machine does that began the run", hint)
-            session = _sessions[ticket.permit.id] = Session(ticket)
+                raise ClusterError(f"it does not see {spec.root} as the machine does that began the run", hint)
+            session = _sessions[spec.permit.id] = Session(spec)
         return session
 
 
-def _begin_anew() -> None:
-    """In a process that was forked: nothing of the parent's sessions, nor of who held the lock, is of use here."""
+def _forget_sessions() -> None:
+    """In a process that was forked: the parent's sessions, and its lock, are of no use here."""
     global _opening  # noqa: PLW0603 (a lock that was held at the fork is never given back)
     _sessions.clear()
     _opening = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_forget_sessions)

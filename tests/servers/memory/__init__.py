@@ -9,9 +9,9 @@ the fixture `memory` is the service:
   `.keys` (key -> versions), `.versioning`, `.uploads`;
 - `world.server.s3`: a boto3 client that reaches the store (versioning, multipart uploads, tags, …);
 - `memory.log`, `memory.count("GetObject")`: the requests that came;
-- `with memory.hooked(hook):` where `hook(request, send)` answers each request: `return send(request)` passes it on,
-  `return send(request)._replace(...)` changes the answer, `return refusal(503, "SlowDown")` refuses it,
-  `raise ConnectionLost("…")` loses it;
+- `memory.hook(hook)`, or `with memory.hooked(hook):`, where `hook(request, send)` answers each request:
+  `return send(request)` passes it on, `return send(request)._replace(...)` changes the answer,
+  `return refusal(503, "SlowDown")` refuses it, `raise ConnectionLost("…")` loses it;
 - `memory.page_keys`, `memory.server`, `memory.plus`: how listings are cut, and what the server calls itself;
 - `listening(memory)`: a URL for other processes (the command line, workers).
 """
@@ -69,6 +69,22 @@ class MemoryServer(Server):
         name = f"test-{next(_numbers)}"
         self.store.bucket(name)
         return name
+
+    def put(self, bucket: str, key: str, body: bytes) -> str:
+        with self.store.lock:
+            return f'"{self.store.bucket(bucket).put(key, body).etag}"'
+
+    def etags(self, bucket: str) -> dict[str, str]:
+        return {key: f'"{found.etag}"' for key, found in self._objects(bucket)}
+
+    def contents(self, bucket: str) -> dict[str, bytes]:
+        return {key: found.body for key, found in self._objects(bucket)}
+
+    def _objects(self, bucket: str) -> list[tuple[str, Stored]]:
+        with self.store.lock:
+            held = self.store.bucket(bucket)
+            found = [(key, held.current(key)) for key in sorted(held.keys)]
+        return [(key, one) for key, one in found if one is not None]
 
     def stop(self) -> None:
         """Nothing runs."""

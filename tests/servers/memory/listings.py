@@ -129,11 +129,12 @@ def list_uploads(bucket: Bucket, query: Mapping[str, str], *, plus: bool = True)
     return _document("ListMultipartUploadsResult", fields, "".join(rows))
 
 
-def list_parts(bucket: Bucket, key: str, name: str, etag_of: Callable[[bytes], str]) -> Answer:
+def list_parts(bucket: Bucket, key: str, name: str) -> Answer:
     """ListParts, in one page. Raises: Refusal."""
+    upload = bucket.upload(key, name)
     rows = [
-        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag_of(body)}&quot;</ETag><Size>{len(body)}</Size></Part>"
-        for number, body in sorted(bucket.upload(key, name).parts.items())
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{upload.etag(body)}&quot;</ETag><Size>{len(body)}</Size></Part>"
+        for number, body in sorted(upload.parts.items())
     ]
     fields = {"Key": escape(key), "UploadId": name, "IsTruncated": "false"}
     return _document("ListPartsResult", fields, "".join(rows))

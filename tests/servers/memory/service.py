@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from tests.servers.memory import listings
 from tests.servers.memory.messages import Answer, Refusal, Request, parse_head, xml
-from tests.servers.memory.store import SSE_C, Bucket, Stored, check_body, md5_hex
+from tests.servers.memory.store import SSE_C, Bucket, Stored, check_body
 
 Send = Callable[[Request], Answer]
 Hook = Callable[[Request, Send], "Answer | bytes"]
@@ -60,6 +60,10 @@ class MemoryS3:
     def count(self, operation: str) -> int:
         """How many requests of this operation (`GetObject`, `ListObjectsV2`, …) came."""
         return sum(1 for seen in list(self.log) if seen.request.operation == operation)
+
+    def hook(self, hook: Hook) -> None:
+        """Let `hook` answer every request until `reset`, as `hooked` does in a context."""
+        self._hooks.append(hook)
 
     @contextmanager
     def hooked(self, hook: Hook) -> Iterator[None]:
@@ -109,6 +113,8 @@ class MemoryS3:
         bucket = self.buckets.get(request.bucket)
         if bucket is None:
             raise Refusal(404, "NoSuchBucket", "The specified bucket does not exist")
+        if SSE_C + "key" in request.headers and (not request.key or request.method == "DELETE"):
+            raise Refusal(400, "InvalidArgument", "a customer's key was sent where S3 takes none")
         if not request.key:
             return self._of_bucket(bucket, request)
         verbs = {"GET": _get, "HEAD": _get, "PUT": self._put, "DELETE": _delete, "POST": _post}
@@ -145,8 +151,9 @@ class MemoryS3:
             raise Refusal(400, "KeyTooLongError", "Your key is too long")
         check_body(request.body, headers)
         if "uploadId" in query:
-            bucket.upload(key, query["uploadId"]).parts[int(query["partNumber"])] = request.body
-            return Answer(200, {"etag": f'"{md5_hex(request.body)}"'})
+            upload = bucket.upload(key, query["uploadId"])
+            upload.parts[int(query["partNumber"])] = request.body
+            return Answer(200, {"etag": f'"{upload.etag(request.body)}"'})
         if "tagging" in query:
             pairs = zip(_texts(request.body, "Key"), _texts(request.body, "Value"), strict=True)
             bucket.find(key).tags = "&".join(f"{name}={value}" for name, value in pairs)
@@ -226,7 +233,7 @@ def _get(bucket: Bucket, request: Request) -> Answer:
     """GetObject and HeadObject."""
     key, query, headers = request.key, request.query, request.headers
     if "uploadId" in query:
-        return listings.list_parts(bucket, key, query["uploadId"], md5_hex)
+        return listings.list_parts(bucket, key, query["uploadId"])
     found = bucket.find(key, query.get("versionId", ""))
     if "tagging" in query:
         pairs = (f"<Tag><Key>{escape(name)}</Key><Value>{escape(value)}</Value></Tag>"

@@ -56,6 +56,10 @@ class Upload:
     started: float
     parts: dict[int, bytes] = field(default_factory=dict)
 
+    def etag(self, body: bytes) -> str:
+        """Of a part: its MD5, but under a customer's key."""
+        return md5_hex(self.headers.get(SSE_C + "key-md5", "").encode() + body)
+
 
 def md5_hex(body: bytes) -> str:
     """The MD5 as an ETag has it."""
@@ -143,12 +147,12 @@ class Bucket:
         if not wanted or [number for number, _ in wanted] != sorted({number for number, _ in wanted}):
             raise Refusal(400, "InvalidPartOrder")
         for number, etag in wanted:
-            if number not in upload.parts or md5_hex(upload.parts[number]) != etag:
+            if number not in upload.parts or upload.etag(upload.parts[number]) != etag:
                 raise Refusal(400, "InvalidPart", "One or more of the specified parts could not be found.")
         bodies = [upload.parts[number] for number, _ in wanted]
         if any(len(body) < _MIN_PART_BYTES for body in bodies[:-1]):
             raise Refusal(400, "EntityTooSmall")
-        digests = b"".join(bytes.fromhex(md5_hex(body)) for body in bodies)
+        digests = b"".join(bytes.fromhex(upload.etag(body)) for body in bodies)
         etag = f"{md5_hex(digests)}-{len(bodies)}"
         del self.uploads[name]
         return self.put(key, b"".join(bodies), upload.headers, etag=etag, parts=map(len, bodies))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nbsync.cli import main
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.engine.link import make
 from nbsync.errors import AccessDenied, GuardRefusal, SyncProblems, UsageError
 from nbsync.grammar.parse import parse

@@ -1,4 +1,4 @@
-"""An engine of scripted workers: what each answers when a node's pull is begun, asked for and stopped."""
+"""A backend of scripted workers: what each answers when a node's pull is begun, asked for and stopped."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nbsync
-from nbsync.cluster.backends.base import Engine, EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import Backend, BackendLost, Task, WorkerLost
 from nbsync.cluster.per_node import node_run
+from nbsync.cluster.per_node.mount_identity import Ancestor, MountIdentity
 from nbsync.cluster.per_node.node_run import End, Report, Seen
-from nbsync.cluster.per_node.site import Site, Spot
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Row, Status
-from nbsync.core.options import Call
 from nbsync.errors import NbsyncError
 
 DEAD = object()  # in a script: the worker dies now
@@ -21,9 +21,11 @@ SILENT = object()  # it does not answer any more
 ENGINE_DEAD = object()
 
 
-def site(inode: int, machine: str = "m") -> Site:
+def identity(inode: int, machine: str = "m") -> MountIdentity:
     """A node's LOCAL."""
-    return Site(machine, (Spot(1, inode, ""), Spot(1, 2, f"d{inode}")), f"host{inode}", f"/d{inode}/data")
+    return MountIdentity(
+        machine, (Ancestor(1, inode, ""), Ancestor(1, 2, f"d{inode}")), f"host{inode}", f"/d{inode}/data"
+    )
 
 
 def row(path: str, status: str = "miss", size: int = 10) -> Row:
@@ -50,7 +52,7 @@ def report(*rows: Row, ended: bool = False, error: NbsyncError | None = None, to
 class FakeWorker:
     """One worker. `answers`: to begin and ask, in turn; the last one again and again."""
 
-    site: Site
+    identity: MountIdentity
     answers: list[Any]
     begun: list[Call] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
@@ -60,7 +62,7 @@ class FakeWorker:
 
     def answer(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         if function is node_run.look:
-            return Seen(self.site, self.endpoint)
+            return Seen(self.identity, self.endpoint)
         if function is node_run.stop:
             self.stopped += 1
             if self.on_stop is not None:
@@ -73,11 +75,11 @@ class FakeWorker:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-class FakeEngine(Engine):
+class FakeBackend(Backend):
     """Scripted workers; those in `later` are there once another has died."""
 
     can_pin = True
-    name = "fake://engine"
+    name = "fake://backend"
 
     def __init__(self, **workers: FakeWorker) -> None:
         self.there = workers
@@ -103,7 +105,7 @@ class FakeEngine(Engine):
             self.there |= self.later
             task.fail(WorkerLost(f"worker {task.worker} is gone"))
         elif value is ENGINE_DEAD:
-            task.fail(EngineLost("no heartbeat"))
+            task.fail(BackendLost("no heartbeat"))
         elif isinstance(value, Exception):
             task.fail(value)
         elif value is not SILENT:

@@ -1,4 +1,4 @@
-"""Executors and engines that hold what they are sent until a test says what becomes of it."""
+"""Executors and backends that hold what they are sent until a test says what becomes of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from nbsync.cluster.backends.base import Engine, Task
+from nbsync.cluster.backends.base import Backend, Task
 
 
 class Held(Executor):
@@ -20,7 +20,7 @@ class Held(Executor):
         return self.calls[-1]
 
 
-class HeldEngine(Engine):
+class HeldBackend(Backend):
     """Workers of these names; each task waits for `give`, `fail` or nothing."""
 
     name, can_pin = "fake", True

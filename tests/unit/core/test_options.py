@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync.core.options import COMMANDS, FIELDS, build_options
+from nbsync.core.commands import COMMANDS, TAKEN
+from nbsync.core.options import all_options, build_options, takers
 from nbsync.errors import UsageError
 
 
@@ -63,8 +64,12 @@ def test_what_makes_no_sense_is_refused_by_name(command: str, given: dict[str, o
 
 
 def test_every_option_has_help_and_a_group_and_at_least_one_command() -> None:
-    for name, field in FIELDS.items():
-        assert field.metadata["help"], name
-        assert field.metadata["group"], name
-        assert set(field.metadata["commands"]) <= set(COMMANDS), name
-        assert field.metadata["commands"], name
+    for name, row in all_options().items():
+        assert (row.name, bool(row.help), bool(row.group)) == (name, True, True)
+        assert takers(row), name
+        assert set(row.of) <= {*COMMANDS, *TAKEN}, name
+        assert {*row.excludes, *row.drops, *filter(None, row.needs[:1])} <= {*all_options()}, name
+
+
+def test_what_options_are_for_is_said_by_commands_that_there_are() -> None:
+    assert {taken for row in COMMANDS.values() for taken in row.takes} == set(TAKEN)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nbsync.core.call import Call
 from nbsync.core.model import Action, Evidence, Joined, LocalEntry, RecordedEntry, RemoteEntry, Status, Verb
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.engine.source import Sides, sides_of
 from tests.unit.core.entries import here, row, there
 

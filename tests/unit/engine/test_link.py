@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbsync.core.call import Call
 from nbsync.core.location import parse_location
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.core.pull_link import PullLink, from_pairs, target_of
 from nbsync.core.timestamps import parse_moment
 from nbsync.engine.link import make

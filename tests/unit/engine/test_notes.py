@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -17,11 +16,10 @@ from nbsync.s3.capabilities import Capabilities
 
 
 def test_topics_are_told_in_their_order_whatever_came_first() -> None:
-    told = Notes(trash=["2", "twice"])
-    told.words = ["1", "twice"]
+    told = Notes(filters=["2", "twice"])
+    told.words, told.key = ["1", "twice"], ["3"]
 
-    assert told.told() == ["1", "twice", "2"]
-    assert [topic.name for topic in fields(Notes)][:2] == ["words", "remote"]
+    assert told.told() == ["1", "twice", "2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +38,7 @@ def test_topics_are_told_in_their_order_whatever_came_first() -> None:
 def test_filters(
     options: Any, listed: Any, source_files: int, complete: bool, nothing_left: bool, said: list[str]
 ) -> None:
-    scope, seen = Scope(Options(**options), listed), Seen(set(listed or ()))
+    scope, seen = Scope(Options(**options), listed), Seen(listed or ())
     found = notes.filtered(scope, seen, source_files, complete=complete, nothing_left=nothing_left)
 
     assert len(found) == len(said)

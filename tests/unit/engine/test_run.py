@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from nbsync.core.call import Call
 from nbsync.core.location import parse_location
 from nbsync.core.model import Row
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.engine.run import Run
 from nbsync.errors import GuardRefusal, Interrupted, LocalError, NbsyncError
 from nbsync.results.sync_result import SyncResult

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from nbsync.core.call import Call
 from nbsync.core.guard import Limits
 from nbsync.core.model import Direction, Kind
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.engine.source import Scope, Seen, counted, judged, read_list, sides_of
 from nbsync.errors import LocalError, NoSuchBucket, UsageError
 from nbsync.wire.errors import ServiceError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nbsync.core.options import FIELDS, flag
+from nbsync.core.options import OPTIONS, flag
 from nbsync.grammar import help as texts
 from nbsync.grammar.complete import Candidate, Typed, Where, candidates
 from nbsync.grammar.parse import taken_by
@@ -75,7 +75,7 @@ def words_of(line: str) -> list[str]:
         ("pu", ["pull", "push"]), ("ver", ["verify"]), ("li", ["link"]), ("link dum", ["dumps/"]),
         ("link b --url", ["--urlpath"]), ("link b --endpoint", ["--endpoint", "--endpoint-url"]),
         ("pull b --urlp", []), ("link b --delete", []), ("link dumps/raw da", ["data/"]), ("nothing", []),
-        ("plan ", ["pull", "push"]), ("plan pul", ["pull"]), ("--profile dev pul", ["pull"]),
+        ("plan ", ["pull", "push", "sync"]), ("plan pul", ["pull"]), ("--profile dev pul", ["pull"]),
         ("pull --comp", ["--compare"]), ("pull --compare ", ["content", "size-mtime", "size"]),
         ("pull --compare si", ["size-mtime", "size"]),
         ("pull --compare=si", ["--compare=size-mtime", "--compare=size"]),
@@ -152,13 +152,13 @@ def test_the_kind_is_told() -> None:
                      "pull dumps/": {"folder", "object"}, "apply d": {"folder", "file"}}  # fmt: skip
 
 
-@pytest.mark.parametrize("command", sorted(texts.pages(notebook=True)))
+@pytest.mark.parametrize("command", sorted(texts.commands(notebook=True)))
 def test_every_command_is_offered_exactly_the_options_that_it_takes(command: str) -> None:
     taken = taken_by(command)
-    known = {flag(name) for name in taken & FIELDS.keys() if name != "filters"}
+    known = {flag(name) for name in taken & OPTIONS.keys() if name != "filters"}
     seen = set(offered(f"{command} --"))
     assert known <= seen
-    assert not {flag(name) for name in FIELDS.keys() - taken} & seen
+    assert not {flag(name) for name in OPTIONS.keys() - taken} & seen
 
 
 def test_what_is_typed_before_and_behind_and_above_says_where() -> None:

@@ -8,9 +8,10 @@ import shlex
 import pytest
 
 from nbsync.api import functions
-from nbsync.core.options import FIELDS, Call, Options, flag
+from nbsync.core.call import Call
+from nbsync.core.options import OPTIONS, Options, flag, takers
 from nbsync.errors import UsageError
-from nbsync.grammar.help import PAGES
+from nbsync.grammar.help import commands
 from nbsync.grammar.parse import HelpRequested, Invocation, parse, parse_defaults
 
 
@@ -90,7 +91,7 @@ def test_short_dry_run() -> None:
     [
         (
             "--json",
-            "no command. It is one of: pull, push, plan, apply, verify, undo, status, run, doctor, link, ls, demo",
+            "no command. It is one of: pull, push, sync, plan, apply, verify, undo, status, run, doctor, link, ls, demo",
         ),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
         ("statu a", "unknown command 'statu'. Did you mean status?"),
@@ -119,7 +120,6 @@ def test_short_dry_run() -> None:
         ("pull b --recursive", "unknown option --recursive. pull and push are always recursive"),
         ("pull b -r", "unknown option -r. pull and push are always recursive"),
         ("pull b -v", "unknown option -v. Did you mean --verbose?"),
-        ("sync b d", "unknown command 'sync'. Write pull (from S3) or push (to S3)"),
         ("cp b d", "unknown command 'cp'. Write pull (from S3) or push (to S3)"),
         ("help", "unknown command 'help'. Did you mean --help?"),
         ("pull b --follow-symlinks", "pull has no option --follow-symlinks. It belongs to: push"),
@@ -206,16 +206,16 @@ def test_defaults_are_options_only(words: list[str]) -> None:
     assert parse_defaults([]) == {}
 
 
-@pytest.mark.parametrize("command", list(PAGES))
+@pytest.mark.parametrize("command", list(commands(notebook=False)))
 def test_a_commands_help_has_each_of_its_options_once(command: str) -> None:
     with pytest.raises(HelpRequested) as asked:
         parse([command, "--help"])
     lines = asked.value.text.splitlines()
-    for name, spec in FIELDS.items():
+    for name, spec in OPTIONS.items():
         if name == "filters":
             continue
         told = [line for line in lines if re.match(rf"  (-n, )?{flag(name)}( |$)", line)]
-        assert len(told) == (command in spec.metadata["commands"]), name
+        assert len(told) == (command in takers(spec)), name
     assert max(map(len, lines)) <= 120
 
 
@@ -233,7 +233,7 @@ def test_help_lists_what_there_is_and_nothing_else() -> None:
     with pytest.raises(HelpRequested) as asked:
         parse(["--help"])
     text = asked.value.text
-    assert all(page.does in text for page in PAGES.values())
+    assert all(row.does in text for row in commands(notebook=False).values())
     assert not any(f"\n  {later} " in text for later in ("panel", "jobs"))
     with pytest.raises(HelpRequested, match="%s3sync COMMAND"):
         parse([], notebook=True)

@@ -73,8 +73,8 @@ def record(tmp_path: Path) -> Path:
     return path
 
 
-def believed(path: Path, *, writable: bool = True, takes_over: bool = False) -> RecordedEntry:
-    state = open_state(str(path), HERE, writable=writable, takes_over=takes_over)
+def believed(path: Path, *, writable: bool = True) -> RecordedEntry:
+    state = open_state(str(path), HERE, writable=writable)
     try:
         (row,) = state.rows()
         found = state.believed(row)
@@ -120,17 +120,6 @@ def test_a_row_that_is_not_the_databases_is_left_alone(record: Path) -> None:
     other, unknown = ROW._replace(etag="made by this run"), ROW._replace(path="elsewhere")
     assert (state.believed(other), state.believed(unknown)) == (other, unknown)
     state.close()
-
-
-@pytest.mark.parametrize("takes_over", [True, False])
-def test_rows_without_a_proof(record: Path, takes_over: bool) -> None:
-    """They are believed, and proved from then on, where somebody knows whose they are."""
-    with sqlite3.connect(record) as db:
-        db.execute("UPDATE synced SET proof = x''")
-    expected = ROW if takes_over else of_remote_alone(ROW)
-    for writable in (False, True):
-        assert believed(record, writable=writable, takes_over=takes_over) == expected
-    assert believed(record) == expected
 
 
 def test_what_is_taken_over_from_locals_own_record_keeps_its_proof(record: Path, tmp_path: Path) -> None:

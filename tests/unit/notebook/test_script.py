@@ -11,7 +11,7 @@ from IPython.core.error import UsageError as IPythonUsageError
 from IPython.utils.capture import capture_output
 
 from nbsync.cli import main
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import GuardRefusal, LocalError, UsageError
 from nbsync.grammar import script
 from nbsync.grammar.parse import parse

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nbsync.api.progress import SyncProgress
+from nbsync.core.call import Call
 from nbsync.core.model import Row
-from nbsync.core.options import Call
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.results.sync_result import SyncPlan, SyncResult
 from tests.unit import samples

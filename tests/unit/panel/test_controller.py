@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbsync.core.options import Call
+from nbsync.core.call import Call
 from nbsync.errors import AccessDenied, GuardRefusal, UsageError
 from nbsync.panel.controller import Session
 from tests.unit.panel.fakes import Engine, Job, plan, planned
@@ -45,10 +45,10 @@ def test_apply_does_what_is_ticked(session: Session, engine: Engine) -> None:
     with_plan(session, engine).table.tick_paths(["b"], False)
     session.begin_apply()
     assert (session.state, engine.last.call.command, engine.last.call.only) == ("applying", "apply", {"a"})
-    changes = session.changes
+    changes = session.table.changes
     engine.last.came.append(row("a", "miss"))
     assert session.poll() is True
-    assert session.changes > changes
+    assert session.table.changes > changes
     assert session.table.counts["miss"] == 1, "rows show their outcome while the run goes on"
     engine.last.ends = result(row("a", "miss"), command="apply")
     session.poll()

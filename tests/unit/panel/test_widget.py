@@ -250,7 +250,7 @@ def test_progress_is_plain_values(seen: Seen) -> None:
 
 
 def test_two_panels_on_one_job() -> None:
-    job = Job(nbsync.core.options.Call(command="pull"))
+    job = Job(nbsync.core.call.Call(command="pull"))
     panels = [SyncPanel(job=job, interval=0.0) for _ in range(2)]
     job.came = [row("a", "miss")]
     for panel in panels:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from nbsync.core.call import Call
 from nbsync.core.decide import CHANGED_IN_REMOTE
-from nbsync.core.options import Call, build_options
+from nbsync.core.options import build_options
 from nbsync.errors import GuardRefusal, Interrupted
 from nbsync.grammar.parse import parse
 from nbsync.grammar.split import expander, split

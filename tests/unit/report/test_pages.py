@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from nbsync._version import NAMED
+from nbsync.core.call import Call
 from nbsync.core.local_changes import Change, Changed
 from nbsync.core.model import Problem
-from nbsync.core.options import Call, Options
+from nbsync.core.options import Options
 from nbsync.engine.link import make
 from nbsync.errors import ConfigError
 from nbsync.report import answers

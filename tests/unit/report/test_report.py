@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from nbsync._version import DISTRIBUTION, __version__
+from nbsync.core.call import Call
 from nbsync.core.model import Active, Problem, Verb
-from nbsync.core.options import Call
 from nbsync.errors import AccessDenied, GuardRefusal, Interrupted
 from nbsync.report import answers, formats, html_page, text_page
 from nbsync.report.json import json_document, refusal

@@ -70,3 +70,12 @@ def test_a_control_character_that_is_not_all_that_is_wrong() -> None:
 def test_what_is_no_listing_is_named(body: bytes, words: str) -> None:
     with pytest.raises(ListingError, match=words):
         parse_page(body, "", 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_document_type_is_refused_before_it_expands(encoding: str) -> None:
+    bomb = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><a>&b;</a>'
+    with pytest.raises(Unreadable, match=r"document type of its own|no XML"):
+        read_xml(bomb.encode(encoding))
+    with pytest.raises(ListingError):
+        parse_page(bomb.encode(encoding), "", 0)

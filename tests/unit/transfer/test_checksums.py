@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from nbsync.core.evidence import Digest
 from nbsync.core.model import Evidence
-from nbsync.transfer.checksums import Checksum, Composite, composite_from_headers, from_headers, of_file, of_parts
+from nbsync.local.digest import digest_open
+from nbsync.transfer.checksums import Checksum, Composite, composite_from_headers, from_headers, of_parts
 
 
 @pytest.mark.parametrize(("headers", "found"), [
@@ -30,7 +32,8 @@ def test_from_headers(headers: dict[str, str], found: Checksum | None) -> None:
 def value(path: Path, algorithm: Evidence) -> bytes:
     fd = os.open(path, os.O_RDONLY)
     try:
-        return base64.b64decode(of_file(fd, algorithm, lambda: False))
+        digest = Digest(0, algorithm)
+        return base64.b64decode(digest_open(fd, [digest], cancelled=lambda: False)[digest])
     finally:
         os.close(fd)
 
@@ -55,7 +58,7 @@ def test_cancelled(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     fd = os.open(tmp_path / "f", os.O_RDONLY)
     with pytest.raises(InterruptedError):
-        of_file(fd, Evidence.CRC32, lambda: True)
+        digest_open(fd, [Digest(0, Evidence.CRC32)], cancelled=lambda: True)
     os.close(fd)
 
 

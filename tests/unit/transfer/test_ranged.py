@@ -13,7 +13,7 @@ import pytest
 from nbsync.core.evidence import MD5
 from nbsync.core.parts import Part
 from nbsync.transfer.part_pool import Stopped
-from nbsync.transfer.ranged import _BACKLOG, _Front
+from nbsync.transfer.range_digest import _BACKLOG, Front
 
 LENGTH = 10
 COUNT = 2 * _BACKLOG
@@ -39,7 +39,7 @@ class Fetching:
 
     def __init__(self, fd: int, there: set[int]) -> None:
         parts = [Part(number, (number - 1) * LENGTH, LENGTH) for number in range(1, COUNT + 1)]
-        self.front = _Front(fd, parts, MD5, there, self._check)
+        self.front = Front(fd, parts, MD5, there, self._check)
         self.waits = threading.Event()
         self.over = False
         self.ended: list[str] = []

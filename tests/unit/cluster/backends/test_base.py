@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from nbsync.cluster.backends import connect
-from nbsync.cluster.backends.base import EngineLost, Task, Watch, WorkerLost
-from nbsync.cluster.backends.connect import ask_each, check_call, check_words, open_engine, workers_of
-from nbsync.cluster.backends.executor import PoolEngine
-from nbsync.cluster.shared.worker_count import Census
-from nbsync.core.options import Call, Options
+from nbsync.cluster.backends.base import BackendLost, Task, Watch, WorkerLost
+from nbsync.cluster.backends.connect import ask_each, check_call, check_words, open_backend, workers_of
+from nbsync.cluster.backends.executor import PoolBackend
+from nbsync.cluster.shared.worker_count import WorkerCount
+from nbsync.core.call import Call
+from nbsync.core.options import Options
 from nbsync.errors import ClusterError, ConfigError, UsageError
-from tests.unit.cluster.held import Held, HeldEngine
+from tests.unit.cluster.held import Held, HeldBackend
 
 
 def refuse(why: str) -> None:
@@ -40,11 +41,11 @@ def a_lock() -> Any:
 
 def test_values_and_errors_come_back_as_they_are() -> None:
     with ThreadPoolExecutor(1) as pool:
-        engine = PoolEngine(pool)
-        task = engine.submit(operator.add, 2, 3)
+        backend = PoolBackend(pool)
+        task = backend.submit(operator.add, 2, 3)
         assert task.result(10) == 5
         assert ":" in task.worker
-        refused = engine.submit(refuse, "no").exception(10)
+        refused = backend.submit(refuse, "no").exception(10)
     assert isinstance(refused, ConfigError)
     assert (refused.message, refused.hint) == ("no", "do this")
 
@@ -52,19 +53,19 @@ def test_values_and_errors_come_back_as_they_are() -> None:
 @pytest.mark.parametrize("function", [stubborn, a_lock])
 def test_what_cannot_travel_back_is_told_in_words(function: Any) -> None:
     with ThreadPoolExecutor(1) as pool:
-        error = PoolEngine(pool).submit(function).exception(10)
+        error = PoolBackend(pool).submit(function).exception(10)
     assert isinstance(error, RuntimeError | TypeError)
     assert "lock" in str(error).lower() or "Stubborn" in str(error)
 
 
 def test_what_cannot_travel_there_is_an_error_at_once() -> None:
     with pytest.raises(Exception, match=r"lambda|pickle"):
-        PoolEngine(Held()).submit(lambda: 0)
+        PoolBackend(Held()).submit(lambda: 0)
 
 
 def test_a_task_that_is_cancelled_hears_no_more() -> None:
     held = Held()
-    task = PoolEngine(held).submit(operator.add, 2, 3)
+    task = PoolBackend(held).submit(operator.add, 2, 3)
     assert task.cancel()
     assert held.calls[0].cancelled()
     with pytest.raises(CancelledError):
@@ -75,17 +76,17 @@ def test_a_task_that_is_cancelled_hears_no_more() -> None:
 
 def test_a_broken_pool_and_one_that_is_shut_down_are_lost() -> None:
     held = Held()
-    engine = PoolEngine(held)
-    broken, dropped = engine.submit(operator.add, 1, 1), engine.submit(operator.add, 1, 1)
+    backend = PoolBackend(held)
+    broken, dropped = backend.submit(operator.add, 1, 1), backend.submit(operator.add, 1, 1)
     held.calls[0].set_exception(BrokenExecutor("a process died"))
     held.calls[1].cancel()
     held.calls[1].set_running_or_notify_cancel()
-    assert isinstance(broken.exception(0), EngineLost)
-    assert isinstance(dropped.exception(0), EngineLost)
+    assert isinstance(broken.exception(0), BackendLost)
+    assert isinstance(dropped.exception(0), BackendLost)
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(EngineLost):
-        PoolEngine(pool).submit(operator.add, 1, 1)
+    with pytest.raises(BackendLost):
+        PoolBackend(pool).submit(operator.add, 1, 1)
 
 
 def test_a_worker_that_is_gone_is_seen() -> None:
@@ -105,19 +106,19 @@ def test_a_worker_that_is_gone_is_seen() -> None:
 
 def test_a_census_is_patient() -> None:
     now = [0.0]
-    engine = HeldEngine("a", "b")
-    census = Census(engine, 1, now=lambda: now[0])
-    census.look()
-    assert census.count == 2
-    engine.names = []
+    backend = HeldBackend("a", "b")
+    worker_count = WorkerCount(backend, 1, now=lambda: now[0])
+    worker_count.look()
+    assert worker_count.count == 2
+    backend.names = []
     now[0] = 20.0
-    census.look()
-    assert (census.count, census.nobody_left()) == (2, False)
-    engine.error = EngineLost("gone")
+    worker_count.look()
+    assert (worker_count.count, worker_count.nobody_left()) == (2, False)
+    backend.error = BackendLost("gone")
     now[0] = 40.0
-    census.look()
-    assert census.nobody_left()
-    census.close()
+    worker_count.look()
+    assert worker_count.nobody_left()
+    worker_count.close()
 
 
 # ---- words ---------------------------------------------------------------------------------------------
@@ -154,29 +155,29 @@ def test_calls_for_engines(call: Call, is_for_engine: bool) -> None:
 def test_an_engine_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "COMING_SECONDS", 0.0)
     with pytest.raises(ClusterError, match="no workers"):
-        workers_of(HeldEngine())
+        workers_of(HeldBackend())
 
 
 def test_workers_that_come_again_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([[], [], ["a"]])
-    engine = HeldEngine()
-    monkeypatch.setattr(engine, "workers", lambda: next(looks))
+    backend = HeldBackend()
+    monkeypatch.setattr(backend, "workers", lambda: next(looks))
     monkeypatch.setattr(connect, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(ClusterError, match="a of fake has not answered"):
-        workers_of(engine)
+        workers_of(backend)
 
 
 def test_every_worker_is_asked_for_its_version() -> None:
     held = Held()
-    assert open_engine("", held).workers()
+    assert open_backend("", held).workers()
     with ThreadPoolExecutor(2) as pool:  # all in this process, which does one batch at a time
-        assert workers_of(PoolEngine(pool)) == ["worker 1"]
+        assert workers_of(PoolBackend(pool)) == ["worker 1"]
 
 
 def test_a_worker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(ClusterError, match="a of fake has not answered"):
-        workers_of(HeldEngine("a", "b"))
+        workers_of(HeldBackend("a", "b"))
 
 
 @pytest.mark.parametrize(("dead", "alive"), [("a", ["b"]), ("b", ["a"]), ("ab", [])])
@@ -187,12 +188,12 @@ def test_a_worker_that_dies_while_it_is_asked(dead: str, alive: list[str]) -> No
         return Task(name)
 
     taken: list[str] = []
-    engine = HeldEngine("a", "b")
+    backend = HeldBackend("a", "b")
     if alive:
-        assert ask_each(engine, ["a", "b"], ask, lambda name, _task: taken.append(name)) == alive == taken
+        assert ask_each(backend, ["a", "b"], ask, lambda name, _task: taken.append(name)) == alive == taken
     else:
         with pytest.raises(ClusterError, match="the workers of fake died"):
-            ask_each(engine, ["a", "b"], ask, lambda name, _task: taken.append(name))
+            ask_each(backend, ["a", "b"], ask, lambda name, _task: taken.append(name))
 
 
 def test_a_worker_whose_answer_is_lost_is_left_out() -> None:
@@ -200,11 +201,11 @@ def test_a_worker_whose_answer_is_lost_is_left_out() -> None:
         if name == "a":
             raise WorkerLost("gone")
 
-    assert ask_each(HeldEngine("a", "b"), ["a", "b"], Task, take) == ["b"]
+    assert ask_each(HeldBackend("a", "b"), ["a", "b"], Task, take) == ["b"]
 
 
 def test_an_engine_that_goes_while_it_is_asked() -> None:
-    engine = HeldEngine("a")
-    engine.error = EngineLost("no answer")
+    backend = HeldBackend("a")
+    backend.error = BackendLost("no answer")
     with pytest.raises(ClusterError, match="fake was lost: no answer"):
-        workers_of(engine)
+        workers_of(backend)

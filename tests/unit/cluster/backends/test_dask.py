@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nbsync.cluster.backends.base import EngineLost, WorkerLost
-from nbsync.cluster.backends.dask import DaskEngine
+from nbsync.cluster.backends.base import BackendLost, WorkerLost
+from nbsync.cluster.backends.dask import DaskBackend
 
 
 class KilledWorker(Exception):
@@ -72,14 +72,14 @@ class Client:
     ("running", "finished", {"value": OSError("its worker is gone")}, WorkerLost),
     ("running", "lost", {}, WorkerLost),
     ("running", "cancelled", {}, WorkerLost),
-    ("connecting", "cancelled", {}, EngineLost),
-    ("closed", "cancelled", {}, EngineLost),
+    ("connecting", "cancelled", {}, BackendLost),
+    ("closed", "cancelled", {}, BackendLost),
     ("running", "error", {"error": KilledWorker()}, WorkerLost),
     ("running", "error", {"error": ValueError("of the function")}, ValueError),
 ])  # fmt: skip
 def test_ends(client: str, status: str, given: dict[str, Any], expected: type[Exception] | None) -> None:
     there = Client()
-    task = DaskEngine(there, "dask://h:1", owned=False).ask(int)
+    task = DaskBackend(there, "dask://h:1", owned=False).ask(int)
     there.status = client
     there.futures[0].end(status, **given)
     if expected is None:
@@ -91,31 +91,31 @@ def test_ends(client: str, status: str, given: dict[str, Any], expected: type[Ex
 
 def test_dask_says_who_does_what_anybody_may_do() -> None:
     there = Client()
-    DaskEngine(there, "dask://h:1", owned=False).ask(int)
+    DaskBackend(there, "dask://h:1", owned=False).ask(int)
     assert not there.submitted[0].keys() & {"workers", "allow_other_workers"}
 
 
 def test_what_is_for_one_worker_goes_nowhere_else() -> None:
     there = Client()
-    engine = DaskEngine(there, "dask://h:1", owned=False)
-    engine.ask(int, worker="10.0.0.2:1")
+    backend = DaskBackend(there, "dask://h:1", owned=False)
+    backend.ask(int, worker="10.0.0.2:1")
     assert there.submitted[0]["workers"] == ["tcp://10.0.0.2:1"]
     assert not there.submitted[0]["allow_other_workers"]
     with pytest.raises(WorkerLost):
-        engine.ask(int, worker="10.0.0.3:1")
-    engine.close()
+        backend.ask(int, worker="10.0.0.3:1")
+    backend.close()
 
 
 @pytest.mark.parametrize("name", ["10.0.0.2", "10.0.0.2:1", "tcp://10.0.0.2:1", "1"])
 def test_workers_are_meant_by_address_host_or_name(name: str) -> None:
-    assert DaskEngine(Client(), "dask://h:1", owned=False, among=frozenset({name})).workers() == ["10.0.0.2:1"]
+    assert DaskBackend(Client(), "dask://h:1", owned=False, among=frozenset({name})).workers() == ["10.0.0.2:1"]
 
 
 def test_only_those_that_are_meant() -> None:
     there = Client()
-    engine = DaskEngine(there, "dask://h:1", owned=False, among=frozenset({"10.0.0.2"}), resources={"GPU": 1})
-    assert engine.workers() == ["10.0.0.2:1"]
-    engine.ask(int)
+    backend = DaskBackend(there, "dask://h:1", owned=False, among=frozenset({"10.0.0.2"}), resources={"GPU": 1})
+    assert backend.workers() == ["10.0.0.2:1"]
+    backend.ask(int)
     assert there.submitted[0]["workers"] == ["10.0.0.2"]
     assert there.submitted[0]["resources"] == {"GPU": 1}
     assert not there.submitted[0]["allow_other_workers"]
@@ -123,8 +123,8 @@ def test_only_those_that_are_meant() -> None:
 
 def test_an_interrupt_finds_a_worker_whose_address_was_forgotten() -> None:
     there = Client()
-    engine = DaskEngine(there, "dask://h:1", owned=False)
-    engine.interrupt(int, worker="10.0.0.2:1")
+    backend = DaskBackend(there, "dask://h:1", owned=False)
+    backend.interrupt(int, worker="10.0.0.2:1")
     assert there.interrupted.get(timeout=5) == ["tcp://10.0.0.2:1"]
     with pytest.raises(WorkerLost):
-        engine.interrupt(int, worker="10.0.0.3:1")
+        backend.interrupt(int, worker="10.0.0.3:1")

@@ -8,15 +8,15 @@ import pytest
 
 from nbsync.cluster.per_node.node import LostAttempt, Node, add
 from nbsync.cluster.per_node.totals import conclude
+from nbsync.core.call import Call
 from nbsync.core.model import Row
-from nbsync.core.options import Call
 from nbsync.results.sync_result import SyncResult
-from tests.unit.cluster.fakes import DEAD, SILENT, FakeEngine, FakeWorker, report, row, site
+from tests.unit.cluster.fakes import DEAD, SILENT, FakeBackend, FakeWorker, identity, report, row
 
 
 def told(rows: list[Row], *lost: list[Row], ended: bool = True, omitted: int = 0, **counts: int) -> dict[str, Any]:
     """The result of one node."""
-    one = Node(FakeEngine(), site(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
+    one = Node(FakeBackend(), identity(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
     one.rows, one.lost = rows, [LostAttempt("w", earlier, {"get": len(earlier)}) for earlier in lost]
     one.report = report(*rows, ended=True, counts=counts)
     assert one.report.end is not None
@@ -48,8 +48,8 @@ def test_what_attempts_come_to(found: dict[str, Any], expected: dict[str, Any]) 
 
 def test_of_a_lost_attempt_only_what_it_moved_or_deleted_is_kept() -> None:
     rows = [row("moved"), row("there", "hit"), row("gone", "deleted", 0), row("bad", "failed")]
-    engine = FakeEngine(w1=FakeWorker(site(1), [report(*rows), DEAD]))
-    one = Node(engine, site(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
+    backend = FakeBackend(w1=FakeWorker(identity(1), [report(*rows), DEAD]))
+    one = Node(backend, identity(1), Call(command="pull"), now=lambda: 0.0, interval=0.0)
     one.workers = ["w1"]
     while not one.lost:
         one.step()
@@ -60,10 +60,10 @@ def test_of_a_lost_attempt_only_what_it_moved_or_deleted_is_kept() -> None:
 
 def test_a_question_that_waits_is_followed_by_word_that_somebody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    engine = FakeEngine(w1=FakeWorker(site(1), [SILENT]))
+    backend = FakeBackend(w1=FakeWorker(identity(1), [SILENT]))
     kept: list[float] = []
-    monkeypatch.setattr(engine, "interrupt", lambda function, *_, worker: kept.append(now[0]))
-    one = Node(engine, site(1), Call(command="pull"), now=lambda: now[0], interval=0.0)
+    monkeypatch.setattr(backend, "interrupt", lambda function, *_, worker: kept.append(now[0]))
+    one = Node(backend, identity(1), Call(command="pull"), now=lambda: now[0], interval=0.0)
     one.workers = ["w1"]
     for now[0] in (0.0, 59.0, 61.0, 100.0, 122.0):
         assert one.step() == []

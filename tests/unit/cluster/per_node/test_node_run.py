@@ -10,8 +10,8 @@ import pytest
 
 from nbsync.cluster.per_node import node_run
 from nbsync.cluster.per_node.node_run import NodeRun, Report
+from nbsync.core.call import Call
 from nbsync.core.model import Row
-from nbsync.core.options import Call
 from nbsync.engine import sync as engine_run
 from nbsync.engine.status_board import Board
 from nbsync.results.sync_result import SyncResult
@@ -67,8 +67,8 @@ def seen(report: Report | None) -> list[str]:
     return [one.path for one in report.rows]
 
 
-def finish(ticket: str) -> None:
-    running = node_run._RUNS[ticket]
+def finish(job_id: str) -> None:
+    running = node_run._RUNS[job_id]
     running.stop()
     assert running.ended.wait(5)
 
@@ -100,7 +100,7 @@ def test_the_end_comes_with_the_last_rows_and_then_it_is_forgotten(runs: list[Fa
 
 
 def test_a_ticket_begins_one_run(runs: list[FakeRun]) -> None:
-    assert [node_run.begin(ticket, CALL).resumed for ticket in "ttu"] == [False, True, False]
+    assert [node_run.begin(job_id, CALL).resumed for job_id in "ttu"] == [False, True, False]
     assert len(runs) == 2
     node_run.stop("t")
     node_run.stop("unknown")
@@ -133,7 +133,7 @@ def test_a_run_that_nobody_asks_for_stops(runs: list[FakeRun]) -> None:
     clock = [0.0]
     one = NodeRun(CALL, now=lambda: clock[0])
     clock[0] = 50.0
-    one.tell(0)
+    one.report(0)
     clock[0] = 350.0
     one.look()
     assert not runs[0].cancel.is_set()
@@ -141,7 +141,7 @@ def test_a_run_that_nobody_asks_for_stops(runs: list[FakeRun]) -> None:
     one.look()
     assert runs[0].cancel.is_set()
     assert one.ended.wait(5)
-    end = one.tell(0).end
+    end = one.report(0).end
     assert end is not None
     assert "stopped, since nobody had asked for it in 5 minutes" in str(end.error)
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from nbsync.cluster.backends.base import EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import BackendLost, Task, WorkerLost
 from nbsync.cluster.shared.batch_ending import End, ending_of
 from nbsync.cluster.shared.worker import Reply
 from nbsync.core.model import Action, Evidence, Outcome, Status, Verb
 from nbsync.errors import ClusterError, ConfigError
-from tests.unit.cluster.held import HeldEngine
+from tests.unit.cluster.held import HeldBackend
 
 A, B = (Action(path, Verb.UPLOAD, Status.PLANNED, "r", Evidence.NONE) for path in "ab")
 
@@ -31,7 +31,7 @@ def fails(error: Exception) -> Callable[[Task], object]:
 BOTH, ONE = (outcome(A), outcome(B, Status.FAILED)), (outcome(A), outcome(B, Status.CANCELLED))
 
 
-@pytest.mark.parametrize(("how", "worker", "end", "remaining", "told", "unheard"), [
+@pytest.mark.parametrize(("how", "worker", "end", "remaining", "told", "unconfirmed"), [
     (replies(*BOTH), "", End.DONE, "", "", False),
     (replies(*ONE), "", End.LOST, "b", "its worker stopped", True),
     (replies(outcome(A)), "", End.LOST, "b", "its worker stopped", True),
@@ -39,26 +39,26 @@ BOTH, ONE = (outcome(A), outcome(B, Status.FAILED)), (outcome(A), outcome(B, Sta
     (replies(outcome(A), failure=ConfigError("no login")), "new", End.FAILED, "b", "new: no login", False),
     (fails(WorkerLost("it died")), "old", End.LOST, "ab", "it died", True),
     (fails(MemoryError("much")), "old", End.LOST, "ab", "MemoryError: much", True),
-    (fails(EngineLost("no scheduler")), "", End.FAILED, "ab", "fake was lost: no scheduler", True),
+    (fails(BackendLost("no scheduler")), "", End.FAILED, "ab", "fake was lost: no scheduler", True),
     (Task.cancel, "", End.FAILED, "ab", "fake was lost", True),
     (fails(ConfigError("no login")), "old", End.FAILED, "ab", "old of fake: no login", False),
     (fails(ConfigError("no login")), "", End.FAILED, "ab", "a worker of fake: no login", False),
     (fails(ConfigError("no login")), "new", End.UNFIT, "ab", "no login", False),
 ])  # fmt: skip
 def test_how_it_ended(
-    how: Callable[[Task], object], worker: str, end: End, remaining: str, told: str, unheard: bool
+    how: Callable[[Task], object], worker: str, end: End, remaining: str, told: str, unconfirmed: bool
 ) -> None:
     task = Task(worker)
     how(task)
-    found = ending_of([A, B], task, HeldEngine("old", "new"), ["old"])
+    found = ending_of([A, B], task, HeldBackend("old", "new"), ["old"])
     assert (found.end, "".join(one.path for one in found.remaining)) == (end, remaining)
     assert told in (found.why or str(found.error or ""))
-    assert found.unheard is unheard
+    assert found.unconfirmed is unconfirmed
     assert {one.worker for one in found.outcomes} <= {worker or "host:1"}
 
 
 def test_an_engine_that_chooses_for_itself_has_no_newcomers() -> None:
-    engine, task = HeldEngine("old"), Task("new")
-    engine.can_pin = False
+    backend, task = HeldBackend("old"), Task("new")
+    backend.can_pin = False
     task.fail(ClusterError("not fit"))
-    assert ending_of([A], task, engine, ["old"]).end is End.FAILED
+    assert ending_of([A], task, backend, ["old"]).end is End.FAILED

@@ -1,4 +1,4 @@
-"""The runner on an engine's workers: what is sent when, and what becomes of batches whose workers are lost."""
+"""The runner on a backend's workers: what is sent when, and what becomes of batches whose workers are lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbsync.cluster.backends.base import EngineLost, Task, WorkerLost
+from nbsync.cluster.backends.base import BackendLost, Task, WorkerLost
 from nbsync.cluster.backends.remote_call import Run
 from nbsync.cluster.shared import dispatch
 from nbsync.cluster.shared.runner import SharedRunner
@@ -22,21 +22,21 @@ from nbsync.local import lease
 from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.runner import Runner
 from nbsync.wire.client import RequestCounts
-from tests.unit.cluster.held import HeldEngine
+from tests.unit.cluster.held import HeldBackend
 
 
-class Crew:
+class Coordinator:
     """Workers that are fit for everything."""
 
     def __init__(self, stage: Path, *names: str) -> None:
-        self.engine = HeldEngine(*names)
+        self.backend = HeldBackend(*names)
         self.names = list(names)
         self.notes: list[str] = []
-        self.unheard = self.revoked = False
-        self._ticket = SimpleNamespace(place=str(stage.parent), permit=lease.Permit("0" * 16, ""))
+        self.unconfirmed = self.revoked = False
+        self._spec = SimpleNamespace(place=str(stage.parent), permit=lease.Permit("0" * 16, ""))
 
-    def enlist(self, ctx: Any) -> Any:
-        return self._ticket
+    def prepare(self, ctx: Any) -> Any:
+        return self._spec
 
     def revoke(self) -> None:
         self.revoked = True
@@ -46,7 +46,7 @@ class Scene:
     """A runner, and hands on both of its sides."""
 
     def __init__(self, tmp_path: Path, *names: str) -> None:
-        self.crew: Any = Crew(tmp_path / "stage", *names)
+        self.coordinator: Any = Coordinator(tmp_path / "stage", *names)
         self.cancel = threading.Event()
         self.counts = RequestCounts()
         ctx: Any = SimpleNamespace(cancelled=self.cancel.is_set, cancel=self.cancel, options=Options(bandwidth=1000),
@@ -56,7 +56,7 @@ class Scene:
                                       abort=lambda: None)  # fmt: skip
         self.now = 0.0
         self.on_sleep: Callable[[float], object] = lambda _seconds: None
-        self.runner = SharedRunner(self.crew, ctx, own, now=self._tick, sleep=self._pause)
+        self.runner = SharedRunner(self.coordinator, ctx, own, now=self._tick, sleep=self._pause)
         self.taken = 0
 
     def _pause(self, seconds: float) -> None:
@@ -80,11 +80,11 @@ class Scene:
 
     def turn(self) -> list[Outcome]:
         self.now += 1.0
-        return list(self.runner._turn())
+        return list(self.runner._step())
 
     def new(self) -> list[tuple[Task, list[Action], bool]]:
         """Batches that were sent since the last time: (task, Actions, is it done again?)."""
-        sent, self.taken = self.crew.engine.sent[self.taken :], len(self.crew.engine.sent)
+        sent, self.taken = self.coordinator.backend.sent[self.taken :], len(self.coordinator.backend.sent)
         found = []
         self.bandwidths: list[int] = []
         for task, _, (packed,) in sent:
@@ -118,8 +118,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     (tmp_path / "stage").mkdir()
     made = Scene(tmp_path, "a", "b")
     yield made
-    if made.runner._census is not None:
-        made.runner._census.close()
+    if made.runner._worker_count is not None:
+        made.runner._worker_count.close()
 
 
 def test_everything_is_done_once_and_bears_its_worker(scene: Scene) -> None:
@@ -149,7 +149,7 @@ def test_a_lost_batch_is_done_again_and_given_up_in_the_end(scene: Scene) -> Non
     (failed,) = scene.turn()
     assert (failed.status, failed.problem) == (Status.FAILED, "failed")
     assert "given up after 3 tries: it died" in str(failed.error)
-    assert scene.crew.unheard
+    assert scene.coordinator.unconfirmed
     assert scene.runner.failure is None
 
 
@@ -168,14 +168,14 @@ def test_a_lost_engine_ends_the_run_and_tells_of_all_that_waited(scene: Scene) -
     scene.turn()
     found = scene.new()
     scene.answer(*found[0][:2])
-    found[1][0].fail(EngineLost("the scheduler is gone"))
+    found[1][0].fail(BackendLost("the scheduler is gone"))
     scene.turn()
     ended = list(scene.runner.finish())
     assert isinstance(scene.runner.failure, ClusterError)
     assert "fake was lost: the scheduler is gone" in str(scene.runner.failure)
     assert {one.status for one in ended} <= {Status.MISS, Status.CANCELLED}
     assert scene.cancel.is_set()
-    assert scene.crew.revoked
+    assert scene.coordinator.revoked
 
 
 def test_a_worker_s_own_refusal_ends_the_run_with_its_name(scene: Scene) -> None:
@@ -190,7 +190,7 @@ def test_a_worker_s_own_refusal_ends_the_run_with_its_name(scene: Scene) -> None
 
 
 def test_a_worker_that_comes_later_and_is_not_fit_gets_nothing_more(scene: Scene) -> None:
-    scene.crew.engine.names.append("c")
+    scene.coordinator.backend.names.append("c")
     scene.submit("a", "b", "c")
     scene.turn()
     for task, _, _ in scene.new():
@@ -206,7 +206,7 @@ def test_a_worker_that_comes_later_and_is_not_fit_gets_nothing_more(scene: Scene
         done += [one.path for one in scene.turn()]
     assert sorted(done) == ["a", "b", "c"]
     assert scene.runner.failure is None
-    assert scene.crew.notes == ["c came during the run, and was given nothing to do: no credentials found"]
+    assert scene.coordinator.notes == ["c came during the run, and was given nothing to do: no credentials found"]
 
 
 def test_staging_that_cannot_be_written_ends_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +223,10 @@ def test_a_worker_that_is_gone_before_it_is_sent_anything_costs_no_try(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.submit("a")
-    scene.crew.engine.error = WorkerLost("gone")
+    scene.coordinator.backend.error = WorkerLost("gone")
     for _ in range(5):
         scene.turn()
-    scene.crew.engine.error = None
+    scene.coordinator.backend.error = None
     scene.turn()
     ((task, actions, again),) = scene.new()
     assert not again
@@ -235,7 +235,7 @@ def test_a_worker_that_is_gone_before_it_is_sent_anything_costs_no_try(
 
 
 def test_nobody_fit_is_left(scene: Scene) -> None:
-    scene.crew.engine.names[:] = ["c"]
+    scene.coordinator.backend.names[:] = ["c"]
     scene.submit("a")
     scene.turn()
     ((task, _, _),) = scene.new()
@@ -261,7 +261,7 @@ def test_an_interrupt_ends_all_of_it(scene: Scene) -> None:
     ended = list(scene.runner.finish())
     assert len(ended) == 1000
     assert {one.status for one in ended} == {Status.CANCELLED}
-    assert scene.crew.revoked
+    assert scene.coordinator.revoked
     assert scene.runner.failure is None
 
 
@@ -286,7 +286,7 @@ def test_what_a_worker_refused_after_an_interrupt_is_no_failure(scene: Scene, mo
         for task, _, _ in under_way:
             task.fail(ClusterError("it does not see LOCAL"))  # for there is no permit
 
-    monkeypatch.setattr(scene.crew, "revoke", revoke)
+    monkeypatch.setattr(scene.coordinator, "revoke", revoke)
     scene.cancel.set()
     ended = list(scene.runner.finish())
     assert {one.error for one in ended} == {"stopped"}
@@ -306,8 +306,8 @@ def test_the_bandwidth_is_shared_by_those_who_are_there(scene: Scene) -> None:
     scene.turn()
     first = scene.new()
     assert set(scene.bandwidths) == {500}
-    scene.crew.engine.names[:] = ["a", "b", "c"]
-    scene.runner._census.look()  # type: ignore[union-attr]
+    scene.coordinator.backend.names[:] = ["a", "b", "c"]
+    scene.runner._worker_count.look()  # type: ignore[union-attr]
     scene.answer(*first[0][:2])
     scene.turn()
     scene.new()
@@ -316,8 +316,8 @@ def test_the_bandwidth_is_shared_by_those_who_are_there(scene: Scene) -> None:
 
 def test_no_worker_for_long_ends_the_run(scene: Scene) -> None:
     scene.submit("a")
-    census: Any = scene.runner._census
-    census.nobody_left = lambda: True
+    worker_count: Any = scene.runner._worker_count
+    worker_count.nobody_left = lambda: True
     (ended,) = [*scene.turn(), *scene.runner.finish()]
     assert ended.status is Status.CANCELLED
     assert "no workers" in str(scene.runner.failure)

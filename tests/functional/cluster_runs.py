@@ -1,4 +1,4 @@
-"""Runs on engines that are watched while they go on: until something is done, and then something is killed."""
+"""Runs on clusters that are watched while they go on: until something is done, and then something is killed."""
 
 from __future__ import annotations
 

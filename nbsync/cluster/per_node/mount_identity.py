@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nbsync.local.scan import absolute_root
 
 
-class Spot(NamedTuple):
+class Ancestor(NamedTuple):
     """A directory that is there, and the way from it down to LOCAL; empty if it is LOCAL."""
 
     device: int
@@ -22,41 +22,41 @@ class Spot(NamedTuple):
     below: str
 
 
-class Site(NamedTuple):
-    """LOCAL as one worker sees it. `spots`: from the nearest directory that is there up to the root."""
+class MountIdentity(NamedTuple):
+    """LOCAL as one worker sees it. `ancestors`: from the nearest directory that is there up to the root."""
 
     machine: str
-    spots: tuple[Spot, ...]
+    ancestors: tuple[Ancestor, ...]
     host: str
     local: str
 
     @property
     def name(self) -> str:
-        """As people are told of it: `HOST:/real/path`."""
+        """As people read it: `HOST:/real/path`."""
         return f"{self.host}:{self.local}"
 
-    def is_at(self, other: Site) -> bool:
+    def is_at(self, other: MountIdentity) -> bool:
         """Is this the directory that `other` was, when it was looked at (it may have been made since)?"""
-        return self.machine == other.machine and other.spots[0] in self.spots
+        return self.machine == other.machine and other.ancestors[0] in self.ancestors
 
 
-def find_site(local: str) -> Site:
+def find_mount_identity(local: str) -> MountIdentity:
     """Where `local` is in this process. Nothing is created.
 
     Raises:
         OSError: even the root cannot be looked at.
     """
     path = os.path.realpath(absolute_root(local))
-    spots, at, below = [], path, ""
+    ancestors, at, below = [], path, ""
     while True:
         try:
             seen = os.stat(at)
-            spots.append(Spot(seen.st_dev, seen.st_ino, below))
+            ancestors.append(Ancestor(seen.st_dev, seen.st_ino, below))
         except OSError:
             if at == os.path.dirname(at):
                 raise
         if at == os.path.dirname(at):
-            return Site(_machine(), tuple(spots), socket.gethostname(), path)
+            return MountIdentity(_machine(), tuple(ancestors), socket.gethostname(), path)
         at, below = os.path.dirname(at), os.path.join(os.path.basename(at), below) if below else os.path.basename(at)
 
 
