@@ -13,7 +13,7 @@ from nbsync.api.functions import pull, push
 from nbsync.core import names
 from nbsync.core.location import parse_location
 from nbsync.errors import LocalError, UsageError
-from nbsync.local.scan import OWN_ROOM, absolute_root
+from nbsync.local.scan import STATE_DIR, absolute_root
 from nbsync.local.state_dir import holds_work
 from nbsync.results.sync_result import SyncResult
 
@@ -72,7 +72,7 @@ class LocalObjectCache:
         """
         refusal = names.refusal(key)
         if refusal or names.is_own(key):
-            raise UsageError(f"{key!r} {refusal or 'is in the room of nbsync'}")
+            raise UsageError(f"{key!r} {refusal or 'is in the state_dir of nbsync'}")
         found = self.path / key
         if not found.is_file():
             raise FileNotFoundError(f"{key!r} is not in the cache: sync() first, or check the name")
@@ -86,7 +86,7 @@ class LocalObjectCache:
         if self._keep or not self._made or not self.path.is_dir():
             return
         if holds_work(str(self.path)):
-            where = f"something in it, or in the trash in {OWN_ROOM}, is not in {self.location.uri}"
+            where = f"something in it, or in the trash in {STATE_DIR}, is not in {self.location.uri}"
             warnings.warn(f"{self.path} was kept: {where}", stacklevel=2)
             return
         shutil.rmtree(self.path, ignore_errors=True)

@@ -1,7 +1,7 @@
 """SyncProgress: THE state of a run, as traits that anyone may observe.
 
 One thread writes it: the one that calls `SyncJob.wait()` or `poll()` (in a notebook, the kernel's
-main thread). The threads of a run never touch it; they write to the engine's Board, which `SyncJob.poll` reads.
+main thread). The threads of a run never touch it; they write to the engine's StatusBoard, which `SyncJob.poll` reads.
 """
 
 from __future__ import annotations

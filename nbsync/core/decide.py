@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nbsync.core import names
-from nbsync.core.evidence import ARCHIVED, at_a_glance, still, unmoved, untold
+from nbsync.core.evidence import ARCHIVED, as_recorded, compare_known, still, untold
 from nbsync.core.model import (
     EXCLUDED,
     Action,
@@ -131,7 +131,7 @@ def _pull(one: Joined, policy: Policy) -> Action | None:
         return if_available(blocked)
     if local is None:
         return if_available(work(one, Verb.DOWNLOAD, "missing locally"))
-    verdict = at_a_glance(local, remote, one.recorded, policy.compare)
+    verdict = compare_known(local, remote, one.recorded, policy.compare)
     if verdict.same:
         return hit(one, verdict.evidence)
     trash = is_edited(one, local)
@@ -157,7 +157,7 @@ def is_edited(one: Joined, local: LocalEntry) -> bool:
     So is a file that was synced with another key: that object may be gone, and nothing else has its content.
     """
     row = one.recorded
-    return row is None or not unmoved(local, row) or row.path != one.path
+    return row is None or not as_recorded(local, row) or row.path != one.path
 
 
 def _blocked(one: Joined, policy: Policy) -> Action | None:
@@ -236,7 +236,7 @@ def _push(one: Joined, policy: Policy) -> Action | None:
         return work(one, Verb.UPLOAD, "gone from REMOTE" if row is not None else "missing in REMOTE")
     if policy.ignore_existing:
         return None
-    verdict = at_a_glance(local, remote, row, policy.compare)
+    verdict = compare_known(local, remote, row, policy.compare)
     if verdict.same:
         return hit(one, verdict.evidence)
     guarded = row is not None and not still(remote, row) and not policy.overwrite_remote

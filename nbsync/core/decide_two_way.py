@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nbsync.core.decide import conflict, ended, hit, if_available, in_the_way_of, one_name_with, refused_locally, work
-from nbsync.core.evidence import Verdict, at_a_glance, still, unmoved, untold
+from nbsync.core.evidence import Verdict, as_recorded, compare_known, still, untold
 from nbsync.core.model import (
     EXCLUDED,
     Action,
@@ -106,7 +106,7 @@ def _out_of_scope(one: Joined, policy: TwoWay) -> Action | None:
 
 def _both(one: Joined, local: LocalEntry, remote: RemoteEntry, policy: TwoWay) -> Action:
     row = one.recorded
-    verdict = at_a_glance(local, remote, row, policy.compare)
+    verdict = compare_known(local, remote, row, policy.compare)
     if verdict.same:
         return hit(one, verdict.evidence)
     asks = verdict.same is None
@@ -114,7 +114,7 @@ def _both(one: Joined, local: LocalEntry, remote: RemoteEntry, policy: TwoWay) -
         return _end_conflict(one, NEVER_SYNCED, verdict, policy)
     if still(remote, row):
         return work(one, Verb.UPLOAD, _CHANGED_HERE, verdict.evidence)._replace(check=asks)
-    if unmoved(local, row):
+    if as_recorded(local, row):
         action = work(one, Verb.DOWNLOAD, _CHANGED_THERE, verdict.evidence)._replace(check=asks)
         return action if asks else if_available(action)
     return _end_conflict(one, BOTH_CHANGED, verdict, policy)
@@ -179,7 +179,7 @@ def _only_here(one: Joined, local: LocalEntry, policy: TwoWay) -> Action | None:
         return None  # the object in the way is the conflict
     if row is None:
         return work(one, Verb.UPLOAD, "new here")
-    if not unmoved(local, row):
+    if not as_recorded(local, row):
         action = work(one, Verb.UPLOAD, _EDIT_HERE_WINS)
         asks = may_be_unedited(local, row)
         return action._replace(check=asks, unedited=(Verb.DELETE_LOCAL, _GONE_THERE) if asks else None)

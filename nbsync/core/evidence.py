@@ -49,7 +49,7 @@ MD5 = Digest(0)
 _BY_CHECKSUM = {str(kind): Digest(0, kind) for kind in Evidence if kind.header and kind.names_content}
 
 
-def unmoved(local: LocalEntry, row: RecordedEntry) -> bool:
+def as_recorded(local: LocalEntry, row: RecordedEntry) -> bool:
     """Is the file's stat as recorded? ctime and inode are in it: a restored mtime does not fool it.
 
     A row whose ticks are too coarse to tell has the ctime of no file: see core.clock.
@@ -84,10 +84,10 @@ def stays(one: Joined) -> bool:
         return False
     if row is None or (local is not None and remote is not None):
         return True
-    return not (unmoved(local, row) if local is not None else remote is not None and still(remote, row))
+    return not (as_recorded(local, row) if local is not None else remote is not None and still(remote, row))
 
 
-def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:
+def compare_known(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | None, compare: str) -> Verdict:
     """What is known without reading content and without a request.
 
     `compare` is `content`, `size` or `size-mtime`; the last leaves the question open only where the record tells of
@@ -97,7 +97,7 @@ def at_a_glance(local: LocalEntry, remote: RemoteEntry, row: RecordedEntry | Non
         return Verdict(False, Evidence.SIZE)
     if compare == "size":
         return Verdict(True, Evidence.SIZE)
-    if row is not None and unmoved(local, row) and still(remote, row):
+    if row is not None and as_recorded(local, row) and still(remote, row):
         return Verdict(True, Evidence.STATE)
     if compare == "size-mtime" and not (row is not None and is_doubted(row) and still(remote, row)):
         # Whole seconds: what LIST gives is no finer on most servers. As aws-cli's default rule, but both ways.

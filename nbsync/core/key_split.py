@@ -36,7 +36,7 @@ _ALPHABETS = [(points, frozenset(points)) for points in _COMMON]
 _DIGITS, _PRINTABLE = frozenset(digits), _COMMON[-1]
 
 
-class Sight(NamedTuple):
+class Sample(NamedTuple):
     """A page as it is remembered: some of its keys, in order, with the first and the last.
 
     Attributes:
@@ -47,7 +47,7 @@ class Sight(NamedTuple):
     start: str
 
     @classmethod
-    def of(cls, keys: Sequence[str], before: str = "") -> Sight:
+    def of(cls, keys: Sequence[str], before: str = "") -> Sample:
         """What to remember of a page's keys, of which there is at least one; `before`: the key before, if known."""
         last = len(keys) - 1
         return cls((keys[0], keys[last // 3], keys[2 * last // 3], keys[last]), before or keys[0])
@@ -60,7 +60,7 @@ class Place(NamedTuple):
     points: Sequence[int]
 
 
-class Ruler:
+class KeyNumbers:
     """Reads keys between `low` and `high` as numbers, and numbers as keys.
 
     Args:
@@ -71,11 +71,11 @@ class Ruler:
             counter will carry). 1: such letters too. 2: and any character may follow.
     """
 
-    def __init__(self, sights: Sequence[Sight], low: str, high: str | None, *, widen: int = 0) -> None:
+    def __init__(self, samples: Sequence[Sample], low: str, high: str | None, *, widen: int = 0) -> None:
         self._low = low
-        sample = [key for sight in sights for key in sight.keys]
+        sample = [key for sight in samples for key in sight.keys]
         self._places = _places([*sample, low], low, high, widen)
-        strides = sorted(self.number(sight.keys[-1]) - self.number(sight.start) for sight in sights)
+        strides = sorted(self.number(sight.keys[-1]) - self.number(sight.start) for sight in samples)
         self.per_page = max(1, strides[len(strides) // 2])  # the median: a jump to the next folder may be no rule
 
     def number(self, key: str) -> int:
@@ -155,20 +155,20 @@ def _alphabet(seen: Iterable[str], widen: int) -> Sequence[int]:
     return range(low, min(_LAST_POINT, high + (high - low) + 1) + 1)
 
 
-def pages_between(sights: Sequence[Sight], low: str, high: str) -> float:
-    """About how many pages lie after `low`, up to `high`, if it goes on as in `sights`."""
-    ruler = Ruler(sights, low, high)
-    return (ruler.number(high) - ruler.number(low)) / ruler.per_page
+def pages_between(samples: Sequence[Sample], low: str, high: str) -> float:
+    """About how many pages lie after `low`, up to `high`, if it goes on as in `samples`."""
+    key_numbers = KeyNumbers(samples, low, high)
+    return (key_numbers.number(high) - key_numbers.number(low)) / key_numbers.per_page
 
 
-def key_ahead(sights: Sequence[Sight], low: str, high: str | None, pages: float) -> str | None:
+def key_ahead(samples: Sequence[Sample], low: str, high: str | None, pages: float) -> str | None:
     """A key (there need be none of that name) about so many pages after `low`, and before `high`.
 
     None if there is no good guess.
     """
     for widen in (0, 1, 2):
-        ruler = Ruler(sights, low, high, widen=widen)
-        found = ruler.key(ruler.number(low) + max(1, round(ruler.per_page * pages)))
+        key_numbers = KeyNumbers(samples, low, high, widen=widen)
+        found = key_numbers.key(key_numbers.number(low) + max(1, round(key_numbers.per_page * pages)))
         if found is not None and low < found and (high is None or found < high):
             return found
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from nbsync.core.evidence import unmoved
+from nbsync.core.evidence import as_recorded
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry
 
 
@@ -77,7 +77,7 @@ def _of_file(
 ) -> Change:
     if not known:
         return Change.ADDED if admits(entry.path) else Change.LEFT_OUT
-    if any(unmoved(entry, row) for row in known):
+    if any(as_recorded(entry, row) for row in known):
         return Change.NONE
     answers = [same(entry, row) for row in known if row.size == entry.size]
     if True in answers:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from nbsync.core.key_split import Sight, key_ahead, pages_between
+from nbsync.core.key_split import Sample, key_ahead, pages_between
 from nbsync.core.model import RemoteEntry
 from nbsync.errors import ListingError, OutOfOrder
 
@@ -39,21 +39,21 @@ _NOTHING = "Nothing was deleted"
 class Ask(NamedTuple):
     """A page to fetch: the one that `token` continues, or else the first after the path `after`."""
 
-    span: Span
+    span: KeyRange
     token: str
     after: str
 
 
-class Span:
+class KeyRange:
     """The paths after `after`, up to and with `until` (None: to the end); and how far their listing is."""
 
-    def __init__(self, after: str, until: str | None, limit: str | None, sights: Sequence[Sight]) -> None:
+    def __init__(self, after: str, until: str | None, limit: str | None, samples: Sequence[Sample]) -> None:
         self.after, self.until = after, until
         self.limit = limit  # where the last of them lies, as far as is known: at `until` or before
         self.last = after  # the last that came
         self.token = ""
         self.pages: deque[list[RemoteEntry]] = deque()
-        self.sights = list(sights)
+        self.samples = list(samples)
         self.started = self.busy = self.done = self.dropped = False
         self.rest = 0  # pages to list before the next guess where to split it
         self.misses = 0  # guesses that were wrong
@@ -74,7 +74,7 @@ class Span:
         if self.limit is None:
             return float("inf")
         if self._left[:2] != (self.last, self.limit):
-            about = pages_between(self.sights, self.last, self.limit) if self.last < self.limit else 0.0
+            about = pages_between(self.samples, self.last, self.limit) if self.last < self.limit else 0.0
             self._left = (self.last, self.limit, about)
         return self._left[2]
 
@@ -92,7 +92,7 @@ class _Relay(NamedTuple):
     exact: bool
 
 
-class Spans:
+class KeyRanges:
     """One listing. Not for several threads at once.
 
     Args:
@@ -112,7 +112,7 @@ class Spans:
         self.obeyed = obeyed
         self.wide = False
         self.in_flight = 0
-        self._spans = [Span("", None, None, ())]
+        self._spans = [KeyRange("", None, None, ())]
         self._came = 0  # pages
         self._kept = 0  # keys, each once
         self._stretch = 1.0  # by which guesses came out too near
@@ -132,7 +132,7 @@ class Spans:
         self.held += 1
         return Ask(span, span.token, "" if span.token else span.after)
 
-    def _waiting(self) -> Span | None:
+    def _waiting(self) -> KeyRange | None:
         """The first span that has more to list, and room for it."""
         room = HELD if self.wide and self.obeyed else _HELD_ALONE
         for index, span in enumerate(self._spans):
@@ -155,13 +155,13 @@ class Spans:
             allowed = tenth if self._came == needed else min(allowed, tenth)
         return self._came - needed + may_waste <= allowed
 
-    def _split(self) -> Span | None:
+    def _split(self) -> KeyRange | None:
         """Cut the further part off a span; returns that part."""
         for index, left in self._worth_splitting():
             span = self._spans[index]
             at = self._place_to_cut(span, left)
             if at is not None and at > span.last and (span.until is None or at < span.until) and _can_be_asked(at):
-                further = Span(at, span.until, span.limit, span.sights)
+                further = KeyRange(at, span.until, span.limit, span.samples)
                 further.misses = span.misses
                 span.until = span.limit = at
                 self._spans.insert(index + 1, further)
@@ -170,7 +170,7 @@ class Spans:
         return None
 
     def _worth_splitting(self) -> Iterator[tuple[int, float]]:
-        """Spans, the best first, and about how many pages they have still to list.
+        """KeyRanges, the best first, and about how many pages they have still to list.
 
         First an early one that is much larger than it was meant to be, for it holds up all others; then the
         last, whose end is open; then the largest.
@@ -197,18 +197,18 @@ class Spans:
             return 0.0
         return span.left() / self._stretch
 
-    def _recorded_in(self, span: Span) -> range:
+    def _recorded_in(self, span: KeyRange) -> range:
         """Which of the recorded paths lie within what the span has still to list, before its end."""
         low = bisect_right(self.recorded, span.last)
         return range(low, len(self.recorded) if span.until is None else bisect_left(self.recorded, span.until))
 
-    def _place_to_cut(self, span: Span, left: float) -> str | None:
+    def _place_to_cut(self, span: KeyRange, left: float) -> str | None:
         known = self._recorded_in(span)
         if known:
             return self.recorded[known[_RECORDED_PAGES if len(known) > 2 * _RECORDED_PAGES else len(known) // 2]]
         pages = _AHEAD if left > 2 * _AHEAD else left / 2
         span.meant, span.stretch = span.kept + pages * PAGE, self._stretch
-        return key_ahead(span.sights, span.last, span.limit, pages * self._stretch)
+        return key_ahead(span.samples, span.last, span.limit, pages * self._stretch)
 
     # ---- answers ----------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class Spans:
         else:
             ask.span.error = error
 
-    def _landed(self, span: Span) -> None:
+    def _landed(self, span: KeyRange) -> None:
         span.busy = False
         self.in_flight -= 1
         self.held -= 1
@@ -278,18 +278,18 @@ class Spans:
         elif self._kept >= ALONE:
             self.wide = True
 
-    def _keep(self, span: Span, entries: list[RemoteEntry]) -> None:
+    def _keep(self, span: KeyRange, entries: list[RemoteEntry]) -> None:
         if entries:
             before = span.last if span.kept else ""
             span.last = entries[-1].path
-            span.sights = [*span.sights, Sight.of([entry.path for entry in entries], before)][-_SIGHTS:]
+            span.samples = [*span.samples, Sample.of([entry.path for entry in entries], before)][-_SIGHTS:]
             span.rest = max(0, span.rest - 1)
             span.kept += len(entries)
             span.pages.append(entries)
             self.held += 1
             self._kept += len(entries)
 
-    def _finish(self, span: Span, relay: _Relay, beyond: list[str]) -> None:
+    def _finish(self, span: KeyRange, relay: _Relay, beyond: list[str]) -> None:
         """The span is at its end; `beyond` is what it saw of those that follow."""
         span.done, span.onward = True, relay
         if span.meant and span.token:
@@ -308,7 +308,7 @@ class Spans:
             self._go_on_alone(further)
         further.first_paths = []
 
-    def _found_empty(self, span: Span) -> None:
+    def _found_empty(self, span: KeyRange) -> None:
         """Nothing was listed after the path that the span starts after: let its keys be listed by other means."""
         index = self._spans.index(span)
         before = span.before
@@ -322,7 +322,7 @@ class Spans:
         else:  # the one before it saw so, too
             self._finish(span, before or _Relay("", "", True), [])
 
-    def _go_on_alone(self, astray: Span) -> None:
+    def _go_on_alone(self, astray: KeyRange) -> None:
         """The server does not start where it is told: list page after page, from where that surely was right."""
         self.obeyed = False
         head = self._spans[0]
@@ -368,7 +368,7 @@ class Spans:
         return None
 
 
-def _check(span: Span, ask: Ask, entries: list[RemoteEntry], token: str) -> None:
+def _check(span: KeyRange, ask: Ask, entries: list[RemoteEntry], token: str) -> None:
     """See to it that the listing gets on. Raises: OutOfOrder: keys do not ascend. ListingError: it might never end."""
     last = span.last if span.last or span.started else None
     for entry in entries:

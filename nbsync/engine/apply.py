@@ -19,7 +19,7 @@ from nbsync.core.saved_options import PLACE, over_saved
 from nbsync.engine import foreign, notes
 from nbsync.engine.deciders import AsPlanned, Fresh, rules_of
 from nbsync.engine.notes import Notes
-from nbsync.engine.plan_items import Expected
+from nbsync.engine.plan_items import PlanItems
 from nbsync.engine.run import Run
 from nbsync.engine.source import Scope
 from nbsync.engine.sync import Hire, Job, alone
@@ -46,7 +46,7 @@ def apply(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = ti
         told = Notes(
             words=[] if plan.is_own else [notes.not_yours(call.file)], filters=notes.not_planned(plan.header.counts)
         )
-        with closing(Expected(plan, call.only)) as items:
+        with closing(PlanItems(plan, call.only)) as items:
             fresh = Fresh(job.sides, _scope(plan, items, job.sides.scope), rules_of(job.sides, now_ns()))
             job.do(run, bucket, AsPlanned(items, fresh), told)
 
@@ -55,7 +55,7 @@ def apply(call: Call, cancel: threading.Event, *, now_ns: Callable[[], int] = ti
     return run
 
 
-def _scope(plan: SavedPlan, items: Expected, scope: Scope) -> Callable[[str], bool]:
+def _scope(plan: SavedPlan, items: PlanItems, scope: Scope) -> Callable[[str], bool]:
     """Which paths take part: those that the plan's filters admit and, if it was made of a list, its own alone."""
     if not plan.header.listed:
         return scope.admits

@@ -40,7 +40,7 @@ class Need:
 
     @property
     def bytes(self) -> int:
-        """Room for what will be there more than now, and for the largest file in staging."""
+        """StateDir for what will be there more than now, and for the largest file in staging."""
         return max(0, self._sum) + self._largest
 
     def fits(self, times: int) -> bool:

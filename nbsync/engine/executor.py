@@ -17,8 +17,8 @@ from nbsync.engine.deciders import Decider
 from nbsync.engine.disk_need import Need
 from nbsync.engine.ports import Workers
 from nbsync.engine.source import Seen
-from nbsync.engine.status_board import Board, Tally
-from nbsync.local.action_spool import Spool
+from nbsync.engine.status_board import OutcomeCounter, StatusBoard
+from nbsync.local.action_spool import ActionSpool
 from nbsync.transfer.runner import AnyRunner
 from nbsync.transfer.worker import settled
 
@@ -38,10 +38,10 @@ class Execution:
     """
 
     def __init__(
-        self, workers: Workers, board: Board, tally: Tally, decider: Decider, need: Callable[[], Need],
+        self, workers: Workers, board: StatusBoard, counter: OutcomeCounter, decider: Decider, need: Callable[[], Need],
         limits: guard.Limits = guard.NO_LIMITS,
     ) -> None:  # fmt: skip
-        self._workers, self._board, self._tally = workers, board, tally
+        self._workers, self._board, self._tally = workers, board, counter
         self._decider, self._need, self._limits = decider, need, limits
         self._doubtful: list[str] = []  # paths of files that were kept although they are not as their ETags
 
@@ -71,7 +71,7 @@ class Execution:
         """All but the deletes, which come last, and what is begun only when the rest is in its place."""
         if self._workers.dry_run:
             actions = map(_as_foreseen, actions)
-        with contextlib.closing(Spool()) as later:
+        with contextlib.closing(ActionSpool()) as later:
             self._transfer(_now(actions, later))
             if any(action.verb not in DELETES for action in later):
                 self._transfer(action for action in later if action.verb not in DELETES)
@@ -127,23 +127,23 @@ class Execution:
     # ---- comparing first, changing afterwards -------------------------------------------------------
 
     def _complete(self, actions: Iterable[Action], seen: Seen) -> None:
-        spool = Spool()
+        action_spool = ActionSpool()
         try:
-            need = self._compare_all(actions, spool)
+            need = self._compare_all(actions, action_spool)
             refusal = (
                 need.too_much(self._limits) or need.no_room() or self._decider.refusal(seen, need.deletes_in_all())
             )
             if refusal is not None:
                 if self._workers.dry_run:  # what was refused can still be looked at
-                    self._stream(spool, seen)
+                    self._stream(action_spool, seen)
                 raise refusal
             if self._workers.cancelled():
                 return
-            self._stream(spool, seen)
+            self._stream(action_spool, seen)
         finally:
-            spool.close()
+            action_spool.close()
 
-    def _compare_all(self, actions: Iterable[Action], spool: Spool) -> Need:
+    def _compare_all(self, actions: Iterable[Action], action_spool: ActionSpool) -> Need:
         """Settle every question that needs reading; nothing is changed. All Actions end in the spool.
 
         The source of a run that goes beyond its limits is not listed to its end.
@@ -153,7 +153,7 @@ class Execution:
         def keep(done: Iterable[Action]) -> None:
             for action in chain.from_iterable(map(with_copies, done)):
                 need.add(action)
-                spool.add(action)
+                action_spool.add(action)
 
         try:
             for action in actions:
@@ -194,7 +194,7 @@ class Execution:
         return need.fits(1 if len(held) < _HELD else _PLENTY)
 
 
-def _now(actions: Iterable[Action], later: Spool) -> Iterator[Action]:
+def _now(actions: Iterable[Action], later: ActionSpool) -> Iterator[Action]:
     """Those that can be done now; the others are set aside."""
     for action in actions:
         if action.status is Status.PLANNED and (action.verb in DELETES or action.namesake):

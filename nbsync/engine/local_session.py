@@ -19,13 +19,13 @@ from nbsync.engine.notes import NO_RECORD
 from nbsync.errors import ConfigError, LocalError
 from nbsync.local import database, past_syncs
 from nbsync.local.clocks import Clocks
-from nbsync.local.journal import Journal, no_journal, unheard
+from nbsync.local.journal import Journal, no_journal, unconfirmed
 from nbsync.local.past_syncs import PastSync
 from nbsync.local.place import find_place
 from nbsync.local.record import RemoteName, State, open_state
-from nbsync.local.state_dir import TRASH_DAYS, Room, local_record
+from nbsync.local.state_dir import TRASH_DAYS, StateDir, local_record
 from nbsync.results.sync_result import SyncResult
-from nbsync.s3.prefetch import Waypoints
+from nbsync.s3.prefetch import PageBoundaries
 
 _TRASH_DAYS = "NBSYNC_TRASH_DAYS"
 
@@ -50,11 +50,11 @@ class _RoomTaken(Exception):
     """Another run began in LOCAL while this one looked: what was seen may be stale."""
 
 
-def in_session(open_session: Callable[[], Workplace], use: Callable[[Workplace], None]) -> None:
+def in_session(open_session: Callable[[], LocalSession], use: Callable[[LocalSession], None]) -> None:
     """Use LOCAL, from the beginning once more if another run began there before this one changed something.
 
     Raises:
-        LocalError, LockedError: see state_dir.Room. Exception: what `use` raises.
+        LocalError, LockedError: see state_dir.StateDir. Exception: what `use` raises.
     """
     while True:
         with contextlib.closing(open_session()) as session:
@@ -66,7 +66,7 @@ def in_session(open_session: Callable[[], Workplace], use: Callable[[Workplace],
                 continue
 
 
-class Workplace:
+class LocalSession:
     """One LOCAL during one run; used by the run's own thread.
 
     Attributes:
@@ -104,7 +104,7 @@ class Workplace:
         self._made_at = time.monotonic()
         self.clocks: Clocks | None = None
         self.is_new = not os.path.isdir(root)
-        self.room: Room | None = None
+        self.state_dir: StateDir | None = None
         self._remote: RemoteName | None = None
         self._state: State | None = None
         self._journal: Journal | None = None
@@ -113,11 +113,11 @@ class Workplace:
         """Take the lock, if there is a room to lock.
 
         Raises:
-            LocalError, LockedError: see state_dir.Room.
+            LocalError, LockedError: see state_dir.StateDir.
         """
         if self._changes and os.path.isdir(os.path.join(self._place(), "stage")):
-            self.room = self._open_room()
-            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks)
+            self.state_dir = self._open_room()
+            self.clocks = Clocks(self.state_dir, follow_symlinks=self._follow_symlinks)
 
     def open_record(self, remote: RemoteName) -> State:
         """What was recorded of `remote` here; what is remarkable about it is in its notes.
@@ -126,10 +126,10 @@ class Workplace:
             LocalError: see open_state.
         """
         path = database.path_in(self._place())
-        was_used = self.room is not None and os.path.exists(os.path.join(self._place(), past_syncs.NAME))
+        was_used = self.state_dir is not None and os.path.exists(os.path.join(self._place(), past_syncs.NAME))
         gone = was_used and not os.path.exists(path)  # a run may have ended between its room and its record
         self._remote = remote
-        self._state = open_state(path, remote, writable=self.room is not None, seed=local_record(self.root))
+        self._state = open_state(path, remote, writable=self.state_dir is not None, seed=local_record(self.root))
         if gone:
             self._state.notes.append(f"{NO_RECORD}: the state database is gone, and is begun anew")
         return self._state
@@ -137,14 +137,14 @@ class Workplace:
     def open_journal(self) -> Journal:
         """What earlier runs with this REMOTE left unfinished here; it keeps nothing while there is no room."""
         assert self._remote is not None  # the record was opened before
-        if self._journal is None and self.room is not None:
-            self._journal = Journal(self.room.place, self._remote, now_ns=self._now_ns)
+        if self._journal is None and self.state_dir is not None:
+            self._journal = Journal(self.state_dir.place, self._remote, now_ns=self._now_ns)
         return self._journal or no_journal()
 
-    def unheard(self) -> dict[str, list[RecordedEntry]]:
+    def unconfirmed(self) -> dict[str, list[RecordedEntry]]:
         """Objects that earlier pushes may have made without hearing of it, by path."""
         assert self._remote is not None  # the record was opened before
-        return unheard(self._place(), self._remote, now_ns=self._now_ns())
+        return unconfirmed(self._place(), self._remote, now_ns=self._now_ns())
 
     def prepare(self) -> State | None:
         """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
@@ -154,16 +154,16 @@ class Workplace:
         """
         if not self._changes:
             return None
-        if self.room is None:
+        if self.state_dir is None:
             if self._direction.changes_local:
                 self._make_local()
             elif not os.path.isdir(self.root):
                 return None  # a push of nothing: see --allow-empty-source
-            self.room = self._open_room()
-            if not self.room.is_new:
+            self.state_dir = self._open_room()
+            if not self.state_dir.is_new:
                 raise _RoomTaken
             since = self._made_at
-            self.clocks = Clocks(self.room, follow_symlinks=self._follow_symlinks, reading_since=since)
+            self.clocks = Clocks(self.state_dir, follow_symlinks=self._follow_symlinks, reading_since=since)
             assert self._remote is not None  # the record was opened before
             self.open_record(self._remote)
         return self._state
@@ -178,24 +178,24 @@ class Workplace:
         How long, the earliest of three clocks tells: this machine's, the file system's, and the service's
         (`service_time`, seconds since the epoch). One that is far ahead must not empty the trash.
         """
-        if self.room is None:
+        if self.state_dir is None:
             return []
         clocks = [self._now_ns() / 1e9, self.file_time_ns() / 1e9]
         now = min(clocks if service_time is None else [*clocks, service_time])
         days = trash_days(self._trash_days)
-        files, size = self.room.purge_trash(now, days)
+        files, size = self.state_dir.purge_trash(now, days)
         return notes.purged(files, size, days)
 
-    def note_waypoints(self, waypoints: Waypoints) -> None:
+    def note_page_boundaries(self, page_boundaries: PageBoundaries) -> None:
         """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
-        ends = waypoints.worth_noting
-        if self._state is not None and waypoints.complete and ends != waypoints.known:
+        ends = page_boundaries.worth_noting
+        if self._state is not None and page_boundaries.complete and ends != page_boundaries.known:
             with contextlib.suppress(LocalError):
-                self._state.note_waypoints(ends)
+                self._state.note_page_boundaries(ends)
 
     def note_sync(self, sync: PastSync) -> str:
         """Remember what is done here, where there is a room to remember it in; a note if it cannot be proved later."""
-        return self.room.note_sync(sync) if self.room is not None else ""
+        return self.state_dir.note_sync(sync) if self.state_dir is not None else ""
 
     def _place(self) -> str:
         """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
@@ -209,9 +209,9 @@ class Workplace:
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise LocalError(f"{self._name} cannot be written", "Check its permissions, or choose another LOCAL")
 
-    def _open_room(self) -> Room:
+    def _open_room(self) -> StateDir:
         self._trash_days = trash_days(self._trash_days)
-        return Room(self.root, self._place(), run_name(self._now_ns()), wait=self._wait, on_wait=self._on_wait)
+        return StateDir(self.root, self._place(), run_name(self._now_ns()), wait=self._wait, on_wait=self._on_wait)
 
     def close(self) -> None:
         """Give back the lock, the record and the journal."""
@@ -219,9 +219,9 @@ class Workplace:
             self._journal.close()
         if self._state is not None:
             self._state.close()
-        if self.room is not None:
-            self.room.close()
-        self._state = self._journal = self.room = None
+        if self.state_dir is not None:
+            self.state_dir.close()
+        self._state = self._journal = self.state_dir = None
 
 
 def run_name(now_ns: int) -> str:
@@ -230,9 +230,9 @@ def run_name(now_ns: int) -> str:
     return f"{stamp}-{now_ns % 10**9:09d}-{os.getpid()}"
 
 
-def note_trash(result: SyncResult, room: Room, why: str, days: float | None) -> list[str]:
+def note_trash(result: SyncResult, state_dir: StateDir, why: str, days: float | None) -> list[str]:
     """Say in `result` how much the room's run moved to the trash; what to say of it. For the arguments see trashed."""
-    result.trashed, size, *in_all = room.trash_summary()
+    result.trashed, size, *in_all = state_dir.trash_summary()
     if not result.trashed:
         return []
-    return notes.trashed((result.trashed, size), (in_all[0], in_all[1]), why, trash_days(days), room.trash)
+    return notes.trashed((result.trashed, size), (in_all[0], in_all[1]), why, trash_days(days), state_dir.trash)

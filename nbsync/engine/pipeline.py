@@ -19,16 +19,16 @@ from nbsync.engine import notes
 from nbsync.engine.deciders import Decider
 from nbsync.engine.disk_need import Need
 from nbsync.engine.executor import Execution
-from nbsync.engine.local_session import Workplace, note_trash
+from nbsync.engine.local_session import LocalSession, note_trash
 from nbsync.engine.names import Names
 from nbsync.engine.notes import Notes
 from nbsync.engine.ports import Workforce
 from nbsync.engine.run import Run
 from nbsync.engine.source import STANDARD_INPUT, Opened, Remote, Seen, Sides, counted, judged
-from nbsync.engine.status_board import Tally
+from nbsync.engine.status_board import OutcomeCounter
 from nbsync.engine.workers import LocalWorkers
 from nbsync.errors import OutOfOrder
-from nbsync.local.action_spool import Spool
+from nbsync.local.action_spool import ActionSpool
 from nbsync.local.past_syncs import PastSync
 from nbsync.local.record import RemoteName, State
 from nbsync.results.sync_result import Place, SyncPlan
@@ -67,14 +67,14 @@ class Pipeline:
         place: LOCAL; its lock is held, if there is one yet.
     """
 
-    def __init__(self, setup: Setup, place: Workplace) -> None:
+    def __init__(self, setup: Setup, place: LocalSession) -> None:
         self._setup, self._place = setup, place
         self._run, self._sides, self._bucket, self._decider = setup[:4]
         self._call, self._options, self._result = self._sides.call, self._sides.call.options, self._run.result
         self._workforce, self._notes = setup.workforce, copy.copy(setup.notes)
         self._seen = Seen()
         self._noted: PastSync | None = None  # this run as LOCAL remembers it
-        self._tally = Tally(self._result, self._run.board)
+        self._tally = OutcomeCounter(self._result, self._run.board)
 
     def do(self) -> None:
         """All of it, from the first request to the last remark."""
@@ -99,39 +99,41 @@ class Pipeline:
         if isinstance(result, SyncPlan):
             now = datetime.fromtimestamp(self._setup.now_ns() // 10**9, timezone.utc)
             planned_at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-            result.begin(Place(self._sides.root, bucket.endpoint, bucket.region, bucket.profile, planned_at), Spool())
+            result.begin(
+                Place(self._sides.root, bucket.endpoint, bucket.region, bucket.profile, planned_at), ActionSpool()
+            )
         self._notes.trash_before = self._place.purge_trash(bucket.client.service_time())
 
     def _in_record(self, remote: Remote, opened: Opened) -> None:
         """Decide and do everything, by what is recorded of REMOTE, and record it."""
-        bucket, place, tally = self._bucket, self._place, self._tally
+        bucket, place, counter = self._bucket, self._place, self._tally
         name = RemoteName(bucket.endpoint, self._sides.location.bucket, opened.prefix)
         state = place.open_record(name)
-        remote.waypoints.known = state.waypoints()
+        remote.page_boundaries.known = state.page_boundaries()
         bucket.can.recall(md5_etags=state.knows_md5_etag())
         found = Names(self._sides.root, self._decider.direction, whole=opened.prefix == self._sides.location.prefix)
         ctx = self._context(opened.prefix)
 
         def prepare() -> Context:
-            tally.recorder.open(place.prepare(), place.clocks)
+            counter.recorder.open(place.prepare(), place.clocks)
             if not opened.nothing or self._decider.may_delete:  # a slip is not repeated
                 self._noted = self._as_past(name)
                 self._notes.place = list(filter(None, [place.note_sync(self._noted)]))
-            return replace(ctx, room=place.room, journal=place.open_journal())
+            return replace(ctx, state_dir=place.state_dir, journal=place.open_journal())
 
         workers = LocalWorkers(ctx, prepare, self._run.show, self._workforce)
 
         def need() -> Need:
             return Need(ctx.root, (workers.changing or ctx).journal.held_bytes())
 
-        execution = Execution(workers, self._run.board, tally, self._decider, need, self._call.limits)
+        execution = Execution(workers, self._run.board, counter, self._decider, need, self._call.limits)
         complete = False
         try:
             self._execute(execution, found, remote, opened, state)
             self._conclude(found)
             complete = True
             if workers.changing is not None and self._settled_all():
-                workers.changing.journal.forget_unheard()
+                workers.changing.journal.forget_unconfirmed()
         finally:
             found.close()
             self._end(workers.changing, remote, state, complete=complete)
@@ -140,7 +142,7 @@ class Pipeline:
         """What the run's workers share before anything is changed."""
         run, place = self._run, self._place
         return Context(
-            self._bucket, self._sides.root, self._options, prefix, place.room,
+            self._bucket, self._sides.root, self._options, prefix, place.state_dir,
             Limiter(self._options.bandwidth, run.wait), run.cancel, self._setup.dry_run, now_ns=place.file_time_ns,
             controller=self._setup.controller, journal=place.open_journal(), stopped=lambda: run.stopped,
             as_planned=self._decider.as_planned, holds_doubts=True,
@@ -156,12 +158,12 @@ class Pipeline:
             seen = self._seen = Seen(self._sides.scope.listed or ())
             entries = judged(entries, self._sides, self._decider.direction)
             joined = found.join(self._sides.scan(self._decider.direction), entries, state.rows(), state.spelled)
-            ours = self._place.unheard()
+            ours = self._place.unconfirmed()
             joined = known_again(joined, ours) if ours else joined
             actions = self._actions(counted(joined, seen, self._decider.direction, self._sides.scope.reaches))
             if settled:
                 actions = _without(actions, settled)
-            with closing(Spool()) as early:
+            with closing(ActionSpool()) as early:
                 try:
                     execution.run(self._in_turn(actions, remote, early), seen)
                     return
@@ -183,11 +185,11 @@ class Pipeline:
         yield from decider.rest()
         self._run.board.listing_done = True
 
-    def _in_turn(self, actions: Iterator[Action], remote: Remote, early: Spool) -> Iterator[Action]:
+    def _in_turn(self, actions: Iterator[Action], remote: Remote, early: ActionSpool) -> Iterator[Action]:
         """The same; uploads for want of an object come last, unless all is listed or will be in key order."""
         for action in actions:
             unsure = action.verb is Verb.UPLOAD and action.remote is None
-            if unsure and not (self._bucket.can.lists_in_order or remote.waypoints.whole):
+            if unsure and not (self._bucket.can.lists_in_order or remote.page_boundaries.whole):
                 early.add(action)
             else:
                 yield action
@@ -216,16 +218,16 @@ class Pipeline:
 
     def _end(self, changing: Context | None, remote: Remote, state: State, *, complete: bool) -> None:
         """What is to be done and said however it ended."""
-        tally, told = self._tally, self._notes
+        counter, told = self._tally, self._notes
         if self._workforce is not None:
             self._workforce.dismiss()
             told.workers = self._workforce.notes
-        tally.recorder.finish()
-        self._place.note_waypoints(remote.waypoints)
+        counter.recorder.finish()
+        self._place.note_page_boundaries(remote.page_boundaries)
         if changing is not None and (complete or self._run.stopped):
             told.remains = clear_away(changing)
-        failure = tally.recorder.failure
-        told.files, told.record = tally.met, [*state.notes, *([notes.unrecorded(failure)] if failure else [])]
+        failure = counter.recorder.failure
+        told.files, told.record = counter.met, [*state.notes, *([notes.unrecorded(failure)] if failure else [])]
         self._look_back(told, state)
 
     def _look_back(self, told: Notes, state: State) -> None:
@@ -240,9 +242,9 @@ class Pipeline:
                 self._sides.scope, self._seen, self._seen.in_source(direction), complete=board.listing_done,
                 nothing_left=not board.files_total and not any(result.counts.values()),
             )  # fmt: skip
-        if self._place.room is not None:
+        if self._place.state_dir is not None:
             why = "replaced or deleted by this run" if self._options.delete else "replaced by this run"
-            told.trash = note_trash(result, self._place.room, why, self._options.trash_days)
+            told.trash = note_trash(result, self._place.state_dir, why, self._options.trash_days)
         if self._bucket.customer_key is not None and direction.changes_remote:
             told.key = notes.hits_without_key(result.counts[Status.HIT.value])
 

@@ -14,7 +14,7 @@ from nbsync.local.forks import AT_REST
 _BATCH = 1_000
 
 
-class Expected:
+class PlanItems:
     """What a plan says, path by path; each item is taken once.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from nbsync.core.call import Call
 from nbsync.core.model import Action, Active, Outcome
-from nbsync.engine.status_board import Board
+from nbsync.engine.status_board import StatusBoard
 from nbsync.results.sync_result import SyncResult
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import AnyRunner, Runner
@@ -27,7 +27,7 @@ class Run(Protocol):
     call: Call
     local: str
     result: SyncResult
-    board: Board
+    board: StatusBoard
 
     @property
     def runner(self) -> Moving | None: ...

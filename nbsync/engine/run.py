@@ -12,7 +12,7 @@ from collections.abc import Callable
 from nbsync.core.call import Call
 from nbsync.core.location import Location
 from nbsync.engine.ports import Moving
-from nbsync.engine.status_board import Board
+from nbsync.engine.status_board import StatusBoard
 from nbsync.errors import Interrupted, NbsyncError
 from nbsync.results.sync_result import SyncResult
 from nbsync.s3.bucket import Bucket
@@ -44,7 +44,7 @@ class Run:
         kept: str = "every file that was finished is kept, and what came of large ones",
     ) -> None:  # fmt: skip
         self.call, self.local, self.result, self.cancel = call, local, result, cancel
-        self.board = Board()
+        self.board = StatusBoard()
         self.runner: Moving | None = None
         self.stopped = False
         self._body, self._explain, self._kept = body, explain, kept

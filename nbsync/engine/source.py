@@ -18,7 +18,7 @@ from nbsync.errors import LocalError, NbsyncError, NoSuchBucket, UsageError
 from nbsync.local.scan import absolute_root, scan, without_too_long
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.errors import is_denied, may_not_list, translate
-from nbsync.s3.listing import Waypoints, list_objects, single_object
+from nbsync.s3.listing import PageBoundaries, list_objects, single_object
 from nbsync.wire.errors import ServiceError
 
 STANDARD_INPUT = "-"  # in the place of a file's name
@@ -184,7 +184,7 @@ class Remote:
     def __init__(self, bucket: Bucket, sides: Sides, admits: Callable[[str], bool]) -> None:
         self._bucket, self._sides, self._admits = bucket, sides, admits
         self._listing: Iterator[RemoteEntry] = iter(())
-        self.waypoints = Waypoints()
+        self.page_boundaries = PageBoundaries()
 
     def open(self, *, single: bool) -> Opened:
         """Ask for the first page of the listing: what is wrong with REMOTE is known then.
@@ -202,7 +202,7 @@ class Remote:
             return Opened(location.prefix, chain([first], entries))
         one = single_object(self._bucket, location, admits=self._admits, denied=denied) if single else None
         if one is not None:
-            self.waypoints = Waypoints()  # those were of another prefix
+            self.page_boundaries = PageBoundaries()  # those were of another prefix
             return Opened(location.parent().prefix, iter([one]), one.path)
         if denied is not None:
             raise may_not_list(denied, location.uri)
@@ -221,9 +221,9 @@ class Remote:
     def list(self) -> Iterator[RemoteEntry]:
         """The whole listing from its beginning. If it was found not to be in key order, it is sorted now."""
         self.close()
-        self.waypoints = Waypoints()
+        self.page_boundaries = PageBoundaries()
         self._listing = list_objects(
-            self._bucket, self._sides.location.prefix, admits=self._admits, waypoints=self.waypoints
+            self._bucket, self._sides.location.prefix, admits=self._admits, page_boundaries=self.page_boundaries
         )
         return self._listing
 

@@ -28,7 +28,7 @@ from nbsync.local import database, inspect, past_syncs, trash, trash_contents
 from nbsync.local.inspect import Record
 from nbsync.local.past_syncs import Book, PastSync
 from nbsync.local.record import RemoteName
-from nbsync.local.scan import OWN_ROOM, absolute_root, scan
+from nbsync.local.scan import STATE_DIR, absolute_root, scan
 from nbsync.local.state_dir import homes_of, owner_now
 from nbsync.results.folder_status import CHANGES, MAX_PATHS, Status, Synced, Trash
 
@@ -118,7 +118,7 @@ def _count(root: str, records: list[Record], known: list[PastSync], found: Statu
                 found.files.append(one._replace(path=printable(one.path)))
     except inspect.Damaged as damage:
         found.files.clear()
-        found.problems.append(Problem(os.path.join(root, OWN_ROOM), "no-record", database.no_record(damage)))
+        found.problems.append(Problem(os.path.join(root, STATE_DIR), "no-record", database.no_record(damage)))
         return None
     finally:
         names.close()
@@ -138,7 +138,7 @@ def _look_at_room(root: str, places: list[str], found: Status) -> None:
     with homes_of(root) as homes:
         files, size = trash.summary(homes)
     if files:
-        found.trash = Trash(files, size, os.path.join(root, OWN_ROOM, trash_contents.TRASH))
+        found.trash = Trash(files, size, os.path.join(root, STATE_DIR, trash_contents.TRASH))
     for place in places:
         left = inspect.unfinished(place)
         if left is None:

@@ -11,7 +11,7 @@ from nbsync.results.sync_result import MAX_HIT_ROWS, SyncPlan, SyncResult, Verif
 _MAX_PROBLEMS_SHOWN = 5
 
 
-class Board:
+class StatusBoard:
     """What a display may read of a run at any time, from any thread: plain values, written by the run alone."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Board:
         self.problems: tuple[Problem, ...] = ()
 
 
-class Tally:
+class OutcomeCounter:
     """Takes outcomes in.
 
     Args:
@@ -38,7 +38,7 @@ class Tally:
         met: what single files met that holds for all, each said once.
     """
 
-    def __init__(self, result: SyncResult, board: Board) -> None:
+    def __init__(self, result: SyncResult, board: StatusBoard) -> None:
         self._result, self._board = result, board
         self.recorder = Recorder()
         self.failed = False

@@ -13,7 +13,7 @@ from nbsync.core.location import Location
 from nbsync.core.model import Direction, Status
 from nbsync.engine import notes
 from nbsync.engine.deciders import Decider, Fresh, rules_of
-from nbsync.engine.local_session import Workplace, in_session
+from nbsync.engine.local_session import LocalSession, in_session
 from nbsync.engine.notes import Notes
 from nbsync.engine.pipeline import Pipeline, Setup
 from nbsync.engine.ports import Workforce
@@ -129,8 +129,8 @@ class Job:
         def note_waiting(owner: str) -> None:
             run.board.state, told.waited = "waiting", notes.waited(owner)
 
-        def open_session() -> Workplace:
-            return Workplace(
+        def open_session() -> LocalSession:
+            return LocalSession(
                 self.sides.root, self.sides.local, self._direction, changes=not self._dry_run, wait=run.wait,
                 on_wait=note_waiting, now_ns=self._now_ns, trash_days=self._options.trash_days,
                 follow_symlinks=self._options.follow_symlinks,

@@ -19,13 +19,13 @@ from nbsync.engine import notes
 from nbsync.engine.local_session import note_trash, run_name
 from nbsync.engine.notes import Notes
 from nbsync.engine.run import Run
-from nbsync.engine.status_board import Tally
+from nbsync.engine.status_board import OutcomeCounter
 from nbsync.errors import LocalError, NbsyncError, UsageError
 from nbsync.local import trash
 from nbsync.local.place import find_place
 from nbsync.local.restore import Restorer, cannot_be_read, stays, unread
 from nbsync.local.scan import absolute_root
-from nbsync.local.state_dir import Room, homes_of, undo_left_of
+from nbsync.local.state_dir import StateDir, homes_of, undo_left_of
 from nbsync.local.trash_contents import Homes, Item, items
 from nbsync.local.undo_note import Undoing, put_back_already
 from nbsync.results.sync_result import SyncResult
@@ -66,7 +66,7 @@ class _Undo:
     def __init__(self, run: Run, root: str, now_ns: Callable[[], int]) -> None:
         self._run, self._root, self._now_ns = run, root, now_ns
         self._notes = Notes()
-        self._tally = Tally(run.result, run.board)
+        self._tally = OutcomeCounter(run.result, run.board)
 
     def do(self) -> None:
         """All of it, to the last remark."""
@@ -91,10 +91,10 @@ class _Undo:
         elif not os.path.lexists(place):
             self._show(Homes(), "", [])
         else:
-            room = Room(root, place, run_name(self._now_ns()), wait=self._run.wait, on_wait=self._note_waiting)
-            with closing(room), room.homes() as homes:
-                left = room.undo_left(homes)
-                self._put_back(room, homes, *self._choose(homes, left), self._done_of(homes, left))
+            state_dir = StateDir(root, place, run_name(self._now_ns()), wait=self._run.wait, on_wait=self._note_waiting)
+            with closing(state_dir), state_dir.homes() as homes:
+                left = state_dir.undo_left(homes)
+                self._put_back(state_dir, homes, *self._choose(homes, left), self._done_of(homes, left))
 
     def _note_waiting(self, owner: str) -> None:
         self._run.board.state, self._notes.waited = "waiting", notes.waited(owner)
@@ -121,12 +121,12 @@ class _Undo:
         return put_back_already(self._root, homes, left)
 
     def _show(self, homes: Homes, run: str, found: list[Item]) -> None:
-        tally = self._tally
+        counter = self._tally
         self._tell_unread(homes)
         seen = set()
         for item in found:
             if item.kind == "unread":
-                tally.take(unread(item, self._root))
+                counter.take(unread(item, self._root))
             if item.kind in ("folder", "unread") or item.path in seen:
                 continue
             seen.add(item.path)
@@ -137,27 +137,27 @@ class _Undo:
                 how = "replaced" if there else "deleted"
                 verb, reason = Verb.NONE, f"put back from the trash ({how} by {_words(run)})"
             if there or item.kind != "absent":
-                tally.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
+                counter.take(Outcome(item.path, verb, Status.PLANNED, reason, Evidence.NONE, item.size))
         self._notes.trash = self._left(run, 0)
 
-    def _put_back(self, room: Room, homes: Homes, run: str, found: list[Item], done: set[str]) -> None:
-        tally = self._tally
+    def _put_back(self, state_dir: StateDir, homes: Homes, run: str, found: list[Item], done: set[str]) -> None:
+        counter = self._tally
         self._tell_unread(homes)
         board = self._run.board
         board.state = "syncing"
         board.files_total, board.listing_done = len(found), True
-        restorer = Restorer(room, _words(run), done)
+        restorer = Restorer(state_dir, _words(run), done)
         if found:
-            room.begin_undo(run)
+            state_dir.begin_undo(run)
         try:
             for outcome in self._outcomes(restorer, found):
-                tally.take(outcome)
+                counter.take(outcome)
         finally:
             restorer.close()
         if self._run.result.ok and not self._run.cancel.is_set():
-            room.end_undo()
+            state_dir.end_undo()
         moved = note_trash(
-            self._run.result, room, "replaced or removed by this undo", self._run.call.options.trash_days
+            self._run.result, state_dir, "replaced or removed by this undo", self._run.call.options.trash_days
         )
         self._notes.trash = [*self._left(run, restorer.earlier), *moved]
 

@@ -15,7 +15,7 @@ from nbsync.engine.names import Names
 from nbsync.engine.notes import Notes
 from nbsync.engine.run import Run
 from nbsync.engine.source import Remote, Seen, Sides, counted, sides_of
-from nbsync.engine.status_board import Tally
+from nbsync.engine.status_board import OutcomeCounter
 from nbsync.errors import LocalError, OutOfOrder
 from nbsync.results.sync_result import VerifyResult
 from nbsync.s3.bucket import Bucket
@@ -58,7 +58,7 @@ class _Look:
     ) -> None:
         self._run, self._sides, self._bucket = run, sides, bucket
         self._controller, self._now_ns = controller, now_ns
-        self._tally = Tally(run.result, run.board)
+        self._tally = OutcomeCounter(run.result, run.board)
         self._seen = Seen()
 
     def do(self) -> None:
@@ -92,7 +92,7 @@ class _Look:
 
     def _compare(self, ctx: Context, entries: Iterator[RemoteEntry], admits: Callable[[str], bool]) -> None:
         """Look at all pairs. Raises: OutOfOrder: begin again."""
-        run, sides, tally = self._run, self._sides, self._tally
+        run, sides, counter = self._run, self._sides, self._tally
         runner: Runner[Outcome] = Runner(
             lambda: Worker(ctx), Worker.verify, controller=self._controller, cancel=run.cancel,
             abort=self._bucket.client.abort,
@@ -104,7 +104,7 @@ class _Look:
         finally:
             found.close()
             for outcome in runner.finish():
-                tally.take(outcome)
+                counter.take(outcome)
             run.result.bytes["moved"] += runner.bytes_moved()
         if runner.failure is not None:
             raise runner.failure

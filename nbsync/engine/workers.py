@@ -9,7 +9,7 @@ from nbsync.core.model import Action, Outcome
 from nbsync.engine.ports import Moving, Workforce
 from nbsync.transfer.context import Context
 from nbsync.transfer.runner import AnyRunner, Runner
-from nbsync.transfer.small_files import Lane
+from nbsync.transfer.small_files import SmallFiles
 from nbsync.transfer.worker import Worker
 
 
@@ -43,12 +43,12 @@ class LocalWorkers:
         """See ports.Workers."""
         ctx = self.changing = self.changing or self._prepare()
         runner: Runner[Outcome] = Runner(lambda: Worker(ctx), Worker.perform, **self._runs())
-        if self._workforce is not None and ctx.room is not None:
+        if self._workforce is not None and ctx.state_dir is not None:
             theirs = self._workforce.runner(ctx, runner)
             self._show(theirs)
             return theirs
         if not ctx.dry_run:
-            runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
+            runner.small_files = SmallFiles(ctx, done=runner.ended, hand_over=runner.hand_over)
         self._show(runner)
         return runner
 

@@ -13,7 +13,7 @@ _BATCH = 500
 _MEMORY_BYTES = 8 << 20
 
 
-class Spool:
+class ActionSpool:
     """A queue of Actions that may be long. Write all, then read."""
 
     def __init__(self) -> None:

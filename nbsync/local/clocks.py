@@ -14,8 +14,8 @@ from contextlib import suppress
 from nbsync.core.clock import COARSE_NS, COARSEST_NS, Stamp, believed, doubted, is_coarse
 from nbsync.core.model import RecordedEntry
 from nbsync.local.openat import mount_of
-from nbsync.local.scan import OWN_ROOM
-from nbsync.local.state_dir import Room
+from nbsync.local.scan import STATE_DIR
+from nbsync.local.state_dir import StateDir
 
 _MOST_FOLDERS = 10_000  # whose file system is remembered
 _WAIT_SECONDS = COARSE_NS / 1e9  # for a fine clock to tick, at most
@@ -52,13 +52,15 @@ class Clocks:
         reading_since: monotonic seconds from which on the run may have read files; None: it has read none yet.
     """
 
-    def __init__(self, room: Room, *, follow_symlinks: bool = False, reading_since: float | None = None) -> None:
-        self._room, self._follow = room, follow_symlinks
-        self._stage = os.stat(room.stage).st_dev
+    def __init__(
+        self, state_dir: StateDir, *, follow_symlinks: bool = False, reading_since: float | None = None
+    ) -> None:
+        self._room, self._follow = state_dir, follow_symlinks
+        self._stage = os.stat(state_dir.stage).st_dev
         self._by_device: dict[int, _Clock] = {}
         self._by_folder: dict[str, _Clock] = {}
         late_ns = 0 if reading_since is None else _since_ns(reading_since) + COARSEST_NS
-        self._by_device[self._stage] = self._first_of((lambda: _probe(room.stage), lambda: _UNKNOWN), late_ns)
+        self._by_device[self._stage] = self._first_of((lambda: _probe(state_dir.stage), lambda: _UNKNOWN), late_ns)
         self._reading_since = time.monotonic() if reading_since is None else reading_since
 
     def now_ns(self) -> int:
@@ -139,7 +141,7 @@ class Clocks:
         Raises:
             OSError: there is none, or it is on yet another file system.
         """
-        if self._room.place != os.path.join(self._room.root, OWN_ROOM):
+        if self._room.place != os.path.join(self._room.root, STATE_DIR):
             raise PermissionError("LOCAL cannot be written")
         _, top = mount_of(self._room.root, folder)
         try:

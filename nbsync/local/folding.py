@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from nbsync.core.model import LocalEntry
 from nbsync.core.names import one_form, twin_key
 from nbsync.local.openat import FOLDER
-from nbsync.local.scan import OWN_ROOM
+from nbsync.local.scan import STATE_DIR
 
 Fold = Callable[[str], str]
 
@@ -39,11 +39,13 @@ def folding_of(root: str) -> Fold | None:
 
 
 def _fold_at(root: str) -> Fold | None:
-    room = os.path.join(root, OWN_ROOM)
-    if os.path.lexists(os.path.join(room, PROBE)) and not os.path.ismount(room):
-        if os.path.lexists(os.path.join(room, _PROBE_IN_CAPITALS)):
+    state_dir = os.path.join(root, STATE_DIR)
+    if os.path.lexists(os.path.join(state_dir, PROBE)) and not os.path.ismount(state_dir):
+        if os.path.lexists(os.path.join(state_dir, _PROBE_IN_CAPITALS)):
             return twin_key
-        return one_form if any(os.path.lexists(os.path.join(room, other)) for other in _other_forms(PROBE)) else None
+        return (
+            one_form if any(os.path.lexists(os.path.join(state_dir, other)) for other in _other_forms(PROBE)) else None
+        )
     place = os.path.realpath(root)
     while not os.path.isdir(place):
         place = os.path.dirname(place)
@@ -75,7 +77,7 @@ def file_named(root: str, path: str, among: list[LocalEntry]) -> LocalEntry | No
 def decomposes(root: str) -> bool:
     """Does the file system store names decomposed, as HFS+ does? Told by the probe in the room."""
     try:
-        return unicodedata.normalize("NFD", PROBE) in os.listdir(os.path.join(root, OWN_ROOM))
+        return unicodedata.normalize("NFD", PROBE) in os.listdir(os.path.join(root, STATE_DIR))
     except OSError:
         return False
 

@@ -23,7 +23,7 @@ from nbsync.local.forks import AT_REST
 from nbsync.local.openat import check_files
 from nbsync.local.place import check_readable, place_elsewhere
 from nbsync.local.record import RemoteName, is_row, page_of, recorded_row
-from nbsync.local.scan import OWN_ROOM
+from nbsync.local.scan import STATE_DIR
 from nbsync.local.schema import bounded, check_tables
 
 READ_BYTES = 256 << 20  # of touched files, at most, to tell a touch from a change: about half a second
@@ -38,7 +38,7 @@ def places(root: str) -> list[str]:
         LocalError: its own cannot be read.
     """
     check_readable(root)
-    found = [os.path.join(root, OWN_ROOM)]
+    found = [os.path.join(root, STATE_DIR)]
     with contextlib.suppress(LocalError):  # no state directory: then nothing is in it
         found.append(place_elsewhere(root))
     return [place for place in found if os.path.isdir(place)]
@@ -165,8 +165,8 @@ def synced_near(root: str) -> list[str]:
 
 
 def _is_synced(folder: str) -> bool:
-    room = os.path.join(folder, OWN_ROOM)
-    return any(os.path.isfile(os.path.join(room, name)) for name in (database.NAME, past_syncs.NAME))
+    state_dir = os.path.join(folder, STATE_DIR)
+    return any(os.path.isfile(os.path.join(state_dir, name)) for name in (database.NAME, past_syncs.NAME))
 
 
 __all__ = ["Damaged", "Record", "Unfinished", "content_reader", "places", "synced_near", "unfinished"]

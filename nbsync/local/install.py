@@ -29,7 +29,7 @@ from nbsync.local.attributes import Manner
 from nbsync.local.digest import same_stat
 from nbsync.local.openat import FOLDER, InTheWay, Tree, lstat, mount_of
 from nbsync.local.same_file import are_links, is_unwritten
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from nbsync.local.trash import Kept, Trash
 
 _LOOKS = 5  # how often a path that changes under us is looked at again
@@ -50,9 +50,9 @@ class Installed(NamedTuple):
 class Installer:
     """Installs into one LOCAL; one for each worker thread (it keeps a few folders open)."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.tree = Tree(room.root)
+    def __init__(self, state_dir: StateDir) -> None:
+        self._room = state_dir
+        self.tree = Tree(state_dir.root)
         self._trashes: dict[str, Trash] = {}  # by the mount's path; LOCAL's own under ""
         self._staging: Manner | None = None  # what it hands down
         self._folder: tuple[str, Manner] | None = None  # the last one that something went into, and what it does

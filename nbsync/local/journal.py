@@ -226,14 +226,14 @@ class Journal:
                 _insert(db, "uploads", *row)
         return self._db is not None
 
-    def not_heard(self, sent: Iterable[Sent]) -> None:
+    def unconfirmed_answer(self, sent: Iterable[Sent]) -> None:
         """Note uploads that were sent, and whose answers nobody waits for: the objects, if they come, are ours."""
         rows = [(self._now_ns(), *self._remote, *one) for one in sent]
         with self._writing(begin=bool(rows)) as db:
             if db is not None:
                 db.executemany("INSERT INTO unheard VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def forget_unheard(self) -> None:
+    def forget_unconfirmed(self) -> None:
         """This REMOTE's were looked at, and others' are a week old."""
         self._note(f"DELETE FROM unheard WHERE ({_WHOSE}) OR begun_ns < ?", (*self._remote, _old_ns(self._now_ns())))
 
@@ -328,7 +328,7 @@ def no_journal() -> Journal:
     return Journal(None, RemoteName("", "", ""))
 
 
-def unheard(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[RecordedEntry]]:
+def unconfirmed(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, list[RecordedEntry]]:
     """By path, the objects that runs of the last week may have made of `remote` without hearing of it.
 
     Nothing is written. What is older may have been put back by somebody since.

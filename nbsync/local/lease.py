@@ -26,7 +26,7 @@ _PERMIT = re.compile(r"permit-[0-9a-f]{16}")
 _NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")
 
 
-class Permit(NamedTuple):
+class Lease(NamedTuple):
     """`id` is in the names of files, `token` the content of the permit's own."""
 
     id: str
@@ -54,16 +54,16 @@ class Permit(NamedTuple):
         return f"hold-{self.id}-{number}"
 
 
-def issue(stage: str) -> Permit:
+def issue(stage: str) -> Lease:
     """A new permit, whose file is in staging.
 
     Raises:
         OSError: it cannot be written.
     """
     number = secrets.token_hex(8)
-    permit = Permit(number, _token(stage, number) or secrets.token_hex(16))
-    _write(os.path.join(stage, permit.name), permit.token)
-    return permit
+    run_lease = Lease(number, _token(stage, number) or secrets.token_hex(16))
+    _write(os.path.join(stage, run_lease.name), run_lease.token)
+    return run_lease
 
 
 def _token(stage: str, number: str) -> str:
@@ -85,29 +85,29 @@ def is_signed(stage: str, note: str, signature: object, told: Any) -> bool:
     return bool(token) and isinstance(signature, str) and signature.isascii() and hmac.compare_digest(made, signature)
 
 
-def revoke(stage: str, permit: Permit) -> None:
+def revoke(stage: str, run_lease: Lease) -> None:
     """From now on, nobody who looks may go on."""
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(stage, permit.name))
+        os.unlink(os.path.join(stage, run_lease.name))
 
 
-def holds(stage: str, permit: Permit) -> bool:
+def holds(stage: str, run_lease: Lease) -> bool:
     """Is this the permit's staging, and does the run go on? It is opened anew each time, for NFS looks again then."""
     try:
-        fd = os.open(os.path.join(stage, permit.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(os.path.join(stage, run_lease.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return os.read(fd, 64) == permit.token.encode()
+        return os.read(fd, 64) == run_lease.token.encode()
     except OSError:
         return False
     finally:
         os.close(fd)
 
 
-def clear(stage: str, permit: Permit) -> None:
-    """Remove what workers have left in staging under this permit; notes of their uploads stay, see `guest`."""
-    mine = tuple(f"{kind}-{permit.id}-" for kind in ("guest", "batch", "hold"))
+def clear(stage: str, run_lease: Lease) -> None:
+    """Remove what workers have left in staging under this permit; notes of their uploads stay, see `shared_dir`."""
+    mine = tuple(f"{kind}-{run_lease.id}-" for kind in ("guest", "batch", "hold"))
     with contextlib.suppress(OSError):
         for name in os.listdir(stage):
             if name.startswith(mine):
@@ -115,16 +115,16 @@ def clear(stage: str, permit: Permit) -> None:
                     os.unlink(os.path.join(stage, name))
 
 
-def begin_batch(stage: str, permit: Permit, number: int) -> None:
+def begin_batch(stage: str, run_lease: Lease, number: int) -> None:
     """From now on, and until `end_batch`, who gets this batch is to do it.
 
     Raises:
         OSError: staging cannot be written.
     """
-    _write(os.path.join(stage, permit.batch(number)), "")
+    _write(os.path.join(stage, run_lease.batch(number)), "")
 
 
-class Hold:
+class Claim:
     """A worker's claim on a batch: the file that it has made for that in staging.
 
     It holds until another worker puts its own there, which does the batch anew, or the coordinator takes this worker
@@ -141,14 +141,14 @@ class Hold:
         OSError: staging cannot be written.
     """
 
-    def __init__(self, stage: str, permit: Permit, number: int) -> None:
-        self._wanted = os.path.join(stage, permit.batch(number))
-        self._path = os.path.join(stage, permit.hold(number))
+    def __init__(self, stage: str, run_lease: Lease, number: int) -> None:
+        self._wanted = os.path.join(stage, run_lease.batch(number))
+        self._path = os.path.join(stage, run_lease.hold(number))
         try:
             self._fd = os.open(self._path, _NEW, 0o666)
             self.is_first = True
         except FileExistsError:
-            mine = os.path.join(stage, f"{permit.staged()}-0")
+            mine = os.path.join(stage, f"{run_lease.staged()}-0")
             self._fd = os.open(mine, _NEW, 0o666)
             os.rename(mine, self._path)
             self.is_first = False
@@ -190,10 +190,10 @@ class Hold:
             os.close(self._fd)
 
 
-def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
+def hear_of_batch(stage: str, run_lease: Lease, number: int) -> dict[str, Any]:
     """What was last told of a batch; empty if nothing was, or it is just being told."""
     try:
-        path = os.path.join(stage, permit.hold(number))
+        path = os.path.join(stage, run_lease.hold(number))
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
             told = json.load(file)
     except (OSError, ValueError):
@@ -201,15 +201,15 @@ def hear_of_batch(stage: str, permit: Permit, number: int) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def end_batch(stage: str, permit: Permit, number: int) -> None:
+def end_batch(stage: str, run_lease: Lease, number: int) -> None:
     """Its outcomes are known, or whoever had it is taken for lost: nobody is to do it, and no hold on it lasts."""
-    for name in (permit.batch(number), permit.hold(number)):
+    for name in (run_lease.batch(number), run_lease.hold(number)):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(stage, name))
 
 
 def notes_in(stage: str) -> frozenset[str]:
-    """The names in staging of notes of multipart uploads, which workers have begun: see `guest`."""
+    """The names in staging of notes of multipart uploads, which workers have begun: see `shared_dir`."""
     return _matching(stage, _NOTE)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from nbsync.errors import LocalError
 from nbsync.local import rename, user_state
 from nbsync.local.openat import FOLDER
-from nbsync.local.scan import OWN_ROOM
+from nbsync.local.scan import STATE_DIR
 
 _NAME = "secret"
 _BYTES = 32
@@ -94,7 +94,7 @@ def _place() -> str:
         NoSecret: this user has no state directory.
     """
     try:
-        return os.path.join(user_state.state_dir(), OWN_ROOM)
+        return os.path.join(user_state.user_state_dir(), STATE_DIR)
     except LocalError as error:
         raise NoSecret(error.message, error.hint) from None
 

@@ -68,11 +68,13 @@ _TEXTS = ("command", "direction", "remote", "endpoint", "bucket", "prefix", "reg
 def read(place: str) -> Book:
     """The book of the room at `place`; an empty one where there is none, or what there is makes no sense."""
     try:
-        room = os.open(place, FOLDER)
+        state_dir = os.open(place, FOLDER)
     except OSError:
         return Book([], False)
     try:
-        with open(os.open(NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=room), "rb") as file:
+        with open(
+            os.open(NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state_dir), "rb"
+        ) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return Book([], False)
             found = json.loads(file.read(_MOST_BYTES))
@@ -84,7 +86,7 @@ def read(place: str) -> Book:
     except (OSError, ValueError, RecursionError):
         return Book([], False)
     finally:
-        os.close(room)
+        os.close(state_dir)
 
 
 def _sync(item: Any) -> PastSync | None:
@@ -105,7 +107,7 @@ def _sync(item: Any) -> PastSync | None:
     return PastSync(**values, options=options)
 
 
-def note(place: str, room: int, sync: PastSync) -> str:
+def note(place: str, state_dir: int, sync: PastSync) -> str:
     """Write `sync` into the book of the open room at `place`, over the last one of its kind with this REMOTE.
 
     The lock is held. A book that cannot be written is none: files matter more. Returns a note where it cannot be
@@ -115,22 +117,22 @@ def note(place: str, room: int, sync: PastSync) -> str:
     book = read(place)
     syncs = [sync, *(one for one in book.syncs if book.ours and _kind(one) != _kind(sync))][:_MOST]
     with contextlib.suppress(OSError):
-        _drop_new(room)  # a killed run's
-        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=room)
+        _drop_new(state_dir)  # a killed run's
+        fd = os.open(_NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE, dir_fd=state_dir)
         try:
             with open(fd, "wb") as file:
                 text, told = _text(syncs, os.path.realpath(place))
                 file.write(text)
-            os.replace(_NEW, NAME, src_dir_fd=room, dst_dir_fd=room)
+            os.replace(_NEW, NAME, src_dir_fd=state_dir, dst_dir_fd=state_dir)
         except BaseException:
-            _drop_new(room)
+            _drop_new(state_dir)
             raise
     return told
 
 
-def _drop_new(room: int) -> None:
+def _drop_new(state_dir: int) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_NEW, dir_fd=room)
+        os.unlink(_NEW, dir_fd=state_dir)
 
 
 def _kind(sync: PastSync) -> tuple[str, ...]:

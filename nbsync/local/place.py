@@ -6,8 +6,8 @@ import os
 
 from nbsync.errors import LocalError
 from nbsync.local import database, journal_schema
-from nbsync.local.scan import OWN_ROOM
-from nbsync.local.user_state import name_of, state_dir
+from nbsync.local.scan import STATE_DIR
+from nbsync.local.user_state import name_of, user_state_dir
 
 LOCK = "lock"
 
@@ -23,7 +23,7 @@ def find_place(root: str, *, elsewhere: bool) -> str:
         LocalError: as check_readable.
     """
     check_readable(root)
-    place = os.path.join(root, OWN_ROOM)
+    place = os.path.join(root, STATE_DIR)
     if not elsewhere or not os.path.isdir(root) or may_write(place if os.path.isdir(place) else root):
         return place
     return place_elsewhere(root)
@@ -35,7 +35,7 @@ def check_readable(root: str) -> None:
     Raises:
         LocalError: it cannot.
     """
-    place = os.path.join(root, OWN_ROOM)
+    place = os.path.join(root, STATE_DIR)
     if os.path.isdir(place) and not os.access(place, os.R_OK | os.X_OK):
         hint = "Give yourself permission to read it: what was synced here is recorded in it"
         raise LocalError(f"{place} cannot be read", hint)
@@ -43,7 +43,7 @@ def check_readable(root: str) -> None:
 
 def place_elsewhere(root: str) -> str:
     """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
-    return os.path.join(state_dir(), name_of(root))
+    return os.path.join(user_state_dir(), name_of(root))
 
 
 def may_write(place: str) -> bool:

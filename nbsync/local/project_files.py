@@ -19,7 +19,7 @@ from nbsync.core.project import FILE_NAME, LOCK_NAME, Folder, Project, identity,
 from nbsync.errors import LocalError, UsageError
 from nbsync.local import own_secret, user_state
 from nbsync.local.own_secret import NoSecret
-from nbsync.local.scan import OWN_ROOM
+from nbsync.local.scan import STATE_DIR
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -180,7 +180,7 @@ def is_accepted(found: FoundProject, folder: Folder) -> bool:
 
 
 def _accepted_path(proof: str) -> str:
-    return os.path.join(user_state.state_dir(), OWN_ROOM, _ACCEPTED, proof)
+    return os.path.join(user_state.user_state_dir(), STATE_DIR, _ACCEPTED, proof)
 
 
 # ---- the lock -------------------------------------------------------------------------------------------

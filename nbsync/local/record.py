@@ -173,7 +173,7 @@ class State:
         with self._telling_damage():
             return self._db.execute(query, (self._remote,)).fetchone() is not None
 
-    def waypoints(self) -> list[str]:
+    def page_boundaries(self) -> list[str]:
         """Where the pages of the last listing of this REMOTE ended, in order; empty if that was not noted."""
         with self._telling_damage():
             if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'waypoints'").fetchone() is None:
@@ -185,7 +185,7 @@ class State:
             except sqlite3.OperationalError:  # text that cannot be decoded: this is a hint, and no more
                 return []
 
-    def note_waypoints(self, paths: Iterable[str]) -> None:
+    def note_page_boundaries(self, paths: Iterable[str]) -> None:
         """Note them in the place of those before, in one transaction."""
         if not self._writable:
             return

@@ -17,7 +17,7 @@ from nbsync.local import trash
 from nbsync.local.install import Installer
 from nbsync.local.openat import InTheWay, Tree, lstat
 from nbsync.local.same_file import is_one_file
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from nbsync.local.trash_contents import Item
 
 _LOOKS = 5  # how often a path that changes under us is looked at again
@@ -35,10 +35,10 @@ class Restorer:
         earlier: how many files stay in the trash, because something that stood in their place later is back there.
     """
 
-    def __init__(self, room: Room, what: str, done: Iterable[str] = ()) -> None:
-        self._room, self._what = room, what
+    def __init__(self, state_dir: StateDir, what: str, done: Iterable[str] = ()) -> None:
+        self._room, self._what = state_dir, what
         self.earlier = 0
-        self._installer = Installer(room)
+        self._installer = Installer(state_dir)
         self._made = self._installer.tree.made = []
         self._sources: dict[int, Tree] = {}
         self._put: set[str] = set(done)  # paths put back, ...

@@ -12,7 +12,7 @@ from nbsync.core import names
 from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.errors import ConfigError, LocalError
 
-OWN_ROOM = ".nbsync"
+STATE_DIR = ".nbsync"
 
 
 class _Followed(NamedTuple):
@@ -144,7 +144,7 @@ def kept_below(folder: str, path: str, admits: Callable[[str], bool]) -> str:
 
 
 def _is_own(name: str) -> bool:
-    return name[:1] == "." and name.casefold() == OWN_ROOM  # as core.names.is_own
+    return name[:1] == "." and name.casefold() == STATE_DIR  # as core.names.is_own
 
 
 def _order(sibling: tuple[LocalEntry | os.DirEntry[str], str]) -> str:

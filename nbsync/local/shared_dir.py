@@ -15,15 +15,15 @@ from typing import Any
 from nbsync.core.model import LocalEntry
 from nbsync.local import trash_contents
 from nbsync.local.journal import Journal, Upload
-from nbsync.local.lease import Permit, is_signed, notes_in, sign
+from nbsync.local.lease import Lease, is_signed, notes_in, sign
 from nbsync.local.openat import FOLDER
 from nbsync.local.record import RemoteName
-from nbsync.local.state_dir import Room, open_stage_on_mount
+from nbsync.local.state_dir import StateDir, open_stage_on_mount
 
 _NOTE_BYTES = 1 << 16
 
 
-class Guest(Room):
+class SharedStateDir(StateDir):
     """The room as a guest has it.
 
     Args:
@@ -55,13 +55,13 @@ class Guest(Room):
             os.close(self._near.popitem()[1])
 
 
-class GuestJournal(Journal):
+class SharedJournal(Journal):
     """Notes the multipart uploads of one worker; takes up nothing, and keeps nothing of downloads."""
 
-    def __init__(self, stage: str, permit: Permit, remote: RemoteName) -> None:
+    def __init__(self, stage: str, run_lease: Lease, remote: RemoteName) -> None:
         super().__init__(None, remote)
-        self._token = permit.token
-        self._notes = os.path.join(stage, f"upload{permit.staged().removeprefix('guest')}")
+        self._token = run_lease.token
+        self._notes = os.path.join(stage, f"upload{run_lease.staged().removeprefix('guest')}")
         self._last = 0
 
     def intend_upload(self, local: LocalEntry, key: str, headers: str, part_size: int) -> Upload:

@@ -19,7 +19,7 @@ from nbsync.local.folding import PROBE
 from nbsync.local.forks import Flock
 from nbsync.local.openat import FOLDER, NO_FOLDER, lstat, open_folder, open_own, open_own_file, unlink_all
 from nbsync.local.place import LOCK, may_write
-from nbsync.local.scan import OWN_ROOM
+from nbsync.local.scan import STATE_DIR
 from nbsync.local.unsynced import changed_since_sync
 from nbsync.local.user_state import name_of
 
@@ -29,7 +29,7 @@ _LOCK_LOOK_SECONDS = 0.2
 _GITIGNORE = ".gitignore"
 
 
-class Room:
+class StateDir:
     """The room of one LOCAL, opened for a run that writes; holds the lock until `close`.
 
     Args:
@@ -41,7 +41,7 @@ class Room:
 
     Attributes:
         is_new: no run was here before, nor came first while this one waited.
-        guests: the permit of workers on other machines, if there are some; see `permit`.
+        guests: the permit of workers on other machines, if there are some; see `run_lease`.
         run: the run's name: as given, or one that sorts after those in the trash, if the clock was put back.
 
     Raises:
@@ -56,7 +56,7 @@ class Room:
         self._trash_home = os.path.join(place, trash_contents.TRASH)
         self._near: dict[tuple[int, int], int] = {}  # staging on mounts below LOCAL: (device, inode) -> open folder
         self._nearing = threading.Lock()
-        self.guests: lease.Permit | None = None
+        self.guests: lease.Lease | None = None
         try:
             with contextlib.ExitStack() as opened:
                 fd = self._fd = self._open()
@@ -236,11 +236,11 @@ def homes_of(root: str) -> Iterator[trash_contents.Homes]:
     """The trash of a LOCAL, to be looked at: nothing is made or locked. Empty where there is none."""
     found = trash_contents.Homes()
     try:
-        fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
+        fd = os.open(os.path.join(root, STATE_DIR), FOLDER)
     except FileNotFoundError:
         pass
     except OSError as error:
-        found.unread[OWN_ROOM] = error.strerror or str(error)
+        found.unread[STATE_DIR] = error.strerror or str(error)
     else:
         try:
             found = trash_contents.open_homes(root, fd, _trash_on_mounts(root))
@@ -255,7 +255,7 @@ def homes_of(root: str) -> Iterator[trash_contents.Homes]:
 def undo_left_of(root: str, homes: list[trash_contents.Home]) -> undo_note.Undoing | None:
     """The undo in a LOCAL that is not done; nothing is made or locked."""
     try:
-        fd = os.open(os.path.join(root, OWN_ROOM), FOLDER)
+        fd = os.open(os.path.join(root, STATE_DIR), FOLDER)
     except OSError:
         return None
     try:
@@ -266,7 +266,7 @@ def undo_left_of(root: str, homes: list[trash_contents.Home]) -> undo_note.Undoi
 
 def local_record(root: str) -> str:
     """Where LOCAL's own state database is, if it has one."""
-    return database.path_in(os.path.join(root, OWN_ROOM))
+    return database.path_in(os.path.join(root, STATE_DIR))
 
 
 def holds_work(root: str) -> bool:
@@ -276,7 +276,7 @@ def holds_work(root: str) -> bool:
     """
     with homes_of(root) as homes:
         on_mounts = homes.unread or trash.summary([home for home in homes if home.prefix])[0]
-    own = _holds_files(os.path.join(root, OWN_ROOM, trash_contents.TRASH))
+    own = _holds_files(os.path.join(root, STATE_DIR, trash_contents.TRASH))
     return own or bool(on_mounts) or changed_since_sync(root, local_record(root))
 
 
@@ -305,7 +305,7 @@ def _holds_files(folder: str) -> bool:
 
 
 def open_stage_on_mount(top: int, root: str) -> int:
-    """Staging of the LOCAL at `root` on a mount below it, as an open folder, made if missing; see Room.stage_near."""
+    """Staging of the LOCAL at `root` on a mount below it, as an open folder, made if missing. See stage_near."""
     return _open_on_mount(top, f"stage-{name_of(root)}")
 
 
@@ -316,27 +316,27 @@ def _open_on_mount(top: int, name: str) -> int:
         OSError: it cannot be made, or there is a link in the way.
     """
     try:
-        room = _room_on_mount(top)
+        state_dir = _room_on_mount(top)
         try:
-            write_gitignore(room)
-            return open_folder(name, room)
+            write_gitignore(state_dir)
+            return open_folder(name, state_dir)
         finally:
-            os.close(room)
+            os.close(state_dir)
     except OSError as error:
         if error.errno not in NO_FOLDER:
             raise
-        raise OSError(error.errno, f"{OWN_ROOM} on this mount, or what is in it, is no folder: remove it") from None
+        raise OSError(error.errno, f"{STATE_DIR} on this mount, or what is in it, is no folder: remove it") from None
 
 
 def _room_on_mount(top: int) -> int:
     """The room of nbsync on the file system of an open folder: where the usual one is a mount of its own, beside it."""
     device = os.fstat(top).st_dev
-    for name in (OWN_ROOM, trash_contents.OWN_BESIDE):
-        room = open_folder(name, top)
-        if os.fstat(room).st_dev == device:
-            return room
-        os.close(room)
-    raise OSError(EXDEV, f"{OWN_ROOM} is a mount of its own, and {trash_contents.OWN_BESIDE} is the same: unmount it")
+    for name in (STATE_DIR, trash_contents.OWN_BESIDE):
+        state_dir = open_folder(name, top)
+        if os.fstat(state_dir).st_dev == device:
+            return state_dir
+        os.close(state_dir)
+    raise OSError(EXDEV, f"{STATE_DIR} is a mount of its own, and {trash_contents.OWN_BESIDE} is the same: unmount it")
 
 
 def _trash_on_mounts(root: str) -> str:

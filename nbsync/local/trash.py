@@ -91,9 +91,9 @@ class Trash:
             number += 1
             layer = self._run if number == 1 else f"{self._run}.{number}"
             try:
-                slot = self._layer(layer).folder(folder)
-                linked = _move(name, fd, kept, slot, leave=leave)
-                return Kept(kept, slot, self._layer(layer), folder, linked)
+                activity = self._layer(layer).folder(folder)
+                linked = _move(name, fd, kept, activity, leave=leave)
+                return Kept(kept, activity, self._layer(layer), folder, linked)
             except (FileExistsError, InTheWay):
                 continue
             except OSError:
@@ -103,8 +103,8 @@ class Trash:
     def was_absent(self, path: str) -> None:
         """Note that nothing was at `path` before this run put something there."""
         folder, _, name = path.rpartition("/")
-        slot = self._layer(f"{self._run}.{ABSENT}").folder(folder)
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=slot))
+        activity = self._layer(f"{self._run}.{ABSENT}").folder(folder)
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=activity))
 
     def keep_mode(self, path: str, mode: int) -> None:
         """Give the folder at `path` here, if there is one, the mode of the one in LOCAL that is removed."""
@@ -133,21 +133,21 @@ class Trash:
         self._holders.clear()
 
 
-def _move(name: str, fd: int, kept: str, slot: int, *, leave: bool) -> bool:
+def _move(name: str, fd: int, kept: str, activity: int, *, leave: bool) -> bool:
     """Returns True if it was linked, and so is where it was, too."""
     if leave:
         try:
-            os.link(name, kept, src_dir_fd=fd, dst_dir_fd=slot, follow_symlinks=False)
+            os.link(name, kept, src_dir_fd=fd, dst_dir_fd=activity, follow_symlinks=False)
             return True
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
     try:
-        rename.into_nothing(name, fd, kept, slot)
+        rename.into_nothing(name, fd, kept, activity)
     except OSError as error:
-        if error.errno != EXDEV or not moves_piecemeal(name, fd, slot):
+        if error.errno != EXDEV or not moves_piecemeal(name, fd, activity):
             raise
-        move_folder(name, fd, kept, slot)
+        move_folder(name, fd, kept, activity)
     return False
 
 

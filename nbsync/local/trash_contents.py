@@ -71,7 +71,7 @@ class Item(NamedTuple):
         return os.path.join(self.home.place, self.layer, self.inner)
 
 
-def open_homes(root: str, room: int, own: str) -> Homes:
+def open_homes(root: str, state_dir: int, own: str) -> Homes:
     """Every folder `trash` that belongs to a room; nothing is made, and what is a link is none. The caller closes them.
 
     Args:
@@ -82,13 +82,13 @@ def open_homes(root: str, room: int, own: str) -> Homes:
     homes = Homes()
     place = os.path.join(names.OWN, TRASH)
     try:
-        homes.append(Home("", os.open(TRASH, FOLDER, dir_fd=room), place))
+        homes.append(Home("", os.open(TRASH, FOLDER, dir_fd=state_dir), place))
     except FileNotFoundError:
         pass
     except OSError as error:
         homes.unread[place] = _why(error)
     try:
-        mounts = _mounts(room)
+        mounts = _mounts(state_dir)
     except OSError as error:
         mounts = []
         homes.unread[os.path.join(names.OWN, MOUNTS)] = _why(error)
@@ -111,16 +111,16 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _mounts(room: int) -> list[str]:
+def _mounts(state_dir: int) -> list[str]:
     """The paths in `mounts` that can lie below LOCAL: whoever wrote them.
 
     Raises:
         OSError: it is there, and cannot be read.
     """
-    at = lstat(MOUNTS, room)
+    at = lstat(MOUNTS, state_dir)
     if at is None or not stat.S_ISREG(at.st_mode):  # no run of ours made such a thing
         return []
-    with open(os.open(MOUNTS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=room), "rb") as file:
+    with open(os.open(MOUNTS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=state_dir), "rb") as file:
         found = []
         for line in file.read(_MOUNTS_BYTES).splitlines():
             with contextlib.suppress(ValueError):
@@ -130,15 +130,15 @@ def _mounts(room: int) -> list[str]:
         return found
 
 
-def note_mount(place: str, room: int, path: str) -> None:
+def note_mount(place: str, state_dir: int, path: str) -> None:
     """Remember that the mount at `path` has a trash of this room's.
 
     Raises:
         LocalError: `mounts` is no regular file. OSError.
     """
-    if path in _mounts(room):
+    if path in _mounts(state_dir):
         return
-    with open(open_own_file(os.path.join(place, MOUNTS), room), "ab") as file:
+    with open(open_own_file(os.path.join(place, MOUNTS), state_dir), "ab") as file:
         file.seek(0, os.SEEK_END)
         file.write(json.dumps(path).encode() + b"\n")
 

@@ -29,34 +29,34 @@ class Undoing(NamedTuple):
     by: str
 
 
-def begin(place: str, room: int, undo: Undoing) -> None:
+def begin(place: str, state_dir: int, undo: Undoing) -> None:
     """Note it in the open room at `place`.
 
     Raises:
         LocalError: something else than a file has the note's name. OSError.
     """
-    with open(open_own_file(os.path.join(place, _NAME), room), "wb") as file:
+    with open(open_own_file(os.path.join(place, _NAME), state_dir), "wb") as file:
         file.truncate()
         file.write(json.dumps(undo).encode())
 
 
-def end(room: int) -> None:
+def end(state_dir: int) -> None:
     """All is back."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_NAME, dir_fd=room)
+        os.unlink(_NAME, dir_fd=state_dir)
 
 
-def left(room: int, homes: list[Home]) -> Undoing | None:
+def left(state_dir: int, homes: list[Home]) -> Undoing | None:
     """The undo to go on with; None if there is none, or if a later run has trashed something since.
 
     Raises:
         OSError: whether there is one cannot be read.
     """
-    at = lstat(_NAME, room)
+    at = lstat(_NAME, state_dir)
     if at is None or not stat.S_ISREG(at.st_mode):
         return None
     try:
-        with open(os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=room), "rb") as file:
+        with open(os.open(_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=state_dir), "rb") as file:
             run, by = json.loads(file.read(_BYTES))
     except (ValueError, TypeError):
         return None

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from nbsync.core.clock import is_doubted
-from nbsync.core.evidence import recorded_digest, unmoved
+from nbsync.core.evidence import as_recorded, recorded_digest
 from nbsync.core.model import LocalEntry, RecordedEntry
 from nbsync.errors import LocalError
 from nbsync.local import database
@@ -53,7 +53,7 @@ class _ProvedRows:
 def _is_as(entry: LocalEntry, row: RecordedEntry, root: str) -> bool:
     """Is it the file that was recorded? Where only its content was, that is looked at."""
     if not is_doubted(row) or row.size != entry.size or not row.content:
-        return unmoved(entry, row)
+        return as_recorded(entry, row)
     try:
         digest = recorded_digest(row)
         found = digest_file(os.path.join(root, entry.path), entry, [digest], cancelled=lambda: False)

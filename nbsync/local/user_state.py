@@ -16,7 +16,7 @@ from nbsync.errors import LocalError
 _MOST_BYTES = 485
 
 
-def state_dir() -> str:
+def user_state_dir() -> str:
     """Where it is.
 
     In a container the user may have no name and no home, or one (`/`) that cannot be written: then it is among
@@ -69,4 +69,4 @@ def database_folder(place: str) -> str:
     """Where the databases of the room at `place` are: in it, or elsewhere if SQLite cannot open so long a path."""
     if len(os.fsencode(os.path.realpath(place))) <= _MOST_BYTES:
         return place
-    return os.path.join(state_dir(), f"long-{name_of(place)}")
+    return os.path.join(user_state_dir(), f"long-{name_of(place)}")

@@ -22,7 +22,7 @@ from nbsync.results.frames import frame
 if TYPE_CHECKING:
     import pandas
 
-    from nbsync.local.action_spool import Spool
+    from nbsync.local.action_spool import ActionSpool
 
 MAX_HIT_ROWS = 20_000  # beyond that, hit rows are counted and left out: a million of them is 200 MB
 
@@ -209,9 +209,9 @@ class SyncPlan(SyncResult):
 
     trashing = 0
     _place: Place | None = None
-    _items: Spool | None = None
+    _items: ActionSpool | None = None
 
-    def begin(self, place: Place, items: Spool) -> None:
+    def begin(self, place: Place, items: ActionSpool) -> None:
         """Nothing is planned yet; what will be is kept in `items`."""
         self._place, self._items = place, items
 

@@ -22,7 +22,7 @@ from nbsync.core.options import Options
 from nbsync.errors import ConfigError, UsageError
 from nbsync.s3.profiles import FILES
 from nbsync.wire.client import Target
-from nbsync.wire.credentials import CredentialSource, Lease, fixed
+from nbsync.wire.credentials import CredentialSource, IssuedCredentials, fixed
 from nbsync.wire.sigv4 import Credentials
 
 _NO_CREDENTIALS = (
@@ -107,11 +107,11 @@ class Account:
         accounts = itertools.chain([self], map(Account, itertools.repeat(self._options)))
         return CredentialSource(lambda: next(accounts)._lease(), stopped=stopped)  # an expired login is told at once
 
-    def _lease(self) -> Lease:
+    def _lease(self) -> IssuedCredentials:
         """The keys that there are now, which may come from a program or a service."""
         keys = _environment_keys() if self._is_plain else None
         if keys is not None:
-            return Lease(_clean(keys))
+            return IssuedCredentials(_clean(keys))
         # Providers run other programs and services, and raise what those bring: all of it ends here.
         try:
             found = self._session.get_credentials()
@@ -127,7 +127,7 @@ class Account:
             raise ConfigError(f"the credentials could not be had: {_told(error)}", "Log in again") from None
         end = getattr(found, "_expiry_time", None)  # of those that expire
         keys = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-        return Lease(_clean(keys), end.timestamp() if end is not None else None)
+        return IssuedCredentials(_clean(keys), end.timestamp() if end is not None else None)
 
     @property
     def is_aws(self) -> bool:

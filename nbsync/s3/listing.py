@@ -17,13 +17,13 @@ from nbsync.s3 import named
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.errors import is_denied
 from nbsync.s3.listing_xml import read_document, read_object, read_plain
-from nbsync.s3.prefetch import Page, Waypoints, pages
+from nbsync.s3.prefetch import Page, PageBoundaries, pages
 from nbsync.s3.sorted_listing import collected, every_page
 from nbsync.s3.versions import object_as_of, objects_as_of
 from nbsync.s3.xml import Document
 from nbsync.wire.errors import ServiceError
 
-__all__ = ["Page", "Waypoints", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
+__all__ = ["Page", "PageBoundaries", "fetch_page", "find_object", "list_objects", "parse_page", "single_object"]
 
 _ROOT = "ListBucketResult"
 _ETAG = attrgetter("etag")
@@ -34,12 +34,12 @@ def list_objects(
     prefix: str,
     *,
     admits: Callable[[str], bool] | None = None,
-    waypoints: Waypoints | None = None,
+    page_boundaries: PageBoundaries | None = None,
 ) -> Iterator[RemoteEntry]:
     """Every object below `prefix` (a folder: "" or ending in "/"), as entries with relative paths, in key order.
 
     Our own `.nbsync` keys and empty folder markers are left out. What cannot be a file here has
-    `refused` set to the reason, and what `admits` does not admit is `refused` as EXCLUDED. With `waypoints` of an
+    `refused` set to the reason, and what `admits` does not admit is `refused` as EXCLUDED. With `page_boundaries` of an
     earlier listing, several ranges of keys can be listed at once without guessing where they begin.
 
     Raises:
@@ -49,7 +49,7 @@ def list_objects(
     """
     batches: Iterable[Iterable[RemoteEntry]]
     if bucket.as_of_ns is None:
-        batches = _in_order(bucket, prefix, waypoints or Waypoints())
+        batches = _in_order(bucket, prefix, page_boundaries or PageBoundaries())
     else:
         batches = [objects_as_of(bucket, prefix, bucket.as_of_ns)]
     for entries in batches:
@@ -59,12 +59,14 @@ def list_objects(
                 yield _judged(entry, admits)
 
 
-def _in_order(bucket: Bucket, prefix: str, waypoints: Waypoints) -> Iterator[list[RemoteEntry]]:
+def _in_order(bucket: Bucket, prefix: str, page_boundaries: PageBoundaries) -> Iterator[list[RemoteEntry]]:
     """Every page of what lies below `prefix`, in key order. Raises: as list_objects."""
     if not bucket.can.lists_out_of_order:
         given = False
         try:
-            for entries in pages(bucket, lambda token, after: _next_page(bucket, prefix, token, after), waypoints):
+            for entries in pages(
+                bucket, lambda token, after: _next_page(bucket, prefix, token, after), page_boundaries
+            ):
                 given = given or bool(entries)
                 yield entries
         except OutOfOrder:
@@ -74,9 +76,9 @@ def _in_order(bucket: Bucket, prefix: str, waypoints: Waypoints) -> Iterator[lis
         else:
             return
     for entries in collected(lambda token: _next_page(bucket, prefix, token, "")):
-        waypoints.whole = True
+        page_boundaries.whole = True
         yield entries
-    waypoints.whole = True
+    page_boundaries.whole = True
 
 
 def _judged(entry: RemoteEntry, admits: Callable[[str], bool] | None) -> RemoteEntry:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nbsync.core.model import RemoteEntry
-from nbsync.core.parallel_listing import ALONE, PAGE, Ask, Spans
+from nbsync.core.parallel_listing import ALONE, PAGE, Ask, KeyRanges
 from nbsync.s3.bucket import Bucket
 from nbsync.wire.errors import ServiceError
 
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 Fetch = Callable[[str, str], Page]
 
 
-class Waypoints:
+class PageBoundaries:
     """Where the pages of a listing ended, for the next listing of the same prefix to begin ranges at.
 
     Attributes:
@@ -69,7 +69,7 @@ class Waypoints:
         self.listed += len(entries)
 
 
-def pages(bucket: Bucket, fetch: Fetch, waypoints: Waypoints) -> Iterator[list[RemoteEntry]]:
+def pages(bucket: Bucket, fetch: Fetch, page_boundaries: PageBoundaries) -> Iterator[list[RemoteEntry]]:
     """Every page of a listing, in key order, none twice.
 
     Args:
@@ -81,23 +81,23 @@ def pages(bucket: Bucket, fetch: Fetch, waypoints: Waypoints) -> Iterator[list[R
     Raises:
         OutOfOrder: keys do not ascend. ListingError: the answers contradict themselves. Exception: what `fetch` raises.
     """
-    crew = _Crew(bucket, fetch, waypoints)
+    crew = _Prefetchers(bucket, fetch, page_boundaries)
     crew.hire()
     try:
         while (entries := crew.take()) is not None:
-            waypoints.note(entries)
+            page_boundaries.note(entries)
             yield entries
-        waypoints.complete = True
+        page_boundaries.complete = True
     finally:
         crew.stop()
 
 
-class _Crew:
+class _Prefetchers:
     """The threads of one listing. All that they share is behind one lock."""
 
-    def __init__(self, bucket: Bucket, fetch: Fetch, waypoints: Waypoints) -> None:
-        self._bucket, self._fetch, self._waypoints = bucket, fetch, waypoints
-        self._spans = Spans(obeyed=bucket.can.starts_listings_after)
+    def __init__(self, bucket: Bucket, fetch: Fetch, page_boundaries: PageBoundaries) -> None:
+        self._bucket, self._fetch, self._waypoints = bucket, fetch, page_boundaries
+        self._spans = KeyRanges(obeyed=bucket.can.starts_listings_after)
         self._changed = threading.Condition()
         self._stopped = False
         self._broken: BaseException | None = None

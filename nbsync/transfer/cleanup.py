@@ -19,8 +19,8 @@ def clear_away(ctx: Context) -> list[str]:
 
     Returns notes: where something may remain.
     """
-    if ctx.room is not None:
-        adopt(ctx.room.stage, ctx.journal)
+    if ctx.state_dir is not None:
+        adopt(ctx.state_dir.stage, ctx.journal)
     ctx.journal.drop_downloads()
     left = ctx.journal.leftovers()
     if not left:

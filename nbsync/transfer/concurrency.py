@@ -20,7 +20,7 @@ _FILES_EACH = 4  # that a worker may have open: its connection, what it reads or
 _NO_LIMIT = 1 << 20
 
 
-class Gate:
+class ConcurrencyLimit:
     """Lets at most `limit` threads through at once; the limit may change at any time."""
 
     def __init__(self, limit: int) -> None:
@@ -109,7 +109,7 @@ class Controller:
         # Without --jobs, a quarter is for connections of small files, half for workers, and a quarter for all else.
         allowed = max(1, files // _FILES_EACH)
         self.most = min(jobs, allowed) if jobs else min(MAX_WORKERS, max(1, allowed // 2))
-        self.gate = Gate(min(jobs or START_WORKERS, self.most))
+        self.concurrency = ConcurrencyLimit(min(jobs or START_WORKERS, self.most))
         self.is_bound = bool(jobs)  # the sum of all requests, those for small files too, takes the gate's slots
         self._searching = not jobs
         self._now, self._cpu = now, cpu
@@ -143,7 +143,7 @@ class Controller:
         cpu, work = self._cpu(), self.done + moved_bytes() / self.FILE_BYTES
         busy, rate = (cpu - self._cpu_at) / seconds, (work - self._work_at) / seconds
         self._at, self._cpu_at, self._work_at = now, cpu, work
-        wanted = bool(waiting or self.gate.waiting)
+        wanted = bool(waiting or self.concurrency.waiting)
         with self._lock:
             if self.width < self._widest and now - self._slowed_at >= self.RECOVER_SECONDS:
                 self.width = min(self._widest, self.width + max(1, self._widest // 100))
@@ -156,10 +156,10 @@ class Controller:
         if self._hold:
             self._hold -= 1
             return
-        limit = self.gate.limit
+        limit = self.concurrency.limit
         if may_grow and rate >= self._best_rate * self.GAIN and limit < self.most:
             self._best_rate = rate
-            self.gate.set(min(limit * 2, self.most))
+            self.concurrency.set(min(limit * 2, self.most))
         elif rate < self._best_rate * 0.7:
             self._hold, self._best_rate = 10, rate
 
@@ -167,8 +167,8 @@ class Controller:
         if not wanted or now - max(self._slowed_at, self._grown_at) < self.RECOVER_SECONDS:
             return
         self._grown_at = now
-        self.gate.set(self.gate.limit + 1)
-        if self.gate.limit >= (self._goal if self._searching else self.most):
+        self.concurrency.set(self.concurrency.limit + 1)
+        if self.concurrency.limit >= (self._goal if self._searching else self.most):
             self._goal = 0
             self._hold, self._best_rate = 10, 0.0
 
@@ -179,8 +179,8 @@ class Controller:
             if now - self._slowed_at < self.SLOW_SECONDS:
                 return
             self._slowed_at = now
-            self._goal = self.gate.limit if self.gate.limit > 1 else max(self._goal, 2)
-            self.gate.set(max(1, self.gate.limit // 2))
+            self._goal = self.concurrency.limit if self.concurrency.limit > 1 else max(self._goal, 2)
+            self.concurrency.set(max(1, self.concurrency.limit // 2))
             self.width = max(1, self.width // 2)
 
 

@@ -16,7 +16,7 @@ from nbsync.core.model import LocalEntry, Verb
 from nbsync.core.options import Options
 from nbsync.errors import ConfigError
 from nbsync.local.journal import Journal, no_journal
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from nbsync.s3.bucket import Bucket
 from nbsync.transfer.concurrency import Controller
 from nbsync.transfer.outage import Outage
@@ -47,7 +47,7 @@ class OwnRun:
 
 @dataclass
 class Context:
-    """Shared by the workers of one run. `room` is None where nothing is written locally.
+    """Shared by the workers of one run. `state_dir` is None where nothing is written locally.
 
     `prefix` is put before a path to make its key: the prefix of REMOTE, or of the folder of a single object.
     `now_ns` is the time of LOCAL's file system, where it is known: a file server's clock may be off from ours.
@@ -57,7 +57,7 @@ class Context:
     root: str
     options: Options
     prefix: str
-    room: Room | None
+    state_dir: StateDir | None
     limiter: Limiter
     cancel: threading.Event
     dry_run: bool = False
@@ -97,18 +97,18 @@ class Context:
 
     def staging(self) -> str:
         """A new name in staging. Only for runs that write."""
-        assert self.room is not None
-        return os.path.join(self.room.stage, f"{self.staged_as}-{next(self._numbers)}")
+        assert self.state_dir is not None
+        return os.path.join(self.state_dir.stage, f"{self.staged_as}-{next(self._numbers)}")
 
     def lasting_staging(self) -> str:
         """A new name in staging that no later run takes for its own."""
         return f"{self.staging()}-{secrets.token_hex(8)}"
 
-    def on_sent(self, slot: Slot) -> Callable[[int], None]:
+    def on_sent(self, activity: Activity) -> Callable[[int], None]:
         """For each piece of a body that went out: shows it, and holds the next one back for --bandwidth."""
 
         def sent(count: int) -> None:
-            slot.add(count)
+            activity.add(count)
             self.limiter.take(count)
 
         return sent
@@ -121,7 +121,7 @@ class Context:
         return by_encryption or by_server
 
     def hold(self, doubt: Doubt) -> bool:
-        """Hold a download back until it is known what ETags here are; False if it is, or many are held already."""
+        """Claim a download back until it is known what ETags here are; False if it is, or many are held already."""
         unknown = self.bucket.can.etag_is_md5 is None
         if not (self.holds_doubts and unknown) or len(self.doubts) >= _MAX_DOUBTS:
             return False
@@ -160,7 +160,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, ConnectionLost | Aborted | InterruptedError | ConfigError)
 
 
-class Slot:
+class Activity:
     """What one worker is doing, for the progress display: written by it and who helps it, read by anyone."""
 
     __slots__ = ("_lock", "done", "kept", "moved", "path", "size", "verb")

@@ -11,13 +11,13 @@ from nbsync.core.hashing import Hasher, md5
 from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB
 from nbsync.local.attributes import set_time
-from nbsync.transfer.context import Context, Slot
-from nbsync.transfer.download_check import Judge
+from nbsync.transfer.context import Activity, Context
+from nbsync.transfer.download_check import DownloadCheck
 from nbsync.transfer.evidence import Corrupted, coded
 from nbsync.transfer.headers import MTIME, parse_mtime
 from nbsync.transfer.ranged import conditions, fetch_ranges, get_object, write_at
 from nbsync.transfer.staged import Staged
-from nbsync.transfer.upload_outcome import NO_TRY, Earlier
+from nbsync.transfer.upload_outcome import FIRST_ATTEMPT, PriorAttempt
 from nbsync.wire.errors import ServiceError
 from nbsync.wire.response_reader import Response
 
@@ -25,7 +25,7 @@ SMALL_BYTES = 128 * 1024  # received whole, then written in one call
 RANGED_BYTES = 32 * MiB  # larger ones come in ranges
 
 
-def fetch(ctx: Context, remote: RemoteEntry, slot: Slot, earlier: Earlier = NO_TRY) -> Staged:
+def fetch(ctx: Context, remote: RemoteEntry, activity: Activity, earlier: PriorAttempt = FIRST_ATTEMPT) -> Staged:
     """Fetch the object that was listed, and no other, into staging; its mtime is the object's.
 
     A large one comes in ranges side by side, and what an earlier run has brought of it is taken up.
@@ -34,10 +34,10 @@ def fetch(ctx: Context, remote: RemoteEntry, slot: Slot, earlier: Earlier = NO_T
         ServiceError: 412 if it was replaced, 404 if it is gone; others as the service says.
         TransientError: it did not arrive, or not intact, in all tries. OSError: the disk.
     """
-    judge = Judge(ctx, remote)
-    staged = fetch_ranges(ctx, remote, slot, judge) if remote.size > RANGED_BYTES and not ctx.whole_only else None
+    judge = DownloadCheck(ctx, remote)
+    staged = fetch_ranges(ctx, remote, activity, judge) if remote.size > RANGED_BYTES and not ctx.whole_only else None
     if staged is None:
-        staged = _fetch_whole(ctx, remote, slot, judge, earlier)
+        staged = _fetch_whole(ctx, remote, activity, judge, earlier)
     set_time(staged.path, mtime_ns(ctx, remote, staged.headers))
     return staged
 
@@ -60,7 +60,7 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
     staged = None
     try:
         write_at(fd, memoryview(answer.body), 0)
-        staged = Judge(ctx, remote).judge(answer.headers, MD5, md5(answer.body).hexdigest(), fd)
+        staged = DownloadCheck(ctx, remote).judge(answer.headers, MD5, md5(answer.body).hexdigest(), fd)
         if staged is None:
             return None
         set_time(fd, mtime_ns(ctx, remote, staged.headers))
@@ -72,11 +72,13 @@ def receive(ctx: Context, remote: RemoteEntry, answer: Response) -> Staged | Non
                 os.unlink(path)
 
 
-def _fetch_whole(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, earlier: Earlier) -> Staged:
+def _fetch_whole(
+    ctx: Context, remote: RemoteEntry, activity: Activity, judge: DownloadCheck, earlier: PriorAttempt
+) -> Staged:
     path = ctx.staging()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        fetching = _Fetching(ctx, remote, slot, fd, judge)
+        fetching = _Fetching(ctx, remote, activity, fd, judge)
         return ctx.bucket.retrying(earlier.before(fetching.attempt))._replace(path=path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -104,8 +106,8 @@ def is_as_staged(ctx: Context, remote: RemoteEntry, staged: Staged, at: os.stat_
 class _Fetching:
     """The attempts to fetch one object; a broken one is taken up where it broke off."""
 
-    def __init__(self, ctx: Context, remote: RemoteEntry, slot: Slot, fd: int, judge: Judge) -> None:
-        self._ctx, self._remote, self._slot, self._fd, self._judge = ctx, remote, slot, fd, judge
+    def __init__(self, ctx: Context, remote: RemoteEntry, activity: Activity, fd: int, judge: DownloadCheck) -> None:
+        self._ctx, self._remote, self._slot, self._fd, self._judge = ctx, remote, activity, fd, judge
         self._digest = next(iter(digests_to_try(remote, None)), MD5)
         self._restart()
 

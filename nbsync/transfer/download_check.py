@@ -13,7 +13,7 @@ from nbsync.transfer.staged import Staged
 from nbsync.wire.errors import ServiceError
 
 
-class Judge:
+class DownloadCheck:
     """Judges what arrives of one object, each time that it does."""
 
     def __init__(self, ctx: Context, remote: RemoteEntry) -> None:

@@ -35,10 +35,10 @@ from nbsync.local.journal import Upload
 from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.look import etag_in, look_at
 from nbsync.s3.multipart import abort_upload, list_parts, text_in
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.headers import is_made_of
-from nbsync.transfer.part_pool import Stopped, Team
-from nbsync.transfer.upload_outcome import NotStored, Stored, conditionally, is_what_was_sent
+from nbsync.transfer.part_pool import PartPool, Stopped
+from nbsync.transfer.upload_outcome import Stored, StoredContentDiffers, conditionally, is_what_was_sent
 from nbsync.wire.connection import FileSlice
 from nbsync.wire.errors import ServiceError, SourceChanged, WireError
 from nbsync.wire.response_reader import Response
@@ -48,8 +48,8 @@ _REFUSED_AS = (400, 413, 422)
 
 
 def upload_parts(
-    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot,
-    look: Callable[[], None] | None = None,
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str],
+    activity: Activity, look: Callable[[], None] | None = None,
 ) -> Stored:  # fmt: skip
     """The object made from the open file; what an earlier run has sent of it is taken up.
 
@@ -59,14 +59,14 @@ def upload_parts(
     fails for want of a connection is kept for the next run, if there is a journal to tell it.
     """
     while True:
-        done, kept, part_size = slot.done, slot.kept, part_size_of(ctx, local)
+        done, kept, part_size = activity.done, activity.kept, part_size_of(ctx, local)
         try:
-            return _upload(ctx, fd, local, key, headers, condition, slot, look)
+            return _upload(ctx, fd, local, key, headers, condition, activity, look)
         except ServiceError as error:
             if not _learn_parts(ctx, local, part_size, error):
                 raise
-        slot.keep(kept - slot.kept)
-        slot.add(done - slot.done)
+        activity.keep(kept - activity.kept)
+        activity.add(done - activity.done)
 
 
 def part_size_of(ctx: Context, local: LocalEntry) -> int:
@@ -87,11 +87,11 @@ def _learn_parts(ctx: Context, local: LocalEntry, part_size: int, error: Service
 
 
 def _upload(
-    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str], slot: Slot,
-    look: Callable[[], None] | None,
+    ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], condition: dict[str, str],
+    activity: Activity, look: Callable[[], None] | None,
 ) -> Stored:  # fmt: skip
     """In parts of one size. Raises: as upload_parts."""
-    sending = _Sending(ctx, fd, local, key, headers, slot)
+    sending = _Sending(ctx, fd, local, key, headers, activity)
     try:
         sent = sending.send()
         if not same_stat(os.fstat(fd), local):  # parts of two versions must not become an object
@@ -111,7 +111,7 @@ def _upload(
                 raise _replaced()
         try:
             return _checked(ctx, key, done, Digest(sending.part_size), combined, md5_of_all)
-        except NotStored:
+        except StoredContentDiffers:
             if ctx.bucket.can.complete_tells_etag or is_made_of(done.headers, local.size, local.mtime_ns):
                 raise
             raise _replaced() from None
@@ -125,8 +125,10 @@ def _replaced() -> ServiceError:
 class _Sending:
     """The parts of one file on their way to one upload, which is an earlier run's or a new one."""
 
-    def __init__(self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], slot: Slot) -> None:
-        self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, slot
+    def __init__(
+        self, ctx: Context, fd: int, local: LocalEntry, key: str, headers: dict[str, str], activity: Activity
+    ) -> None:
+        self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, activity
         self._look_again = ctx.may_change_unseen(local)
         self.part_size = part_size_of(ctx, local)
         self._there: dict[int, tuple[str, bytes]] = {}
@@ -137,11 +139,11 @@ class _Sending:
         """The ETag and MD5 of every part in order, when the service has all of them.
 
         Raises:
-            FileChanged: parts of two versions were sent. Others as Team.run.
+            FileChanged: parts of two versions were sent. Others as PartPool.run.
         """
         parts = list(layout(self._local.size, self.part_size))
         # The last one first: where there are more than the service takes, nearly nothing was sent when it says so.
-        self._team = Team(self._ctx.controller, self._put, [parts[-1], *parts[:-1]])
+        self._team = PartPool(self._ctx.controller, self._put, [parts[-1], *parts[:-1]])
         self._team.run()
         if self._look_again:
             for part in parts:
@@ -316,7 +318,7 @@ def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5
     Its content is named by what was sent unless its ETag is the MD5 of the file: that may have changed since.
 
     Raises:
-        NotStored: it is not.
+        StoredContentDiffers: it is not.
     """
     stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
     like_md5 = looks_like_md5(done.etag)  # of the whole content, as rclone has it
@@ -328,7 +330,7 @@ def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5
         return stored._replace(content=digest.name(sent))
     if is_what_was_sent(ctx, key, done.etag, digest, sent):
         return stored
-    raise NotStored(stored._replace(content=""))
+    raise StoredContentDiffers(stored._replace(content=""))
 
 
 def _md5_of(fd: int, offset: int, length: int, cancelled: Callable[[], bool]) -> Any:

@@ -14,23 +14,23 @@ from nbsync.transfer.concurrency import Controller
 
 T = TypeVar("T")
 
-HELPERS = 15  # for one file
-ALL_HELPERS = 64  # in this process: a thread that waits for a slot costs memory, and many large files need none
-_helpers = threading.BoundedSemaphore(ALL_HELPERS)
+PART_WORKERS = 15  # for one file
+ALL_PART_WORKERS = 64  # in this process: a thread that waits for a slot costs memory, and many large files need none
+_helpers = threading.BoundedSemaphore(ALL_PART_WORKERS)
 
 
 class Stopped(Exception):
     """Another part of the same file failed: this one is not needed any more."""
 
 
-class Team(Generic[T]):
+class PartPool(Generic[T]):
     """Does `work` for each of `items`, about in their order; the first error ends it.
 
     `work` may look at `over` on its way, and raise `Stopped`.
     """
 
     def __init__(self, controller: Controller, work: Callable[[T], None], items: Iterable[T]) -> None:
-        self._controller, self._gate, self._work = controller, controller.gate, work
+        self._controller, self._gate, self._work = controller, controller.concurrency, work
         self._todo = list(items)
         self._todo.reverse()
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Team(Generic[T]):
 
     def _call_helpers(self) -> None:
         """As many as may help. Asked again before each part: other large files may have ended meanwhile."""
-        most = min(HELPERS, self._controller.most - 1, len(self._helpers) + len(self._todo) - 1)
+        most = min(PART_WORKERS, self._controller.most - 1, len(self._helpers) + len(self._todo) - 1)
         while len(self._helpers) < most and _helpers.acquire(blocking=False):
             helper = threading.Thread(target=self._help, name="nbsync-part", daemon=True)
             try:

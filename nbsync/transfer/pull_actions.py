@@ -15,11 +15,11 @@ from nbsync.local.digest import same_stat
 from nbsync.local.install import Installer, Twin
 from nbsync.local.openat import InTheWay
 from nbsync.s3.listing import find_object
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.download import fetch, is_as_staged, mtime_ns
 from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.staged import Doubt, Staged
-from nbsync.transfer.upload_outcome import NO_TRY, Earlier
+from nbsync.transfer.upload_outcome import FIRST_ATTEMPT, PriorAttempt
 from nbsync.wire.errors import ServiceError
 
 TIMES_NOT_KEPT = (
@@ -33,7 +33,9 @@ _LOOKS = 3  # how often an object that is replaced under us is looked at again
 _COARSE_NS = 2 * 10**9  # the coarsest times that file systems keep: FAT's
 
 
-def download(ctx: Context, action: Action, installer: Installer, slot: Slot, earlier: Earlier = NO_TRY) -> Outcome:
+def download(
+    ctx: Context, action: Action, installer: Installer, activity: Activity, earlier: PriorAttempt = FIRST_ATTEMPT
+) -> Outcome:
     """Fetch, check, give it its time, install. An object replaced since the listing is decided again.
 
     Raises: as download.fetch.
@@ -42,7 +44,7 @@ def download(ctx: Context, action: Action, installer: Installer, slot: Slot, ear
     assert remote is not None  # a download has an object
     for look in range(_LOOKS):
         try:
-            staged = fetch(ctx, remote, slot, NO_TRY if look else earlier)
+            staged = fetch(ctx, remote, activity, FIRST_ATTEMPT if look else earlier)
             break
         except ServiceError as error:
             if error.status not in (404, 412):
@@ -130,7 +132,7 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
                    note=note, doubtful=staged.doubtful)  # fmt: skip
 
 
-def rescue(ctx: Context, action: Action, installer: Installer, slot: Slot) -> Outcome | None:
+def rescue(ctx: Context, action: Action, installer: Installer, activity: Activity) -> Outcome | None:
     """Fetch an object that is to be replaced, and keep it in LOCAL's trash; a conflict if it is not that any more.
 
     Raises: as download.fetch; then it is not to be replaced.
@@ -138,7 +140,7 @@ def rescue(ctx: Context, action: Action, installer: Installer, slot: Slot) -> Ou
     remote = action.remote
     assert remote is not None  # what is not there is not replaced
     try:
-        staged = fetch(ctx, remote, slot)
+        staged = fetch(ctx, remote, activity)
     except ServiceError as error:
         if error.status not in (404, 412):
             raise

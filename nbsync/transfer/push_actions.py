@@ -10,16 +10,16 @@ from nbsync.core.decide import CHANGED_IN_REMOTE
 from nbsync.core.model import Action, Kind, LocalEntry, Outcome, RecordedEntry, RemoteEntry, Status
 from nbsync.local.digest import FileChanged
 from nbsync.s3.listing import find_object
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.unnamed import check_unmoved, named
 from nbsync.transfer.upload import store
 from nbsync.transfer.upload_outcome import (
-    NO_TRY,
-    Earlier,
-    FailedAfterStoring,
-    NotStored,
-    Overtaken,
+    FIRST_ATTEMPT,
+    FailedAfterUpload,
+    FileChangedAfterUpload,
+    PriorAttempt,
     Stored,
+    StoredContentDiffers,
     conditionally,
 )
 from nbsync.wire.errors import ServiceError
@@ -28,29 +28,29 @@ _REPLACED = "changed in REMOTE during this push: run again to decide"
 _TRIES = 3  # how often a file or object that changes under us is taken up again
 
 
-def upload(ctx: Context, action: Action, slot: Slot, earlier: Earlier = NO_TRY) -> Outcome:
+def upload(ctx: Context, action: Action, activity: Activity, earlier: PriorAttempt = FIRST_ATTEMPT) -> Outcome:
     """Upload if the object is still the one that was decided on.
 
     A file that changes meanwhile is taken up again; an object that changed is a conflict, or, with
     --overwrite-remote, decided again.
 
-    Raises: as upload.store. FailedAfterStoring: so, after an object of ours was stored.
+    Raises: as upload.store. FailedAfterUpload: so, after an object of ours was stored.
     """
-    uploading = _Uploading(ctx, action, slot, earlier)
+    uploading = _Uploading(ctx, action, activity, earlier)
     try:
         return uploading.take_over() or uploading.run()
     except Exception as error:
         if uploading.ours is None:
             raise
-        raise FailedAfterStoring(uploading.ours) from error
+        raise FailedAfterUpload(uploading.ours) from error
 
 
 class _Uploading:
     """The tries to upload one file. `ours` is what to remember of the object that a failed try has left."""
 
-    def __init__(self, ctx: Context, action: Action, slot: Slot, earlier: Earlier) -> None:
+    def __init__(self, ctx: Context, action: Action, activity: Activity, earlier: PriorAttempt) -> None:
         assert action.local is not None  # an upload has a file
-        self._ctx, self._action, self._slot = ctx, action, slot
+        self._ctx, self._action, self._slot = ctx, action, activity
         self._local, self._remote = action.local, action.remote
         self._key = ctx.prefix + action.path
         self.ours: RecordedEntry | None = None
@@ -78,15 +78,15 @@ class _Uploading:
         ctx = self._ctx
         for tries in range(1, _TRIES + 1):
             last = tries == _TRIES
-            earlier, self._earlier = self._earlier, NO_TRY
+            earlier, self._earlier = self._earlier, FIRST_ATTEMPT
             try:
                 known = self._action.digest if self._local is self._action.local else ""
                 wanted = condition(self._remote)
                 stored = store(ctx, self._local, self._key, wanted, self._slot, known=known, earlier=earlier,
                                look=self._look)  # fmt: skip
                 return outcome_of(self._action, self._local, stored)
-            except (FileChanged, NotStored) as error:
-                if isinstance(error, Overtaken | NotStored):
+            except (FileChanged, StoredContentDiffers) as error:
+                if isinstance(error, FileChangedAfterUpload | StoredContentDiffers):
                     self._left(error.stored)
                 now = _now(ctx, self._local)
                 if ctx.as_planned and now != self._local:

@@ -16,11 +16,11 @@ from nbsync.core.model import RemoteEntry
 from nbsync.core.parts import MiB, Part, layout
 from nbsync.local.journal import Download
 from nbsync.transfer.checksums import from_headers
-from nbsync.transfer.context import Context, Slot, is_passing
-from nbsync.transfer.download_check import Judge
+from nbsync.transfer.context import Activity, Context, is_passing
+from nbsync.transfer.download_check import DownloadCheck
 from nbsync.transfer.evidence import CHECKSUM_MODE, Corrupted
 from nbsync.transfer.part_layout import ToldLayout
-from nbsync.transfer.part_pool import Stopped, Team
+from nbsync.transfer.part_pool import PartPool, Stopped
 from nbsync.transfer.range_digest import RangeDigest, range_digest
 from nbsync.transfer.staged import Staged
 from nbsync.transfer.unnamed import check_unmoved
@@ -36,21 +36,21 @@ class RangeIgnored(Exception):
     """The server does not answer a range as it should: the object has to come in one stream."""
 
 
-def fetch_ranges(ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge) -> Staged | None:
+def fetch_ranges(ctx: Context, remote: RemoteEntry, activity: Activity, judge: DownloadCheck) -> Staged | None:
     """The object that was listed in staging, or None where the server answers no ranges (then it knows from now on).
 
     Raises: as download.fetch. What came of it is kept for the next run if it failed for want of a connection.
     """
-    assert ctx.room is not None  # something is written
+    assert ctx.state_dir is not None  # something is written
     told = _head(ctx, remote)
     digest = _digest_of(ctx, remote, told)
     download = ctx.journal.take_up(remote) or _begin(ctx, remote, digest)
-    path = os.path.join(ctx.room.stage, download.staged)
+    path = os.path.join(ctx.state_dir.stage, download.staged)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             os.ftruncate(fd, remote.size)
-            staged = _Ranges(ctx, remote, slot, judge, fd, download, told, digest).fetch()._replace(path=path)
+            staged = _Ranges(ctx, remote, activity, judge, fd, download, told, digest).fetch()._replace(path=path)
         finally:
             os.close(fd)
     except RangeIgnored:
@@ -118,17 +118,17 @@ class _Ranges:
     """The ranges of one object on their way into an open file."""
 
     def __init__(
-        self, ctx: Context, remote: RemoteEntry, slot: Slot, judge: Judge, fd: int, download: Download,
+        self, ctx: Context, remote: RemoteEntry, activity: Activity, judge: DownloadCheck, fd: int, download: Download,
         told: dict[str, str], digest: Digest,
     ) -> None:  # fmt: skip
-        self._ctx, self._remote, self._slot, self._judge, self._fd = ctx, remote, slot, judge, fd
+        self._ctx, self._remote, self._slot, self._judge, self._fd = ctx, remote, activity, judge, fd
         self._download = download
         self._parts = list(layout(remote.size, download.range_bytes))
         self._told, self._digest_wanted = told, digest
         lengths = {part.number: part.length for part in self._parts}
         self._earlier = {number: came for number, came in download.came.items() if 0 < came <= lengths.get(number, 0)}
         self._there = {number for number, came in self._earlier.items() if came == lengths[number]}
-        slot.keep(sum(self._earlier.values()))
+        activity.keep(sum(self._earlier.values()))
         self._going: dict[int, _Range] = {}
         self._noted_at = time.monotonic()
         self._restart()
@@ -180,7 +180,7 @@ class _Ranges:
     def _fill(self) -> None:
         # What an earlier run has brought comes last: it costs the processor alone, and the line is not to be idle.
         todo = sorted(self._parts, key=lambda part: part.number in self._there)
-        self._team = Team(self._ctx.controller, self._fetch, todo)
+        self._team = PartPool(self._ctx.controller, self._fetch, todo)
         self._team.run()
         self._digest.finish()
 
@@ -255,10 +255,10 @@ class _Range:
     """
 
     def __init__(
-        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, slot: Slot, check: Callable[[], None],
+        self, ctx: Context, remote: RemoteEntry, part: Part, fd: int, activity: Activity, check: Callable[[], None],
         earlier: int, digest: RangeDigest,
     ) -> None:  # fmt: skip
-        self._ctx, self._remote, self._part, self._fd, self._slot, self._check = ctx, remote, part, fd, slot, check
+        self._ctx, self._remote, self._part, self._fd, self._slot, self._check = ctx, remote, part, fd, activity, check
         self._earlier = self.done = earlier
         self._digest = digest
         self.hasher = digest.begin(part, earlier)

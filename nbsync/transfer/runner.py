@@ -16,17 +16,17 @@ from typing import Generic, Protocol, TypeVar
 
 from nbsync.core.model import Action, Active
 from nbsync.transfer.concurrency import Controller
-from nbsync.transfer.context import Slot
+from nbsync.transfer.context import Activity
 from nbsync.transfer.worker import Worker
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class FastLane(Protocol):
-    """What takes small files past the workers; `nbsync.transfer.small_files.Lane` is one."""
+class SmallFilePath(Protocol):
+    """What takes small files past the workers; `nbsync.transfer.small_files.SmallFiles` is one."""
 
-    slot: Slot
+    activity: Activity
     failure: BaseException | None
 
     def takes(self, action: Action) -> bool: ...
@@ -61,7 +61,7 @@ _LAST_WORDS_SECONDS = 1.0
 
 
 class Runner(Generic[T]):
-    """Runs `do(worker, action)` for each submitted Action, in any order; or lets the `lane` do it.
+    """Runs `do(worker, action)` for each submitted Action, in any order; or lets the `small_files` do it.
 
     Attributes:
         lane: set before the first Action, if there is one; gives to `ended` and `hand_over`.
@@ -90,9 +90,9 @@ class Runner(Generic[T]):
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         self._unfinished = 0  # submitted and not drained; the owner's thread only
-        self._controller, self._gate = controller, controller.gate
+        self._controller, self._gate = controller, controller.concurrency
         controller.begin()
-        self.lane: FastLane | None = None
+        self.small_files: SmallFilePath | None = None
         self.failure: BaseException | None = None
 
     @property
@@ -103,8 +103,8 @@ class Runner(Generic[T]):
     def submit(self, action: Action) -> None:
         """Queue an Action; does not wait."""
         self._unfinished += 1
-        if self.lane is not None and self.lane.takes(action):
-            self.lane.put(action)
+        if self.small_files is not None and self.small_files.takes(action):
+            self.small_files.put(action)
         else:
             self.hand_over(lambda worker: self._do(worker, action))
             self._start_threads()
@@ -156,8 +156,8 @@ class Runner(Generic[T]):
         yield from self.settle()
         if self.failure is not None:
             self._drop_queue()
-        if self.lane is not None:
-            self.lane.end()
+        if self.small_files is not None:
+            self.small_files.end()
         for _ in self._threads:
             self._todo.put(None)
         if self.failure is not None:  # what others were about to finish counts too
@@ -183,26 +183,26 @@ class Runner(Generic[T]):
         self._tune()
 
     def _tune(self) -> None:
-        if self.lane is not None and self.lane.failure is not None:
-            self._fail(self.lane.failure)
+        if self.small_files is not None and self.small_files.failure is not None:
+            self._fail(self.small_files.failure)
         self._controller.tick(self._todo.qsize(), self._wire_bytes)
         self._start_threads()
 
     def active(self) -> tuple[Active, ...]:
         """What is on its way now, oldest worker first. Any thread may ask."""
         found = []
-        for slot in self._slots():
-            path = slot.path
+        for activity in self._slots():
+            path = activity.path
             if path:
-                found.append(Active(path, slot.verb, slot.done, slot.size))
+                found.append(Active(path, activity.verb, activity.done, activity.size))
         return tuple(found)
 
     def bytes_moved(self) -> int:
         """Bytes that have arrived so far, with those that an earlier run had brought. Any thread may ask."""
-        return sum(slot.moved + slot.kept for slot in self._slots())
+        return sum(activity.moved + activity.kept for activity in self._slots())
 
     def _wire_bytes(self) -> int:
-        return sum(slot.moved for slot in self._slots())
+        return sum(activity.moved for activity in self._slots())
 
     def _work(self) -> None:
         worker = self._make_worker()
@@ -221,6 +221,6 @@ class Runner(Generic[T]):
         self.failure = self.failure or error
         self._cancel.set()
 
-    def _slots(self) -> list[Slot]:
-        slots = [worker.slot for worker in tuple(self._workers)]
-        return [self.lane.slot, *slots] if self.lane is not None else slots
+    def _slots(self) -> list[Activity]:
+        slots = [worker.activity for worker in tuple(self._workers)]
+        return [self.small_files.activity, *slots] if self.small_files is not None else slots

@@ -25,7 +25,14 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.download import SMALL_BYTES, receive, request_of
 from nbsync.transfer.evidence import Corrupted
 from nbsync.transfer.upload import Prepared, accept, prepare
-from nbsync.transfer.upload_outcome import NO_TRY, Earlier, NotStored, Overtaken, Stored, Unnamed
+from nbsync.transfer.upload_outcome import (
+    FIRST_ATTEMPT,
+    FileChangedAfterUpload,
+    PriorAttempt,
+    Stored,
+    StoredContentDiffers,
+    Unnamed,
+)
 from nbsync.transfer.worker import Worker
 from nbsync.wire.client import Response
 from nbsync.wire.errors import ServiceError, Unsendable, error_in_body, service_error
@@ -55,7 +62,7 @@ class _Small(NamedTuple):
     prepared: Prepared | None  # of an upload
 
 
-class Lane:
+class SmallFiles:
     """The small files of one phase of a run.
 
     Args:
@@ -68,7 +75,7 @@ class Lane:
         self._ctx, self._done, self._hand_over = ctx, done, hand_over
         self._todo: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._worker = Worker(ctx)
-        self.slot = self._worker.slot
+        self.activity = self._worker.activity
         self._held: Action | None = None  # waits for a slot
         self._under_way = 0
         self._answers = self._lost = 0
@@ -135,39 +142,39 @@ class Lane:
             self._worker.close()
 
     def _carry_all(self) -> None:
-        swarm = self._ctx.bucket.client.transport.multiplexer()
+        multiplexer = self._ctx.bucket.client.transport.multiplexer()
         try:
             more = True
             while more or self._under_way:
-                more = more and self._begin_some(swarm)
+                more = more and self._begin_some(multiplexer)
                 if self._ctx.cancelled():
-                    self._hear_out(swarm)
+                    self._hear_out(multiplexer)
                     return
                 if self._under_way:
-                    for done in swarm.poll(_LOOK_SECONDS):
+                    for done in multiplexer.poll(_LOOK_SECONDS):
                         self._finish(done)
         finally:
-            self.slot.end()
-            unheard = swarm.close()
-            self._not_heard(unheard)
-            self._break_off(unheard)
+            self.activity.end()
+            unconfirmed = multiplexer.close()
+            self._not_heard(unconfirmed)
+            self._break_off(unconfirmed)
             if self._held is not None:
                 self._over(self._held)
             self._left = True  # before the last look: what is put after it, its putter hands over
             self._hand_over_the_rest()
 
-    def _hear_out(self, swarm: Multiplexer) -> None:
+    def _hear_out(self, multiplexer: Multiplexer) -> None:
         """After a cancel: hundreds of uploads may be sent and about to be stored. What is not recorded would be
         somebody else's object for the next push of a file that was edited meanwhile.
         """
-        self._break_off(swarm.drop_all_but(lambda small: small.prepared is not None))
+        self._break_off(multiplexer.drop_all_but(lambda small: small.prepared is not None))
         deadline = time.monotonic() + _LAST_WORDS_SECONDS
         while self._under_way and (left := deadline - time.monotonic()) > 0:
-            for done in swarm.poll(min(left, _LOOK_SECONDS)):
+            for done in multiplexer.poll(min(left, _LOOK_SECONDS)):
                 self._finish(done)
 
     def _not_heard(self, under_way: list[_Small]) -> None:
-        self._ctx.journal.not_heard(Sent(one.action.path, one.prepared.md5, one.action.bytes)
+        self._ctx.journal.unconfirmed_answer(Sent(one.action.path, one.prepared.md5, one.action.bytes)
                                     for one in under_way if one.prepared is not None)  # fmt: skip
 
     def _break_off(self, under_way: list[_Small]) -> None:
@@ -186,7 +193,7 @@ class Lane:
             if action is not None:
                 self._over(action)
 
-    def _begin_some(self, swarm: Multiplexer) -> bool:
+    def _begin_some(self, multiplexer: Multiplexer) -> bool:
         """Send as many requests as may be under way; False when there will be no more."""
         width = min(self._ctx.controller.width, _FIRST + 2 * self._answers if self._answers else _TRIAL)
         while self._under_way < width and not self._ctx.cancelled():
@@ -200,7 +207,7 @@ class Lane:
             if not self._may_sign() or not self._has_slot():
                 self._held = action
                 return True
-            self._begin(swarm, action)
+            self._begin(multiplexer, action)
         return True
 
     def _next(self) -> Action | object | None:
@@ -220,16 +227,16 @@ class Lane:
         if not controller.is_bound:
             return True
         if self._under_way:
-            return controller.gate.try_enter()
-        return controller.gate.enter(unless=self._ctx.cancelled)
+            return controller.concurrency.try_enter()
+        return controller.concurrency.enter(unless=self._ctx.cancelled)
 
     def _give_slot(self) -> None:
         if self._ctx.controller.is_bound:
-            self._ctx.controller.gate.leave()
+            self._ctx.controller.concurrency.leave()
 
-    def _begin(self, swarm: Multiplexer, action: Action) -> None:
+    def _begin(self, multiplexer: Multiplexer, action: Action) -> None:
         started = time.perf_counter()
-        self.slot.begin(action.path, action.verb, action.bytes)
+        self.activity.begin(action.path, action.verb, action.bytes)
         self._ctx.limiter.take(action.bytes)
         try:
             small, head, body = self._request(action, started)
@@ -238,7 +245,7 @@ class Lane:
             self._over(action)
             return
         self._under_way += 1
-        failed = swarm.start(small, head, body)
+        failed = multiplexer.start(small, head, body)
         if failed is not None:
             self._finish(failed)
 
@@ -263,7 +270,7 @@ class Lane:
         """One request has ended."""
         self._under_way -= 1
         if not self._under_way:
-            self.slot.end()
+            self.activity.end()
         self._give_slot()
         small: _Small = done.tag
         answer = done.answer
@@ -277,7 +284,7 @@ class Lane:
             outcome = self._sent(small, small.prepared, answer)
         if outcome is not None:
             self._answers += 1
-            self.slot.add(outcome.bytes)
+            self.activity.add(outcome.bytes)
             self._ctx.outage.passed()
             self._done(outcome._replace(seconds=round(time.perf_counter() - small.started, 6)))
 
@@ -288,7 +295,7 @@ class Lane:
         answer, error = done.answer, done.error
         if answer is None:  # an upload may have been stored all the same
             self._lost += 1
-            self._over(small.action, Earlier(None if error is None or error.unanswered else error, lost=True))
+            self._over(small.action, PriorAttempt(None if error is None or error.unanswered else error, lost=True))
             return
         refused = service_error(answer.status, answer.headers, answer.body)
         self._ctx.bucket.client.refused(refused, small.started)
@@ -298,9 +305,9 @@ class Lane:
             self._ctx.bucket.can.refused_a_get()
         # Of others (a clock that is wrong, conditions that are not known) a worker may make more.
         counts = refused.retryable or refused.status in (404, 409, 412)
-        self._over(small.action, Earlier(refused) if counts else NO_TRY)
+        self._over(small.action, PriorAttempt(refused) if counts else FIRST_ATTEMPT)
 
-    def _over(self, action: Action, earlier: Earlier = NO_TRY) -> None:
+    def _over(self, action: Action, earlier: PriorAttempt = FIRST_ATTEMPT) -> None:
         self._hand_over(lambda worker: worker.perform(action, earlier))
 
     def _received(self, action: Action, answer: Response) -> Outcome | None:
@@ -318,7 +325,7 @@ class Lane:
                 return None
             outcome = pull_actions.install(self._ctx, action, remote, staged, self._worker.installer)
         except (Corrupted, ServiceError) as error:
-            self._over(action, Earlier(error))
+            self._over(action, PriorAttempt(error))
             return None
         except OSError as error:  # the disk's: nothing gets better by fetching it again
             return self._worker.failed(action, error)
@@ -332,10 +339,10 @@ class Lane:
         try:
             stored = accept(ctx, ctx.prefix + action.path, prepared.md5, answer, asks=False)
             self._stayed(local, stored)
-        except (NotStored, Overtaken, Unnamed) as error:
+        except (StoredContentDiffers, FileChangedAfterUpload, Unnamed) as error:
             if ctx.cancelled():
                 self._not_heard([small])
-            self._over(action, Earlier(stored=error.stored))
+            self._over(action, PriorAttempt(stored=error.stored))
             return None
         return push_actions.outcome_of(action, local, stored)
 
@@ -343,9 +350,9 @@ class Lane:
         try:
             at = os.stat(self._ctx.local_path(local.path), follow_symlinks=self._ctx.options.follow_symlinks)
         except OSError:
-            raise Overtaken(stored) from None
+            raise FileChangedAfterUpload(stored) from None
         if not same_stat(at, local):
-            raise Overtaken(stored)
+            raise FileChangedAfterUpload(stored)
 
     def _sample(self, seconds: float) -> None:
         """Look at the disk's share now and then: one that answers slowly is better served by many threads."""

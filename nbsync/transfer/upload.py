@@ -19,7 +19,7 @@ from nbsync.local.journal import Sent
 from nbsync.s3.capabilities import etag_is_opaque
 from nbsync.s3.look import etag_in, etag_now, look_at
 from nbsync.transfer import checksums
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.headers import (
     MD5_OF_WHOLE,
     base64_md5,
@@ -31,11 +31,11 @@ from nbsync.transfer.headers import (
 from nbsync.transfer.multipart import upload_parts
 from nbsync.transfer.unnamed import named
 from nbsync.transfer.upload_outcome import (
-    NO_TRY,
-    Earlier,
-    NotStored,
-    Overtaken,
+    FIRST_ATTEMPT,
+    FileChangedAfterUpload,
+    PriorAttempt,
     Stored,
+    StoredContentDiffers,
     Unnamed,
     conditionally,
     is_what_was_sent,
@@ -57,8 +57,8 @@ class Prepared(NamedTuple):
 
 
 def store(
-    ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot,
-    *, known: str = "", earlier: Earlier = NO_TRY, look: Callable[[], None] | None = None,
+    ctx: Context, local: LocalEntry, key: str, condition: dict[str, str], activity: Activity,
+    *, known: str = "", earlier: PriorAttempt = FIRST_ATTEMPT, look: Callable[[], None] | None = None,
 ) -> Stored:  # fmt: skip
     """Upload the file that was listed, and no other, on `condition` (If-Match or If-None-Match headers).
 
@@ -68,8 +68,8 @@ def store(
         look: called just before the object is made; what it raises is raised.
 
     Raises:
-        FileChanged: the file is not, or did not stay, as listed (Overtaken: it was stored before that was seen).
-        NotStored: the server stored something else, in all that it says.
+        FileChanged: the file is not, or did not stay, as listed. FileChangedAfterUpload: so, and it was stored before.
+        StoredContentDiffers: the server stored something else, in all that it says.
         ServiceError: 412 or 409 if the object is not as the condition says. TransientError, OSError.
     """
     ctx.settle(local)
@@ -79,13 +79,13 @@ def store(
             headers = _headers(ctx, local)
             if known.startswith("md5:"):
                 headers.setdefault(MD5_OF_WHOLE, base64_md5(known.removeprefix("md5:")))
-            stored = upload_parts(ctx, fd, local, key, headers, condition, slot, look)
+            stored = upload_parts(ctx, fd, local, key, headers, condition, activity, look)
         else:
-            stored = _put(ctx, fd, local, key, condition, slot, earlier, look)
+            stored = _put(ctx, fd, local, key, condition, activity, earlier, look)
         if not stored.etag or ctx.bucket.can.lists_without_etags:
             stored = named(ctx, key, local, stored)
         if not same_stat(os.fstat(fd), local):
-            raise Overtaken(stored)
+            raise FileChangedAfterUpload(stored)
     finally:
         os.close(fd)
     return stored
@@ -129,8 +129,8 @@ def _open(ctx: Context, local: LocalEntry) -> int:
 
 
 def _put(
-    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], slot: Slot, earlier: Earlier,
-    look: Callable[[], None] | None,
+    ctx: Context, fd: int, local: LocalEntry, key: str, condition: dict[str, str], activity: Activity,
+    earlier: PriorAttempt, look: Callable[[], None] | None,
 ) -> Stored:  # fmt: skip
     prepared = _prepared(ctx, fd, local)
     tries = 0
@@ -140,17 +140,17 @@ def _put(
         tries += 1
         if look is not None:
             look()
-        before = slot.done
+        before = activity.done
         answer = ctx.bucket.client.request(
-            "PUT", key, headers={**prepared.headers, **guard}, body=prepared.body, on_sent=ctx.on_sent(slot)
+            "PUT", key, headers={**prepared.headers, **guard}, body=prepared.body, on_sent=ctx.on_sent(activity)
         )
-        slot.add(local.size - (slot.done - before))
+        activity.add(local.size - (activity.done - before))
         return answer
 
     try:
         answer = conditionally(ctx, key, condition, attempt, look=False, earlier=earlier)
     except Aborted:
-        ctx.journal.not_heard([Sent(local.path, prepared.md5, local.size)])  # it may be stored all the same
+        ctx.journal.unconfirmed_answer([Sent(local.path, prepared.md5, local.size)])  # it may be stored all the same
         raise
     except ServiceError as error:
         if error.status == 412:
@@ -170,8 +170,8 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
         asks: the server, where its answer does not tell.
 
     Raises:
-        NotStored: it is something else, or, where nothing is asked, it may be. Unnamed: where nothing is asked, and
-            the answer has no ETag; else the object may have none. ServiceError, TransientError.
+        StoredContentDiffers: it is something else, or, where nothing is asked, it may be. Unnamed: where nothing is
+            asked, and the answer has no ETag; else the object may have none. ServiceError, TransientError.
     """
     can = ctx.bucket.can
     can.observe(answer.headers)
@@ -188,7 +188,7 @@ def accept(ctx: Context, key: str, sent: str, answer: Response, *, asks: bool = 
     elif looks_like_md5(etag) and not etag_is_opaque(answer.headers):
         unknown = can.etag_is_md5 is None and not asks
         if unknown or not is_what_was_sent(ctx, key, etag, MD5, sent):
-            raise NotStored(stored._replace(content=""))
+            raise StoredContentDiffers(stored._replace(content=""))
     return stored
 
 

@@ -41,7 +41,7 @@ class Stored(NamedTuple):
         return RecordedEntry(path, self.mark, self.version_id, size, -1, -1, 0, self.content)
 
 
-class Earlier(NamedTuple):
+class PriorAttempt(NamedTuple):
     """What a try before this one has come to.
 
     Attributes:
@@ -68,18 +68,18 @@ class Earlier(NamedTuple):
         return again if error is not None else attempt
 
 
-NO_TRY = Earlier()
+FIRST_ATTEMPT = PriorAttempt()
 
 
-class NotStored(TransientError):
+class StoredContentDiffers(TransientError):
     """The server stored something else than what was sent; `stored` is what it made of it, its content unknown."""
 
     def __init__(self, stored: Stored) -> None:
         super().__init__("the server says that it stored other bytes than it was sent")
         self.stored = stored
 
-    def __reduce__(self) -> tuple[type[NotStored], tuple[Stored]]:
-        return NotStored, (self.stored,)
+    def __reduce__(self) -> tuple[type[StoredContentDiffers], tuple[Stored]]:
+        return StoredContentDiffers, (self.stored,)
 
 
 class Unnamed(TransientError):
@@ -93,7 +93,7 @@ class Unnamed(TransientError):
         return Unnamed, (self.stored,)
 
 
-class Overtaken(FileChanged):
+class FileChangedAfterUpload(FileChanged):
     """The file did not stay as listed while it was sent; `stored` was made of it before that was noticed."""
 
     def __init__(self, stored: Stored) -> None:
@@ -101,7 +101,7 @@ class Overtaken(FileChanged):
         self.stored = stored
 
 
-class FailedAfterStoring(Exception):
+class FailedAfterUpload(Exception):
     """An upload failed (`__cause__` says how) after an object of ours was stored.
 
     Args:
@@ -119,7 +119,7 @@ class Moved(ServiceError):
 
 def conditionally(
     ctx: Context, key: str, condition: dict[str, str], attempt: Callable[[dict[str, str]], T],
-    *, look: bool, earlier: Earlier = NO_TRY,
+    *, look: bool, earlier: PriorAttempt = FIRST_ATTEMPT,
 ) -> T:  # fmt: skip
     """What `attempt` returns, tried again as the policy says; it is given the condition's headers.
 

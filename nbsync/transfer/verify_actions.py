@@ -9,7 +9,7 @@ from nbsync.core.model import Action, Evidence, LocalEntry, Outcome, RemoteEntry
 from nbsync.core.parts import bare_etag
 from nbsync.core.verify import DIFFERS, unknown
 from nbsync.local.digest import FileChanged, same_stat
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.evidence import compare
 from nbsync.wire.errors import ServiceError
 
@@ -18,7 +18,7 @@ class _Differs(Exception):
     """The bytes are not the same: the rest need not come."""
 
 
-def verify(ctx: Context, action: Action, slot: Slot) -> Outcome:
+def verify(ctx: Context, action: Action, activity: Activity) -> Outcome:
     """The row of a pair of one size: equal, different, or unknown and why.
 
     Raises: as evidence.compare.
@@ -26,11 +26,11 @@ def verify(ctx: Context, action: Action, slot: Slot) -> Outcome:
     local, remote = action.local, action.remote
     assert local is not None  # a check has both sides
     assert remote is not None
-    slot.begin(action.path, Verb.DOWNLOAD if ctx.options.download else Verb.NONE, local.size)
+    activity.begin(action.path, Verb.DOWNLOAD if ctx.options.download else Verb.NONE, local.size)
     archived = remote.storage_class in ARCHIVED and not remote.restored
     try:
         if ctx.options.download and not archived:
-            verdict = _by_bytes(ctx, local, remote, slot)
+            verdict = _by_bytes(ctx, local, remote, activity)
         else:
             verdict, _ = compare(ctx, action)
     except ServiceError as error:
@@ -49,14 +49,14 @@ def _row(action: Action, status: Status, reason: str, problem: str = "", evidenc
     return Outcome(action.path, action.verb, status, reason, evidence, error=error, problem=problem)
 
 
-def _by_bytes(ctx: Context, local: LocalEntry, remote: RemoteEntry, slot: Slot) -> Verdict:
+def _by_bytes(ctx: Context, local: LocalEntry, remote: RemoteEntry, activity: Activity) -> Verdict:
     """Fetch the object that was listed, and hold each piece against the file, which must stay as it was listed."""
     ctx.settle(local)
     fd = os.open(ctx.local_path(local.path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         if not same_stat(os.fstat(fd), local):
             raise FileChanged
-        same = _stream(ctx, remote, slot, fd)
+        same = _stream(ctx, remote, activity, fd)
         if not same_stat(os.fstat(fd), local):
             raise FileChanged
     finally:
@@ -64,7 +64,7 @@ def _by_bytes(ctx: Context, local: LocalEntry, remote: RemoteEntry, slot: Slot) 
     return Verdict(same, Evidence.BYTES)
 
 
-def _stream(ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> bool:
+def _stream(ctx: Context, remote: RemoteEntry, activity: Activity, fd: int) -> bool:
     headers = {"if-match": f'"{remote.etag}"'} if remote.etag else {}
 
     def attempt() -> bool:
@@ -78,9 +78,9 @@ def _stream(ctx: Context, remote: RemoteEntry, slot: Slot, fd: int) -> bool:
             if os.pread(fd, len(piece), done) != piece:
                 raise _Differs
             done += len(piece)
-            slot.add(len(piece))
+            activity.add(len(piece))
 
-        slot.add(-slot.done)
+        activity.add(-activity.done)
         try:
             answer = ctx.bucket.client.request("GET", remote.key, query=remote.query, headers=headers, sink=take)
         except _Differs:

@@ -18,10 +18,10 @@ from nbsync.local.install import Installer
 from nbsync.s3.errors import words
 from nbsync.s3.look import etag_now
 from nbsync.transfer import pull_actions, push_actions, verify_actions
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.evidence import compare, has_recorded_content
 from nbsync.transfer.staged import Doubt
-from nbsync.transfer.upload_outcome import NO_TRY, Earlier, FailedAfterStoring
+from nbsync.transfer.upload_outcome import FIRST_ATTEMPT, FailedAfterUpload, PriorAttempt
 from nbsync.wire.errors import Aborted, WireError
 
 _CHANGED = "changed while it was read: run again when it is quiet"
@@ -29,12 +29,12 @@ _LOOKS = 3  # how often a file that changes under us is looked at again
 
 
 class Worker:
-    """One thread's hands. `slot` shows what it is doing."""
+    """One thread's hands. `activity` shows what it is doing."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.slot = Slot()
-        self._own_installer = Installer(ctx.room) if ctx.room is not None else None
+        self.activity = Activity()
+        self._own_installer = Installer(ctx.state_dir) if ctx.state_dir is not None else None
 
     @property
     def installer(self) -> Installer:
@@ -42,7 +42,7 @@ class Worker:
         assert self._own_installer is not None
         return self._own_installer
 
-    def perform(self, action: Action, earlier: Earlier = NO_TRY) -> Outcome:
+    def perform(self, action: Action, earlier: PriorAttempt = FIRST_ATTEMPT) -> Outcome:
         """Check if it has to be, then do it; in a run that changes nothing, check only.
 
         `earlier` tells of a try that was not plain sailing.
@@ -53,8 +53,8 @@ class Worker:
         """As `perform`, of an Action that a lost worker may have done, or be doing; `finished` looks whether it did."""
 
         def do(action: Action) -> Outcome:
-            self.slot.begin(action.path, action.verb, action.bytes)
-            return finished(self.ctx, action) or self._perform(action, Earlier(lost=True))
+            self.activity.begin(action.path, action.verb, action.bytes)
+            return finished(self.ctx, action) or self._perform(action, PriorAttempt(lost=True))
 
         return self._ending_in_a_row(action, do)
 
@@ -67,11 +67,11 @@ class Worker:
         return self._ending_in_a_row(action, self._verify)
 
     def _verify(self, action: Action) -> Outcome:
-        outcome = verify_actions.verify(self.ctx, action, self.slot)
+        outcome = verify_actions.verify(self.ctx, action, self.activity)
         self.ctx.outage.passed()
         return outcome
 
-    def _perform(self, action: Action, earlier: Earlier) -> Outcome:
+    def _perform(self, action: Action, earlier: PriorAttempt) -> Outcome:
         action = self.resolve(action)
         if action.verb is Verb.DOWNLOAD and action.namesake and os.path.lexists(self.ctx.local_path(action.path)):
             action = clashing(action)
@@ -91,12 +91,12 @@ class Worker:
             if self.ctx.cancelled():
                 raise InterruptedError
             outcome = do(action)
-        except FailedAfterStoring as error:
+        except FailedAfterUpload as error:
             outcome = self.failed(action, error.__cause__)._replace(record=error.record)
         except Exception as error:
             outcome = self.failed(action, error)
         finally:
-            self.slot.end()
+            self.activity.end()
         return outcome._replace(seconds=round(time.perf_counter() - started, 6))
 
     def failed(self, action: Action, error: BaseException | None) -> Outcome:
@@ -112,7 +112,7 @@ class Worker:
         except Exception as error:
             status, message, problem = self._what(error)
         finally:
-            self.slot.end()
+            self.activity.end()
         return action._replace(status=status, reason=message, problem=problem, check=False)
 
     def _what(self, error: BaseException | None) -> tuple[Status, str, str]:
@@ -137,7 +137,7 @@ class Worker:
             return action
         local = action.local
         assert local is not None  # an Action with a check has a file
-        self.slot.begin(action.path, Verb.NONE, local.size)
+        self.activity.begin(action.path, Verb.NONE, local.size)
         for look in range(_LOOKS):
             try:
                 verdict, content = self._compare(action)
@@ -180,17 +180,17 @@ class Worker:
             return False
         return etag_now(self.ctx.bucket, remote.key) == row.etag
 
-    def _carry_out(self, action: Action, earlier: Earlier) -> Outcome:
-        self.slot.begin(action.path, action.verb, action.bytes)
-        lost = pull_actions.rescue(self.ctx, action, self.installer, self.slot) if action.rescue else None
+    def _carry_out(self, action: Action, earlier: PriorAttempt) -> Outcome:
+        self.activity.begin(action.path, action.verb, action.bytes)
+        lost = pull_actions.rescue(self.ctx, action, self.installer, self.activity) if action.rescue else None
         if lost is not None:
             return lost
         if action.verb is Verb.UPLOAD:
-            return push_actions.upload(self.ctx, action, self.slot, earlier)
+            return push_actions.upload(self.ctx, action, self.activity, earlier)
         if action.verb is Verb.DELETE_REMOTE:
             return push_actions.delete_remote(self.ctx, action)
         if action.verb is Verb.DOWNLOAD:
-            return pull_actions.download(self.ctx, action, self.installer, self.slot, earlier)
+            return pull_actions.download(self.ctx, action, self.installer, self.activity, earlier)
         return pull_actions.delete_local(action, self.installer)
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ _LOOK_SECONDS = 0.05  # how often who waits asks whether the run was stopped
 _NEVER = float("inf")
 
 
-class Lease(NamedTuple):
+class IssuedCredentials(NamedTuple):
     """Keys, and when they end: seconds since the epoch, None if that is not known. No keys: sign nothing."""
 
     keys: Credentials | None
@@ -42,7 +42,7 @@ class CredentialSource:
 
     def __init__(
         self,
-        load: Callable[[], Lease],
+        load: Callable[[], IssuedCredentials],
         *,
         stopped: Callable[[], bool] = lambda: False,
         now: Callable[[], float] = time.time,
@@ -87,7 +87,7 @@ class CredentialSource:
                 self._refusal = error
                 self._renew_at = -_NEVER
 
-    def _asked(self) -> tuple[Lease, threading.Event | None]:
+    def _asked(self) -> tuple[IssuedCredentials, threading.Event | None]:
         """Have new keys been asked for by somebody? Then what is held, and what to wait for if that is of no use."""
         with self._lock:
             if self._failure is not None:
@@ -120,7 +120,7 @@ class CredentialSource:
             self._loading = None
         loaded.set()
 
-    def _take(self, lease: Lease) -> None:
+    def _take(self, lease: IssuedCredentials) -> None:
         self._lease, self._refusal, self._since = lease, None, time.perf_counter()
         self._renew_at = _NEVER
         if lease.expires is not None and lease.expires > self._now():  # else they are tried: the clock may be wrong
@@ -130,4 +130,4 @@ class CredentialSource:
 
 def fixed(keys: Credentials | None) -> CredentialSource:
     """A source of these keys alone; None signs nothing."""
-    return CredentialSource(lambda: Lease(keys))
+    return CredentialSource(lambda: IssuedCredentials(keys))

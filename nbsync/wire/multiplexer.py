@@ -38,7 +38,7 @@ class Done(NamedTuple):
     error: ConnectionLost | None
 
 
-class Swarm:
+class SocketMultiplexer:
     """Connections to one endpoint that carry one request each at a time. Used by one thread.
 
     Args:
@@ -62,8 +62,8 @@ class Swarm:
         self._route, self._on_sent, self._now = route, on_sent, now
         self._addresses = deque([address])  # that take connections: the next one's turn is first
         self._selector = selectors.DefaultSelector()
-        self._all: set[_Member] = set()
-        self._idle: list[_Member] = []
+        self._all: set[_Connection] = set()
+        self._idle: list[_Connection] = []
         self._looked_at = now()
         self.waited = 0.0  # seconds in which nothing could be done but wait for the other side
         for other in others:
@@ -101,7 +101,7 @@ class Swarm:
         self.waited += now - before
         found = []
         for key, events in ready:
-            member: _Member = key.data
+            member: _Connection = key.data
             if member.tag is None:
                 self._look_at_unused(member, readable=bool(events & _READ))
                 continue
@@ -118,7 +118,7 @@ class Swarm:
             found += self._silent(now)
         return found
 
-    def _look_at_unused(self, member: _Member, *, readable: bool) -> None:
+    def _look_at_unused(self, member: _Connection, *, readable: bool) -> None:
         """Something happens on a connection without a request: it is made by now, was closed, or speaks unasked."""
         was_made = member.is_made
         try:
@@ -148,7 +148,7 @@ class Swarm:
         self._selector.close()
         return tags
 
-    def _new(self, to: Address) -> _Member:
+    def _new(self, to: Address) -> _Connection:
         family, address = to
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -160,12 +160,12 @@ class Swarm:
         except BaseException:
             sock.close()
             raise
-        member = _Member(sock, self._route.peer, to)
+        member = _Connection(sock, self._route.peer, to)
         self._all.add(member)
         self._selector.register(sock, member.events, member)
         return member
 
-    def _go_on(self, member: _Member, *, readable: bool) -> Response | None:
+    def _go_on(self, member: _Connection, *, readable: bool) -> Response | None:
         """Do what can be done without waiting; the answer, once it is whole. `readable`: something has come.
 
         Raises:
@@ -186,14 +186,14 @@ class Swarm:
             member.watched = member.events
         return answer
 
-    def _encrypt(self, member: _Member, tls: ssl.SSLContext) -> None:
+    def _encrypt(self, member: _Connection, tls: ssl.SSLContext) -> None:
         """TLS on a connection that has been made. (Its handshake is done step by step.)"""
         self._selector.unregister(member.sock)
         member.encrypt(tls, self._route.host)
         self._selector.register(member.sock, member.events, member)
         member.watched = member.events
 
-    def _rest(self, member: _Member) -> None:
+    def _rest(self, member: _Connection) -> None:
         member.tag = None
         if member.reader.keep_alive and not member.out:
             member.reader.reset()
@@ -201,7 +201,7 @@ class Swarm:
         else:
             self._drop(member)
 
-    def _lost(self, member: _Member | None, tag: Any, error: Exception) -> Done:
+    def _lost(self, member: _Connection | None, tag: Any, error: Exception) -> Done:
         stale = member is not None and member.is_stale and not isinstance(error, TimeoutError)
         if member is not None:
             self._drop(member)
@@ -212,7 +212,7 @@ class Swarm:
             error = ConnectionLost(f"connection to {self._route.peer} lost: {why(error)}", unanswered=stale)
         return Done(tag, None, error)
 
-    def _drop(self, member: _Member) -> None:
+    def _drop(self, member: _Connection) -> None:
         self._all.discard(member)
         if member in self._idle:
             self._idle.remove(member)
@@ -237,7 +237,7 @@ class Swarm:
         return found
 
 
-class _Member:
+class _Connection:
     """One connection: what it still has to send, and what has come.
 
     Attributes:

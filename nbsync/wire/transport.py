@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from nbsync.wire.connect import Address, Route, other_addresses
 from nbsync.wire.connection import Connection, FileSlice, SentMeter
 from nbsync.wire.errors import Aborted
-from nbsync.wire.multiplexer import Done, Swarm
+from nbsync.wire.multiplexer import Done, SocketMultiplexer
 from nbsync.wire.response_reader import Response, Sink
 
 MAX_IDLE = 512
@@ -21,7 +21,7 @@ _MOST_ADDRESSES = 8  # besides the one that has answered
 
 
 class Multiplexer(Protocol):
-    """Many small requests at once, in one thread. `multiplexer.Swarm` says what each method does."""
+    """Many small requests at once, in one thread. `multiplexer.SocketMultiplexer` says what each method does."""
 
     def start(self, tag: Any, head: bytes, body: bytes = b"") -> Done | None:
         """Send a request; Done only if that failed at once."""
@@ -92,12 +92,12 @@ class TcpTransport:
         """As Transport."""
         return self._address is not None
 
-    def multiplexer(self) -> Swarm:
+    def multiplexer(self) -> SocketMultiplexer:
         """As Transport. Asks the resolver for the endpoint's other addresses."""
         if self._address is None:
             raise ValueError("no address is known yet")
         others = other_addresses(self._route, self._address)[:_MOST_ADDRESSES]
-        return Swarm(self._route, self._address, others=others)
+        return SocketMultiplexer(self._route, self._address, others=others)
 
     def exchange(
         self,

@@ -18,7 +18,7 @@ from statistics import median
 from typing import NamedTuple
 
 from nbsync.core.model import Evidence, Outcome, Status, Verb
-from nbsync.engine.status_board import Board, Tally
+from nbsync.engine.status_board import OutcomeCounter, StatusBoard
 from nbsync.results.sync_result import SyncResult
 from tests.bench import contest, trees
 from tests.bench.contest import Contestant, Verdict, hold, paired_ratio
@@ -217,7 +217,7 @@ def derive(objects: int, cold: Pairs, warm: Pairs, nodes: Pairs,
 
 def row_bytes() -> float:
     """What the coordinator keeps in memory of a file that a worker has moved."""
-    tally = Tally(SyncResult(command="pull", remote="s3://b/p/", local="data"), Board())
+    tally = OutcomeCounter(SyncResult(command="pull", remote="s3://b/p/", local="data"), StatusBoard())
     tracemalloc.start()
     try:
         for number in range(_ROWS):

@@ -16,10 +16,10 @@ from nbsync.core.model import Action, Evidence, Kind, LocalEntry, RemoteEntry, S
 from nbsync.core.options import Options
 from nbsync.local.journal import Journal
 from nbsync.local.record import RemoteName
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from nbsync.s3.bucket import Bucket
 from nbsync.s3.listing import find_object, list_objects
-from nbsync.transfer.context import Context, Slot
+from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.rate_limiter import Limiter
 from tests.servers import Server
 
@@ -48,7 +48,7 @@ class Store:
     def __init__(self, server: Server, bucket: str, root: Path) -> None:
         self.server, self.name, self.root = server, bucket, root
         root.mkdir()
-        self._room = Room(str(root), str(root / ".nbsync"), "run", wait=never_wait)
+        self._room = StateDir(str(root), str(root / ".nbsync"), "run", wait=never_wait)
         self._buckets: list[Bucket] = []
 
     def bucket(self, remote: str = "", **options: Any) -> Bucket:
@@ -153,4 +153,16 @@ def _paths(root: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
-__all__ = ["OTHER_ETAG", "KiB", "MiB", "Slot", "Store", "action", "content", "md5", "never_wait", "tree", "unfinished"]
+__all__ = [
+    "OTHER_ETAG",
+    "Activity",
+    "KiB",
+    "MiB",
+    "Store",
+    "action",
+    "content",
+    "md5",
+    "never_wait",
+    "tree",
+    "unfinished",
+]

@@ -17,7 +17,7 @@ from nbsync.s3.bucket import Bucket
 from nbsync.transfer import push_actions
 from nbsync.transfer.download import fetch
 from nbsync.transfer.rate_limiter import Limiter
-from tests.contract.store import KiB, Slot, Store, action, content, never_wait
+from tests.contract.store import Activity, KiB, Store, action, content, never_wait
 from tests.servers import Server
 
 
@@ -80,7 +80,7 @@ def test_an_upload_is_held_back_piece_by_piece(moto: Store) -> None:
         return False
 
     ctx.limiter = Limiter(1_000_000, wait, now=lambda: 0.0)
-    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", content(1500 * KiB)), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", content(1500 * KiB)), None), Activity())
     assert outcome.status is Status.MISS
     assert len(waited) >= 6
     assert waited[0] <= 0.27, "all was taken before the first byte"
@@ -90,7 +90,7 @@ def test_only_where_conditional_get_is_unproven_a_note_says_so(store: Store) -> 
     ctx = store.context()
     remote = store.put("a", b"hello")
     list(listing.list_objects(ctx.bucket, ""))
-    fetch(ctx, remote, Slot())
+    fetch(ctx, remote, Activity())
     noted = "conditional GET is unproven on this server: what arrives is checked against its ETag"
     assert (noted in ctx.bucket.can.notes()) == (not store.server.can("conditional-get"))
 
@@ -106,6 +106,6 @@ def test_a_large_upload_never_overwrites_what_came_meanwhile(store: Store, monke
         return answer
 
     monkeypatch.setattr(ctx.bucket.client, "request", request)
-    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, store.file("a", content(33 * 1024 * KiB)), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, store.file("a", content(33 * 1024 * KiB)), None), Activity())
     assert outcome.status is Status.CONFLICT
     assert store.body("a") == b"a colleague's"

@@ -21,7 +21,7 @@ from nbsync.transfer.staged import Staged
 from nbsync.transfer.worker import look_again
 from nbsync.wire.errors import ConnectionLost, ServiceError
 from nbsync.wire.response_reader import Response
-from tests.contract.store import MiB, Slot, Store, action, content, md5, tree, unfinished
+from tests.contract.store import Activity, MiB, Store, action, content, md5, tree, unfinished
 
 SIZE = 11 * MiB + 5  # three parts, and twelve ranges
 PART = 5 * MiB
@@ -100,11 +100,11 @@ def counted(ctx: Context, kind: str) -> int:
 
 
 def test_an_object_in_ranges_arrives_whole_and_verified(store: Store, ctx: Context) -> None:
-    remote, slot = store.put("a b+é", BODY), Slot()
-    staged = fetch(ctx, remote, slot)
+    remote, activity = store.put("a b+é", BODY), Activity()
+    staged = fetch(ctx, remote, activity)
     assert read(staged) == BODY
     assert (staged.verified, staged.content) == (True, f"md5:{md5(BODY)}")
-    assert (slot.done, slot.moved, slot.kept) == (SIZE, SIZE, 0)
+    assert (activity.done, activity.moved, activity.kept) == (SIZE, SIZE, 0)
     assert (counted(ctx, "get"), counted(ctx, "head")) == (RANGES, 0)
 
 
@@ -113,7 +113,7 @@ def test_an_object_of_parts_in_ranges_arrives_verified_where_its_etag_tells(
     store: Store, ctx: Context, part_size: int
 ) -> None:
     remote = store.put_parts("big", BODY, part_size)
-    staged = fetch(ctx, remote, Slot())
+    staged = fetch(ctx, remote, Activity())
     assert read(staged) == BODY
     told = store.server.can("part-head") or part_size == PART
     assert staged.verified == (store.server.name == "rclone" or told)
@@ -123,7 +123,7 @@ def test_an_object_replaced_since_the_listing_is_not_taken_in_ranges(store: Stor
     remote = store.put("a", BODY)
     store.put("a", content(SIZE, "new"))
     with pytest.raises((ServiceError, Corrupted)) as caught:
-        fetch(ctx, remote, Slot())
+        fetch(ctx, remote, Activity())
     if store.server.can("conditional-get"):
         assert isinstance(caught.value, ServiceError)
         assert caught.value.status == 412
@@ -134,27 +134,27 @@ def test_an_object_that_shrank_is_not_taken(store: Store, ctx: Context) -> None:
     remote = store.put("a", BODY)
     store.put("a", BODY[: 2 * MiB])
     with pytest.raises((ServiceError, Corrupted)):
-        fetch(ctx, remote, Slot())
+        fetch(ctx, remote, Activity())
     assert store.staged() == []
 
 
 def test_a_broken_download_is_taken_up_by_the_next_run(
     store: Store, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote, slot = store.put("a", BODY), Slot()
+    remote, activity = store.put("a", BODY), Activity()
     failing(ctx, monkeypatch, "GET", 5)
     with pytest.raises(ConnectionLost):
-        fetch(ctx, remote, slot)
-    assert slot.done == 0
+        fetch(ctx, remote, activity)
+    assert activity.done == 0
     assert len(store.staged()) == 1
     end(ctx)
 
-    again, slot = begun(store), Slot()
-    staged = fetch(again, remote, slot)
+    again, activity = begun(store), Activity()
+    staged = fetch(again, remote, activity)
     assert read(staged) == BODY
-    assert (slot.done, slot.kept) == (SIZE, SIZE - slot.moved)
-    assert slot.kept >= 3 * MiB, "of five, two may have been stopped by the failure of the sixth"
-    assert counted(again, "get") == RANGES - slot.kept // MiB
+    assert (activity.done, activity.kept) == (SIZE, SIZE - activity.moved)
+    assert activity.kept >= 3 * MiB, "of five, two may have been stopped by the failure of the sixth"
+    assert counted(again, "get") == RANGES - activity.kept // MiB
     os.unlink(staged.path)
     assert end(again) == []
     assert os.listdir(store.root / ".nbsync/stage") == []
@@ -166,11 +166,11 @@ def test_another_object_of_that_name_is_fetched_anew_and_the_rest_of_the_old_one
 ) -> None:
     failing(ctx, monkeypatch, "GET", 5)
     with pytest.raises(ConnectionLost):
-        fetch(ctx, store.put("a", BODY), Slot())
+        fetch(ctx, store.put("a", BODY), Activity())
     end(ctx)
     other = content(SIZE, "new")
     again = begun(store)
-    staged = fetch(again, store.put("a", other), Slot())
+    staged = fetch(again, store.put("a", other), Activity())
     assert read(staged) == other
     assert counted(again, "get") == RANGES
     os.unlink(staged.path)
@@ -185,14 +185,14 @@ def test_spoilt_bytes_of_an_earlier_run_are_fetched_again(
     remote = store.put("a", BODY)
     failing(ctx, monkeypatch, "GET", 5)
     with pytest.raises(ConnectionLost):
-        fetch(ctx, remote, Slot())
+        fetch(ctx, remote, Activity())
     end(ctx)
     (partial,) = (store.root / ".nbsync/stage").iterdir()
     partial.write_bytes(bytes(SIZE))
     again = begun(store)
     again.options = again.options.__class__(**{**again.options.__dict__, "retries": 1})
     again.bucket = store.bucket(retries=1)
-    staged = fetch(again, remote, Slot())
+    staged = fetch(again, remote, Activity())
     assert (read(staged), staged.verified) == (BODY, True)
     end(again)
 
@@ -201,7 +201,7 @@ def test_spoilt_bytes_of_an_earlier_run_are_fetched_again(
 
 
 def upload(ctx: Context) -> Outcome:
-    return push_actions.upload(ctx, action(Verb.UPLOAD, look_again(ctx, "a"), None), Slot())
+    return push_actions.upload(ctx, action(Verb.UPLOAD, look_again(ctx, "a"), None), Activity())
 
 
 def broken_upload(store: Store, ctx: Context, monkeypatch: pytest.MonkeyPatch, after: int = 2) -> None:

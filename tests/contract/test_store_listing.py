@@ -13,7 +13,7 @@ from nbsync.core.model import EXCLUDED
 from nbsync.core.names import refusal
 from nbsync.s3 import listing
 from nbsync.s3.bucket import Bucket
-from nbsync.s3.listing import Page, Waypoints, fetch_page, find_object, list_objects, single_object
+from nbsync.s3.listing import Page, PageBoundaries, fetch_page, find_object, list_objects, single_object
 from tests.contract.store import Store
 
 LONG = "/".join(["folder-" + "é" * 90] * 5 + ["k" * 250] * 3)[: 1024 - 5 * 90]  # 1,024 bytes, which is S3's limit
@@ -166,11 +166,11 @@ def test_several_ranges_at_once_give_every_key_once_and_in_order(
         return fetch_page(*words, after=after, max_keys=2)
 
     monkeypatch.setattr(listing, "fetch_page", small_page)
-    waypoints, bucket = Waypoints(), store.bucket()
-    waypoints.known = sorted(keys)[1::2][:-1] if recorded else []
-    listed = [entry.path for entry in list_objects(bucket, "p/", waypoints=waypoints)]
+    page_boundaries, bucket = PageBoundaries(), store.bucket()
+    page_boundaries.known = sorted(keys)[1::2][:-1] if recorded else []
+    listed = [entry.path for entry in list_objects(bucket, "p/", page_boundaries=page_boundaries)]
     assert listed == sorted(keys)
-    assert waypoints.complete
+    assert page_boundaries.complete
     known = bucket.can.lists_in_order  # else a range could miss what is listed late
     assert known == (store.server.name != "rclone")
     assert any(asked) == known, "no range was begun, or one where the order is not known"

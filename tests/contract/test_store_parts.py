@@ -14,10 +14,10 @@ import pytest
 from nbsync.core.model import Status, Verb
 from nbsync.transfer import push_actions
 from nbsync.transfer.context import Context
-from nbsync.transfer.upload_outcome import FailedAfterStoring
+from nbsync.transfer.upload_outcome import FailedAfterUpload
 from nbsync.wire.errors import ConnectionLost, ServiceError, service_error
 from nbsync.wire.response_reader import Response
-from tests.contract.store import MiB, Slot, Store, action, content, unfinished
+from tests.contract.store import Activity, MiB, Store, action, content, unfinished
 from tests.servers import Server
 
 BODY = content(33 * MiB)
@@ -78,7 +78,7 @@ def test_the_file_is_stored_once_and_the_row_says_so(
 ) -> None:
     ctx = moto.context(retries=2)
     changing(ctx, monkeypatch, method, list(changes))
-    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Activity())
     assert (outcome.status, outcome.error) == (Status.MISS, None)
     assert moto.body("a") == BODY
     assert unfinished(moto) == []
@@ -94,8 +94,8 @@ def test_other_bytes_than_were_sent_are_a_failure(moto: Store, monkeypatch: pyte
 
     # Of each try, the first HEAD looks before the completion, the second at what was made.
     changing(ctx, monkeypatch, "HEAD", [lambda pass_on: pass_on(), stored_otherwise] * 9)
-    with pytest.raises(FailedAfterStoring) as failed:
-        push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Slot())
+    with pytest.raises(FailedAfterUpload) as failed:
+        push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Activity())
     assert "other bytes" in str(failed.value.__cause__)
 
 
@@ -107,7 +107,7 @@ def test_a_lost_answer_over_somebody_elses_object_is_a_conflict(moto: Store, mon
         return pass_on()
 
     changing(ctx, monkeypatch, "POST", [taken])
-    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Slot())
+    outcome = push_actions.upload(ctx, action(Verb.UPLOAD, moto.file("a", BODY), None), Activity())
     assert outcome.status is Status.CONFLICT
     assert moto.body("a") == b"somebody else's"
     assert unfinished(moto) == []

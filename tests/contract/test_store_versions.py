@@ -17,7 +17,7 @@ from nbsync.transfer.context import Context
 from nbsync.transfer.download import fetch
 from nbsync.transfer.evidence import compare
 from nbsync.wire.errors import ServiceError
-from tests.contract.store import MiB, Slot, Store, action, content
+from tests.contract.store import Activity, MiB, Store, action, content
 
 HISTORY = [("a", b"1"), ("a b+%", b"12"), ("a b+%", None), ("a", b"123"), ("ä/ö", b"1234"), ("ä/ö", None),
            ("ä/ö", b"12345"), ("a", None), ("z", b"")]  # fmt: skip
@@ -31,7 +31,7 @@ def versioned(store: Store) -> None:
 
 def arrived(ctx: Context, remote: RemoteEntry) -> tuple[bytes, bool]:
     """What a GET of exactly this version brings, and whether the server confirms it."""
-    staged = fetch(ctx, remote, Slot())
+    staged = fetch(ctx, remote, Activity())
     assert staged.headers.get("x-amz-version-id", remote.version_id) == remote.version_id
     body = Path(staged.path).read_bytes()
     os.unlink(staged.path)
@@ -95,7 +95,7 @@ def test_an_encrypted_object(store: Store, key_file: str, monkeypatch: pytest.Mo
     ctx = store.context(sse_c_key_file=key_file)
     body = content(size)
 
-    upload.store(ctx, store.file("a", body), "a", {"if-none-match": "*"}, Slot())
+    upload.store(ctx, store.file("a", body), "a", {"if-none-match": "*"}, Activity())
 
     remote = store.listed("a")
     assert arrived(ctx, remote) == (body, True)
@@ -107,7 +107,7 @@ def test_an_encrypted_object(store: Store, key_file: str, monkeypatch: pytest.Mo
 
     for options in ({}, {"sse_c_key_file": str(_other_key(store))}):
         with pytest.raises(ServiceError) as caught:
-            fetch(store.context(**options), remote, Slot())
+            fetch(store.context(**options), remote, Activity())
         assert "--sse-c-key-file" in words(caught.value)
     assert store.staged() == []
 
@@ -128,7 +128,7 @@ def test_the_rest_of_an_encrypted_object(store: Store, key_file: str, monkeypatc
     """A range under a key, with If-Match."""
     ctx = store.context(sse_c_key_file=key_file)
     body = content(300_000)
-    upload.store(ctx, store.file("a", body), "a", {"if-none-match": "*"}, Slot())
+    upload.store(ctx, store.file("a", body), "a", {"if-none-match": "*"}, Activity())
     etag = store.listed("a").etag
     headers = {"range": "bytes=200000-", "if-match": f'"{etag}"'}
     assert ctx.bucket.client.request("GET", "a", headers=headers).body == body[200_000:]

@@ -14,7 +14,7 @@ from nbsync.core.model import Status, Verb
 from nbsync.transfer import multipart, push_actions, upload
 from nbsync.transfer.context import Context
 from nbsync.wire.errors import ServiceError
-from tests.contract.store import MiB, Slot, Store, action, content
+from tests.contract.store import Activity, MiB, Store, action, content
 from tests.contract.test_store_versions import versioned
 
 SIZES = [5, 6 * MiB]  # in one request, and in parts
@@ -96,7 +96,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> No
         return real(*words, **more)
 
     monkeypatch.setattr("nbsync.transfer.push_actions.store", store)
-    monkeypatch.setattr("nbsync.transfer.small_files.Lane.takes", lambda _lane, _action: False)
+    monkeypatch.setattr("nbsync.transfer.small_files.SmallFiles.takes", lambda _lane, _action: False)
 
 
 def test_a_changed_object_is_not_deleted(kept: Store) -> None:
@@ -113,7 +113,7 @@ def test_a_false_refusal_is_found_without_knowing_the_server(kept: Store) -> Non
     if kept.server.name != "rgw":
         pytest.skip("its conditions hold")
     there, ctx = kept.listed("a"), kept.context()
-    upload.store(ctx, kept.file("a", b"2!"), "a", {"if-match": there.etag}, Slot())
+    upload.store(ctx, kept.file("a", b"2!"), "a", {"if-match": there.etag}, Activity())
     assert kept.body("a") == b"2!"
     assert ctx.bucket.can.unconditional
     with pytest.raises(ServiceError) as caught:
@@ -122,7 +122,7 @@ def test_a_false_refusal_is_found_without_knowing_the_server(kept: Store) -> Non
 
 
 def _store(ctx: Context, kept: Store, etag: str) -> None:
-    upload.store(ctx, kept.file("a", b"3!!"), "a", {"if-match": etag}, Slot())
+    upload.store(ctx, kept.file("a", b"3!!"), "a", {"if-match": etag}, Activity())
 
 
 def test_a_bucket_that_never_kept_versions_is_asked_once_and_has_conditions(store: Store) -> None:

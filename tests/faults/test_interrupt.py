@@ -14,7 +14,7 @@ import pytest
 
 import nbsync
 from nbsync.errors import Interrupted
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from tests.e2e.helpers import NBSYNC, environment, opened_by, process, wait_until
 from tests.faults.world import LARGE, SMALL, FaultyWorld, content
 from tests.servers.faults import At, Stall, slow_down
@@ -53,11 +53,11 @@ HANGS = {
 def in_use(world: FaultyWorld) -> Iterator[None]:
     """LOCAL is locked by somebody else."""
     world.local.mkdir(exist_ok=True)
-    room = Room(str(world.local), str(world.local / ".nbsync"), "other", wait=lambda _seconds: True)
+    state_dir = StateDir(str(world.local), str(world.local / ".nbsync"), "other", wait=lambda _seconds: True)
     try:
         yield
     finally:
-        room.close()
+        state_dir.close()
 
 
 def prepared(world: FaultyWorld, direction: str, size: int) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nbsync.local import place, state_dir
-from nbsync.transfer.small_files import Lane
+from nbsync.transfer.small_files import SmallFiles
 from tests.functional.memory_world import MemoryWorld
 from tests.functional.plain_store import PlainStore
 from tests.functional.trap import Trap
@@ -121,4 +121,4 @@ def store(_plain_store: PlainStore, monkeypatch: pytest.MonkeyPatch) -> PlainSto
 @pytest.fixture
 def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files go to workers too: what a test hooks into is on their way. (test_lane.py tests the other way.)"""
-    monkeypatch.setattr(Lane, "takes", lambda _lane, _action: False)
+    monkeypatch.setattr(SmallFiles, "takes", lambda _lane, _action: False)

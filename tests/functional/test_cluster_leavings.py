@@ -17,7 +17,7 @@ from nbsync.core.model import Action, Kind, LocalEntry
 from nbsync.errors import Interrupted
 from nbsync.local import lease
 from nbsync.local.record import RemoteName
-from nbsync.local.shared_dir import GuestJournal
+from nbsync.local.shared_dir import SharedJournal
 from tests.functional.cluster_runs import Grip, kinds
 from tests.functional.world import World
 
@@ -39,7 +39,7 @@ def test_the_parts_that_a_dead_worker_had_sent_are_aborted(world: World, engine:
     upload = s3.create_multipart_upload(Bucket=world.bucket, Key="p/large")["UploadId"]
     s3.upload_part(Bucket=world.bucket, Key="p/large", UploadId=upload, PartNumber=1, Body=b"part")
     remote = RemoteName(world.server.endpoint_url, world.bucket, "p/")
-    journal = GuestJournal(stage, lease.issue(stage), remote)
+    journal = SharedJournal(stage, lease.issue(stage), remote)
     local = LocalEntry("large", Kind.FILE, 5, 1, 2, 3)
     journal.began(journal.intend_upload(local, "p/large", "", 8), upload)
 

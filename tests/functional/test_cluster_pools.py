@@ -124,12 +124,12 @@ def test_connections_outlive_batches(
 ) -> None:
     made: list[int] = []
 
-    class Counted(transport.Swarm):
+    class Counted(transport.SocketMultiplexer):
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
             made.append(1)
 
-    monkeypatch.setattr(transport, "Swarm", Counted)
+    monkeypatch.setattr(transport, "SocketMultiplexer", Counted)
     monkeypatch.setattr(batches, "_GROWTH", 1.0)
     for number in range(40):
         world.put(f"{number:02}", b"%d" % number)

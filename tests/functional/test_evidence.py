@@ -363,10 +363,10 @@ def test_damage_deep_in_the_state(world: World) -> None:
 
 def test_room(world: World) -> None:
     world.fill_both("f")
-    room = world.local / ".nbsync"
+    state_dir = world.local / ".nbsync"
 
-    assert (room / ".gitignore").read_text() == "*\n"
-    assert sorted(os.listdir(room)) == [".gitignore", "lock", PROBE, "stage", "state.sqlite3", "syncs.json"]
+    assert (state_dir / ".gitignore").read_text() == "*\n"
+    assert sorted(os.listdir(state_dir)) == [".gitignore", "lock", PROBE, "stage", "state.sqlite3", "syncs.json"]
 
 
 def test_recorded_content_names(world: World) -> None:

@@ -64,9 +64,9 @@ def test_a_room_that_cannot_be_read_is_not_taken_for_none(world: World, monkeypa
     world.fill_both("f")
     world.put("f", b"theirs")
     world.write("f", b"mine")
-    room, may = str(world.local / ".nbsync"), os.access
-    monkeypatch.setattr(os, "access", lambda path, mode, **more: path != room and may(path, mode, **more))
-    assert f"{room} cannot be read" in str(world.refused("push"))
+    state_dir, may = str(world.local / ".nbsync"), os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: path != state_dir and may(path, mode, **more))
+    assert f"{state_dir} cannot be read" in str(world.refused("push"))
     with pytest.raises(LocalError, match="cannot be read"):
         nbsync.status(world.local)
     assert world.get("f") == b"theirs"

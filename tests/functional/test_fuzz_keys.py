@@ -136,10 +136,10 @@ def push(local: Path, **options: object) -> SyncResult:
 
 def only_ours(local: Path) -> None:
     """The room holds what nbsync puts there, and no more."""
-    room = local / ".nbsync"
-    assert set(os.listdir(room)) <= {".gitignore", "lock", "stage", "state.sqlite3", "syncs.json", "trash", PROBE}
-    assert not os.listdir(room / "stage")
-    assert (room / "state.sqlite3").read_bytes()[:6] == b"SQLite"
+    state_dir = local / ".nbsync"
+    assert set(os.listdir(state_dir)) <= {".gitignore", "lock", "stage", "state.sqlite3", "syncs.json", "trash", PROBE}
+    assert not os.listdir(state_dir / "stage")
+    assert (state_dir / "state.sqlite3").read_bytes()[:6] == b"SQLite"
 
 
 def check_pull(store: PlainStore, keys: list[str], seed: int) -> None:

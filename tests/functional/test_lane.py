@@ -20,10 +20,10 @@ from nbsync.core.model import Outcome
 from nbsync.errors import Interrupted
 from nbsync.transfer import pull_actions, small_files
 from nbsync.transfer.context import Context
-from nbsync.transfer.small_files import Lane
+from nbsync.transfer.small_files import SmallFiles
 from nbsync.wire.client import Client
 from nbsync.wire.errors import ConnectionLost
-from nbsync.wire.multiplexer import Done, Swarm
+from nbsync.wire.multiplexer import Done, SocketMultiplexer
 from nbsync.wire.response_reader import Response
 from tests.functional.plain_store import BUCKET, PlainStore
 from tests.functional.world import World
@@ -66,11 +66,11 @@ def spoil(patch: pytest.MonkeyPatch, change: Callable[[Done], Done], times: int 
     """Let `change` make something else of the first answers that the lane gets."""
     left = [None] * times
     spoilt: list[Any] = []
-    real = Swarm.poll
+    real = SocketMultiplexer.poll
 
-    def poll(swarm: Swarm, seconds: float) -> list[Done]:
+    def poll(multiplexer: SocketMultiplexer, seconds: float) -> list[Done]:
         found = []
-        for done in real(swarm, seconds):
+        for done in real(multiplexer, seconds):
             if left:
                 left.pop()
                 spoilt.append(done.tag)
@@ -79,7 +79,7 @@ def spoil(patch: pytest.MonkeyPatch, change: Callable[[Done], Done], times: int 
                 found.append(done)
         return found
 
-    patch.setattr(Swarm, "poll", poll)
+    patch.setattr(SocketMultiplexer, "poll", poll)
     return spoilt
 
 
@@ -183,41 +183,41 @@ def test_a_file_that_changes_while_it_is_sent(world: World, monkeypatch: pytest.
 def test_somebody_else_s_object_is_a_conflict(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fill_both("a")
     world.write("a", b"mine")
-    begin = Lane._begin
+    begin = SmallFiles._begin
 
-    def overtaken(self: Lane, *words: Any) -> None:
+    def overtaken(self: SmallFiles, *words: Any) -> None:
         world.put("a", b"theirs")
         begin(self, *words)
 
-    monkeypatch.setattr(Lane, "_begin", overtaken)
+    monkeypatch.setattr(SmallFiles, "_begin", overtaken)
     result = world.run("push")
     assert (result["a"].status, world.get("a")) == ("conflict", b"theirs")
 
 
 def test_an_edit_on_the_way_goes_to_the_trash(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin = Lane._begin
+    begin = SmallFiles._begin
 
-    def edited(self: Lane, swarm: Swarm, action: Any) -> None:
+    def edited(self: SmallFiles, multiplexer: SocketMultiplexer, action: Any) -> None:
         if action.path == "d0/00":
             many.write("d0/00", b"made meanwhile")
-        begin(self, swarm, action)
+        begin(self, multiplexer, action)
 
-    monkeypatch.setattr(Lane, "_begin", edited)
+    monkeypatch.setattr(SmallFiles, "_begin", edited)
     assert many.run("pull").counts["miss"] == COUNT
     assert ("d0/00", b"made meanwhile") in many.trash()
 
 
 def test_no_more_than_jobs_at_once(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     most = 0
-    start = Swarm.start
+    start = SocketMultiplexer.start
 
-    def counting(swarm: Swarm, *words: Any) -> Done | None:
+    def counting(multiplexer: SocketMultiplexer, *words: Any) -> Done | None:
         nonlocal most
-        failed = start(swarm, *words)
-        most = max(most, swarm.busy)
+        failed = start(multiplexer, *words)
+        most = max(most, multiplexer.busy)
         return failed
 
-    monkeypatch.setattr(Swarm, "start", counting)
+    monkeypatch.setattr(SocketMultiplexer, "start", counting)
     assert many.run("pull", jobs=3).counts["miss"] == COUNT
     assert 0 < most <= 3
 
@@ -235,15 +235,15 @@ def test_a_slow_disk_is_served_by_many_threads(
 @pytest.mark.parametrize("jobs", [0, 2])
 def test_a_cancel_ends_it_and_keeps_what_was_done(many: World, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
     some, go_on = threading.Event(), threading.Event()
-    finish = Lane._finish
+    finish = SmallFiles._finish
 
-    def slowly(self: Lane, done: Done) -> None:
+    def slowly(self: SmallFiles, done: Done) -> None:
         finish(self, done)
         if len(many.files()) >= 2:
             some.set()
             go_on.wait(20)
 
-    monkeypatch.setattr(Lane, "_finish", slowly)
+    monkeypatch.setattr(SmallFiles, "_finish", slowly)
     job = nbsync.pull(many.remote, many.local, background=True, jobs=jobs)
     some.wait(20)
     job.cancel()
@@ -256,14 +256,14 @@ def test_a_cancel_ends_it_and_keeps_what_was_done(many: World, monkeypatch: pyte
 
 
 def test_nothing_is_begun_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, begun = Lane._begin, []
+    begin, begun = SmallFiles._begin, []
 
-    def cancelled(self: Lane, swarm: Swarm, action: Any) -> None:
+    def cancelled(self: SmallFiles, multiplexer: SocketMultiplexer, action: Any) -> None:
         begun.append(action.path)
         self._ctx.cancel.set()
-        begin(self, swarm, action)
+        begin(self, multiplexer, action)
 
-    monkeypatch.setattr(Lane, "_begin", cancelled)
+    monkeypatch.setattr(SmallFiles, "_begin", cancelled)
     result = many.run("pull")
     assert len(begun) == 1
     assert {row.status for row in result} <= {"cancelled"}
@@ -272,15 +272,15 @@ def test_nothing_is_begun_after_a_cancel(many: World, monkeypatch: pytest.Monkey
 
 def test_what_is_put_after_its_end_is_told_of(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's thread puts while the lane's, which saw the cancel first, has gone: nobody would have looked again."""
-    put = Lane.put
+    put = SmallFiles.put
 
-    def late(self: Lane, action: Any) -> None:
+    def late(self: SmallFiles, action: Any) -> None:
         if self._thread is not None:
             self._ctx.cancel.set()
             self._thread.join(10)
         put(self, action)
 
-    monkeypatch.setattr(Lane, "put", late)
+    monkeypatch.setattr(SmallFiles, "put", late)
     job = nbsync.pull(many.remote, many.local, background=True)
     result = job.wait(timeout=20)
     assert result.counts["miss"] + result.counts["cancelled"] > 0
@@ -289,19 +289,19 @@ def test_what_is_put_after_its_end_is_told_of(many: World, monkeypatch: pytest.M
 
 def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that have come together may be hundreds, and the disk slow."""
-    poll, install = Swarm.poll, pull_actions.install
+    poll, install = SocketMultiplexer.poll, pull_actions.install
 
-    def together(swarm: Swarm, seconds: float) -> list[Done]:
+    def together(multiplexer: SocketMultiplexer, seconds: float) -> list[Done]:
         found: list[Done] = []
         while len(found) < small_files._TRIAL:
-            found += poll(swarm, seconds)
+            found += poll(multiplexer, seconds)
         return found
 
     def cancelled(ctx: Context, *words: Any) -> Outcome:
         ctx.cancel.set()
         return install(ctx, *words)
 
-    monkeypatch.setattr(Swarm, "poll", together)
+    monkeypatch.setattr(SocketMultiplexer, "poll", together)
     monkeypatch.setattr(pull_actions, "install", cancelled)
     result = many.run("pull")
     assert result.counts["miss"] == len(many.files()) == 1
@@ -309,10 +309,10 @@ def test_nothing_is_installed_after_a_cancel(many: World, monkeypatch: pytest.Mo
 
 
 def test_a_failure_of_its_own_ends_the_run(many: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_self: Lane, _done: Done) -> None:
+    def broken(_self: SmallFiles, _done: Done) -> None:
         raise AssertionError("a mistake of ours")
 
-    monkeypatch.setattr(Lane, "_finish", broken)
+    monkeypatch.setattr(SmallFiles, "_finish", broken)
     with pytest.raises(AssertionError, match="a mistake of ours"):
         many.run("pull")
 

@@ -18,9 +18,9 @@ NAMES = [f"{folder}/{n:02d}" for folder in ("a", "b-c", "b") for n in range(20)]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of 2 keys, and ranges past 20 of them."""
     real = listing.fetch_page
-    for room in (parallel_listing, prefetch):
-        monkeypatch.setattr(room, "PAGE", 2)
-        monkeypatch.setattr(room, "ALONE", 20)
+    for state_dir in (parallel_listing, prefetch):
+        monkeypatch.setattr(state_dir, "PAGE", 2)
+        monkeypatch.setattr(state_dir, "ALONE", 20)
 
     def fetch_page(*words: Any, **more: Any) -> prefetch.Page:
         return real(*words, **{"max_keys": 2, **more})

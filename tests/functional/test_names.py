@@ -111,9 +111,9 @@ def test_room_that_is_a_link_is_not_written_through(world: World, part: str) -> 
     elsewhere.mkdir()
     (elsewhere / "precious").write_bytes(b"1")
     world.put("f", b"1")
-    room = world.local / ".nbsync"
-    (room if part else world.local).mkdir(parents=True)
-    (room / part if part else room).symlink_to(elsewhere)
+    state_dir = world.local / ".nbsync"
+    (state_dir if part else world.local).mkdir(parents=True)
+    (state_dir / part if part else state_dir).symlink_to(elsewhere)
 
     assert isinstance(world.refused("pull"), LocalError)
     assert os.listdir(elsewhere) == ["precious"]

@@ -292,18 +292,18 @@ def test_a_strangers_journal_aborts_nothing(world: World, elsewhere: Callable[[]
     world.fill_both("a")
     s3, key = world.server.s3, world.prefix + "theirs"
     upload = s3.create_multipart_upload(Bucket=world.bucket, Key=key)["UploadId"]
-    room, name = world.local / ".nbsync", RemoteName(world.server.endpoint_url, world.bucket, world.prefix)
+    state_dir, name = world.local / ".nbsync", RemoteName(world.server.endpoint_url, world.bucket, world.prefix)
     with elsewhere():
-        journal = Journal(str(room), name)
+        journal = Journal(str(state_dir), name)
         entry = LocalEntry("theirs", Kind.FILE, 1, 2, 3, 4)
         journal.began(journal.intend_upload(entry, key, "", 5), upload)
         journal.begin_download(RemoteEntry("a", "", 1, "e", 0), "1-2-0123456789abcdef", 1)
-        journal.not_heard([Sent("b", "e" * 32, 1)])
+        journal.unconfirmed_answer([Sent("b", "e" * 32, 1)])
         journal.close()
-    (room / "stage").mkdir(exist_ok=True)
-    (room / "stage" / "1-2-0123456789abcdef").write_bytes(b"x")
+    (state_dir / "stage").mkdir(exist_ok=True)
+    (state_dir / "stage" / "1-2-0123456789abcdef").write_bytes(b"x")
     assert nbsync.status(world.local).unfinished == {"downloads": 0, "uploads": 0}
     world.write("b", b"new")
     assert nbsync.push(world.local, world.remote).ok
     assert [one["UploadId"] for one in s3.list_multipart_uploads(Bucket=world.bucket)["Uploads"]] == [upload]
-    assert list((room / "stage").iterdir()) == []
+    assert list((state_dir / "stage").iterdir()) == []

@@ -26,7 +26,7 @@ from nbsync.engine.sync import sync
 from nbsync.engine.undo import undo
 from nbsync.errors import LocalError, LockedError, UsageError
 from nbsync.local.restore import Restorer
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from nbsync.local.trash_contents import Item
 from nbsync.notebook import magic
 from tests.functional.world import World, snapshot, visible
@@ -293,7 +293,7 @@ def test_a_sync_that_trashes_something_ends_an_undo_that_was_stopped(
 
 def test_it_takes_the_lock(edited: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbsync.local.state_dir.LOCK_WAIT_SECONDS", 0.0)
-    other = Room(str(edited.local), str(edited.local / ".nbsync"), "run", wait=lambda _: True)
+    other = StateDir(str(edited.local), str(edited.local / ".nbsync"), "run", wait=lambda _: True)
     before = edited.files()
     with pytest.raises(LockedError):
         nbsync.undo(edited.local)

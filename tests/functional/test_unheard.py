@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nbsync.transfer import small_files
-from nbsync.transfer.small_files import Lane
+from nbsync.transfer.small_files import SmallFiles
 from nbsync.wire.errors import ConnectionLost
-from nbsync.wire.multiplexer import Done, Swarm
+from nbsync.wire.multiplexer import Done, SocketMultiplexer
 from tests.functional.world import World
 
 pytestmark = pytest.mark.usefixtures("moto")  # the multiplexer is on its way to a socket
@@ -33,20 +33,20 @@ def test_uploads_that_were_sent_before_a_cancel_are_ours(
     world.push()
     for file in files:
         world.write(file, b"second")
-    begin_some = Lane._begin_some
+    begin_some = SmallFiles._begin_some
 
-    def cancelled(self: Lane, swarm: Swarm) -> bool:
-        more = begin_some(self, swarm)
-        while self._answers == 0 and self._under_way and any(member.out for member in swarm._all):
-            swarm._selector.select(0.05)
-            for member in swarm._all:
-                swarm._go_on(member, readable=False)
+    def cancelled(self: SmallFiles, multiplexer: SocketMultiplexer) -> bool:
+        more = begin_some(self, multiplexer)
+        while self._answers == 0 and self._under_way and any(member.out for member in multiplexer._all):
+            multiplexer._selector.select(0.05)
+            for member in multiplexer._all:
+                multiplexer._go_on(member, readable=False)
         if self._under_way:
             self._ctx.cancel.set()
         return more
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_begin_some", cancelled)
+        patch.setattr(SmallFiles, "_begin_some", cancelled)
         result = world.run("push")
     stored = {path for path, content in world.objects().items() if content == b"second"}
     assert {row.path for row in result if row.status == "miss"} == (stored if waits else set())
@@ -72,9 +72,9 @@ def test_an_upload_that_goes_wrong_after_a_cancel_is_ours(
     world.write("a", b"first")
     world.push()
     world.write("a", b"second")
-    finish = Lane._finish
+    finish = SmallFiles._finish
 
-    def cancelled(self: Lane, done: Done) -> None:
+    def cancelled(self: SmallFiles, done: Done) -> None:
         self._ctx.cancel.set()
         unanswered = done._replace(answer=None, error=ConnectionLost("lost"))
         if what == "overtaken":
@@ -82,7 +82,7 @@ def test_an_upload_that_goes_wrong_after_a_cancel_is_ours(
         finish(self, unanswered if what == "lost" else done)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lane, "_finish", cancelled)
+        patch.setattr(SmallFiles, "_finish", cancelled)
         assert world.run("push").counts["cancelled"] == 1
     assert world.objects() == {"a": b"second"}
     world.write("a", b"third")

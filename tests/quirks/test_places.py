@@ -136,14 +136,14 @@ def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("homeless")
 def test_container_user_without_name_and_home(tmp_path: Path) -> None:
     """What is kept outside of LOCAL is kept among the temporary files, if they are this user's alone."""
-    found = user_state.state_dir()
+    found = user_state.user_state_dir()
     assert os.path.dirname(found) == str(tmp_path)
     os.mkdir(found, 0o700)
-    assert user_state.state_dir() == found
+    assert user_state.user_state_dir() == found
 
     os.chmod(found, 0o777)
     with pytest.raises(LocalError, match="not yours alone"):
-        user_state.state_dir()
+        user_state.user_state_dir()
 
 
 @pytest.mark.usefixtures("homeless")
@@ -179,7 +179,7 @@ def test_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("HOME", "/")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr("os.access", lambda path, _mode: path != "/")
-    assert os.path.dirname(user_state.state_dir()) == str(tmp_path)
+    assert os.path.dirname(user_state.user_state_dir()) == str(tmp_path)
 
 
 def test_own_room_that_is_a_mount_of_its_own() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from nbsync.api.job import SyncJob
 from nbsync.core.call import Call
 from nbsync.core.options import Options
-from nbsync.engine.status_board import Board
+from nbsync.engine.status_board import StatusBoard
 from nbsync.errors import Interrupted
 from nbsync.results.sync_result import SyncResult
 
@@ -21,7 +21,7 @@ class Run:
 
     def __init__(self, call: Call, cancel: threading.Event) -> None:
         self.call, self.local = call, call.local
-        self.board = Board()
+        self.board = StatusBoard()
         self.result = SyncResult(command=call.command, remote=call.remote, local=call.local, call=call)
         self.begun, self.may_end = threading.Event(), threading.Event()
         self.crash: Exception | None = None

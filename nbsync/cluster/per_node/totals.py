@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from nbsync.cluster.per_node.node import Node, add, moved
 from nbsync.core.model import Active, NodeResult, Problem, Row, Status
-from nbsync.engine.status_board import Board
+from nbsync.engine.status_board import StatusBoard
 from nbsync.errors import NbsyncError
 from nbsync.results.sync_result import MAX_HIT_ROWS, SyncResult
 
@@ -39,7 +39,7 @@ class Moving:
         return self._active
 
 
-def show(board: Board, nodes: Sequence[Node]) -> None:
+def show(board: StatusBoard, nodes: Sequence[Node]) -> None:
     """Sum the nodes' boards up."""
     reports = [node.report for node in nodes if node.report is not None]
     board.counts = add(_nothing(), *(report.counts for report in reports))
@@ -57,11 +57,11 @@ def show(board: Board, nodes: Sequence[Node]) -> None:
 def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     """Make the result of all: rows, sums, problems and notes; a node that failed is a problem, if others did not."""
     rows: list[Row] = []
-    room = MAX_HIT_ROWS  # for those of all nodes
+    state_dir = MAX_HIT_ROWS  # for those of all nodes
     result.counts = _nothing()
     for node in nodes:
-        kept = _kept(node.rows, room)
-        room -= sum(row.status == Status.HIT.value for row in kept)
+        kept = _kept(node.rows, state_dir)
+        state_dir -= sum(row.status == Status.HIT.value for row in kept)
         rows += node.earlier_rows + kept
         result.hits_omitted += len(node.rows) - len(kept)
         one = _node_result(node)
@@ -81,10 +81,10 @@ def conclude(result: SyncResult, nodes: Sequence[Node]) -> None:
     result.notes += [_said(result, nodes), *_notes(nodes)]
 
 
-def _kept(rows: Sequence[Row], room: int) -> list[Row]:
+def _kept(rows: Sequence[Row], state_dir: int) -> list[Row]:
     """The rows, but of hits no more than there is room for."""
     hits = itertools.count(1)
-    return [row for row in rows if row.status != Status.HIT.value or next(hits) <= room]
+    return [row for row in rows if row.status != Status.HIT.value or next(hits) <= state_dir]
 
 
 def _node_result(node: Node) -> NodeResult:

@@ -23,7 +23,7 @@ class BatchProgress:
     """How far the batches of one run are."""
 
     def __init__(self, spec: JobSpec) -> None:
-        self._stage, self._permit = os.path.join(spec.place, "stage"), spec.permit
+        self._stage, self._permit = os.path.join(spec.place, "stage"), spec.run_lease
         self._noted: dict[int, dict[str, Any]] = {}
         self._looked_at = 0.0
         self._lock = threading.Lock()

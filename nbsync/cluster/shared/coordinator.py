@@ -63,11 +63,11 @@ class Coordinator:
         """
         if self._spec is not None:
             return self._spec
-        assert ctx.room is not None  # the run may change something
-        stage = ctx.room.stage
-        permit = ctx.room.guests = lease.issue(stage)
+        assert ctx.state_dir is not None  # the run may change something
+        stage = ctx.state_dir.stage
+        run_lease = ctx.state_dir.guests = lease.issue(stage)
         self._spec = JobSpec(
-            __version__, permit, ctx.root, ctx.room.place, ctx.room.run, ctx.bucket.location, ctx.prefix,
+            __version__, run_lease, ctx.root, ctx.state_dir.place, ctx.state_dir.run, ctx.bucket.location, ctx.prefix,
             ctx.bucket.endpoint, _options(ctx.bucket, ctx.options), ctx.bucket.can.unconditional,
         )  # fmt: skip
         self._check(self._spec, ctx.cancelled)
@@ -85,7 +85,7 @@ class Coordinator:
         """Revoke the permit: no worker goes on."""
         if self._spec is not None and not self._revoked_at:
             self._revoked_at = time.monotonic()
-            lease.revoke(os.path.join(self._spec.place, "stage"), self._spec.permit)
+            lease.revoke(os.path.join(self._spec.place, "stage"), self._spec.run_lease)
 
     def dismiss(self) -> None:
         """Revoke the permit, wait until every worker has seen that, and remove what workers have left in staging."""
@@ -93,7 +93,7 @@ class Coordinator:
             self.revoke()
             if self.unconfirmed:
                 time.sleep(max(0.0, self._revoked_at + lease.SEEN_SECONDS - time.monotonic()))
-            lease.clear(os.path.join(self._spec.place, "stage"), self._spec.permit)
+            lease.clear(os.path.join(self._spec.place, "stage"), self._spec.run_lease)
             self._spec, self._revoked_at = None, 0.0
 
     def close(self) -> None:

@@ -21,16 +21,16 @@ from nbsync.core.model import Action, Outcome
 from nbsync.core.options import Options
 from nbsync.errors import ClusterError, NbsyncError
 from nbsync.local import lease
-from nbsync.local.lease import Hold, Permit
+from nbsync.local.lease import Claim, Lease
 from nbsync.local.record import RemoteName
 from nbsync.local.scan import check_encoding
-from nbsync.local.shared_dir import Guest, GuestJournal
+from nbsync.local.shared_dir import SharedJournal, SharedStateDir
 from nbsync.s3.bucket import Bucket
 from nbsync.transfer.concurrency import Controller, files_left
 from nbsync.transfer.context import Context
 from nbsync.transfer.rate_limiter import Limiter
 from nbsync.transfer.runner import Runner
-from nbsync.transfer.small_files import Lane
+from nbsync.transfer.small_files import SmallFiles
 from nbsync.transfer.worker import Worker
 
 _LOOK_SECONDS = 0.2  # with the time to stop less than lease.SEEN_SECONDS
@@ -44,7 +44,7 @@ class JobSpec(NamedTuple):
     """
 
     version: str
-    permit: Permit
+    run_lease: Lease
     root: str
     place: str
     run: str
@@ -73,7 +73,7 @@ def check(spec: JobSpec) -> None:
         ClusterError: it does not see LOCAL, or may not write there. ConfigError: it has no credentials.
     """
     session = _session(spec)
-    probe = os.path.join(session.stage, f"{spec.permit.staged()}-0")  # a push has its notes there
+    probe = os.path.join(session.stage, f"{spec.run_lease.staged()}-0")  # a push has its notes there
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         os.unlink(probe)
@@ -117,9 +117,9 @@ class LeasePermission:
         hold: on the batch under way; None between two of them.
     """
 
-    def __init__(self, stage: str, permit: Permit, now: Callable[[], float] = time.monotonic) -> None:
-        self._stage, self._permit, self._now = stage, permit, now
-        self.hold: Hold | None = None
+    def __init__(self, stage: str, run_lease: Lease, now: Callable[[], float] = time.monotonic) -> None:
+        self._stage, self._permit, self._now = stage, run_lease, now
+        self.hold: Claim | None = None
         self._looked_at = -_LOOK_SECONDS
         self._lost = False
 
@@ -149,18 +149,18 @@ class Session:
         bucket = Bucket(spec.location, options, wait=cancel.wait, on_slow_down=controller.slow_down)
         bucket.can.unconditional = spec.unconditional
         remote = RemoteName(spec.endpoint, spec.location.bucket, spec.prefix)
-        self._permission = LeasePermission(self.stage, spec.permit)
+        self._permission = LeasePermission(self.stage, spec.run_lease)
         self.ctx = Context(
-            bucket, spec.root, options, spec.prefix, Guest(spec.root, spec.place, spec.run),
+            bucket, spec.root, options, spec.prefix, SharedStateDir(spec.root, spec.place, spec.run),
             Limiter(options.bandwidth, cancel.wait), cancel, controller=controller,
-            journal=GuestJournal(self.stage, spec.permit, remote), staged_as=spec.permit.staged(),
+            journal=SharedJournal(self.stage, spec.run_lease, remote), staged_as=spec.run_lease.staged(),
             stopped=lambda: True, permission=self._permission,
         )  # fmt: skip
         self.lock = threading.Lock()  # held while a batch is performed
         self._over = False  # set under the lock: a batch that waited for it is not begun any more
         self._counted: dict[str, int] = {}
         self._runner: Runner[Outcome] | None = None  # of batches that are done the first time: kept for its connections
-        self._at_work: tuple[Hold, Runner[Outcome], int] | None = (
+        self._at_work: tuple[Claim, Runner[Outcome], int] | None = (
             None  # the runner of that, the bytes that it had moved before
         )
         threading.Thread(target=self._watch, name="nbsync-shared-worker", daemon=True).start()
@@ -169,7 +169,7 @@ class Session:
         """The outcomes of a batch, and what ended the run, if something did. One batch at a time."""
         if self._over:
             return [], None
-        hold = self._permission.hold = Hold(self.stage, self._spec.permit, number)
+        hold = self._permission.hold = Claim(self.stage, self._spec.run_lease, number)
         try:
             if not hold.lasts():
                 return [], None  # the coordinator takes this worker for lost
@@ -181,7 +181,7 @@ class Session:
             self._permission.hold = self._at_work = None
             hold.close()
 
-    def _perform(self, hold: Hold, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
+    def _perform(self, hold: Claim, actions: Sequence[Action], again: bool) -> tuple[list[Outcome], NbsyncError | None]:
         if again or self._runner is None:
             runner = self._make_runner(again)
             self._runner = self._runner if again else runner
@@ -216,7 +216,7 @@ class Session:
             lambda: Worker(ctx), do, controller=ctx.controller, cancel=ctx.cancel, abort=ctx.bucket.client.abort
         )
         if not again:
-            runner.lane = Lane(ctx, done=runner.ended, hand_over=runner.hand_over)
+            runner.small_files = SmallFiles(ctx, done=runner.ended, hand_over=runner.hand_over)
         return runner
 
     def _watch(self) -> None:
@@ -230,15 +230,15 @@ class Session:
                 progress = {"moved": runner.bytes_moved() - before, "active": active}
                 hold.tell(progress)
         with _opening:
-            if _sessions.get(self._spec.permit.id) is self:
-                del _sessions[self._spec.permit.id]
+            if _sessions.get(self._spec.run_lease.id) is self:
+                del _sessions[self._spec.run_lease.id]
         with self.lock:  # what is under way ends by itself now
             self._over = True
             if self._runner is not None:
                 list(self._runner.finish())
             self.ctx.bucket.client.close()
-            if self.ctx.room is not None:
-                self.ctx.room.close()
+            if self.ctx.state_dir is not None:
+                self.ctx.state_dir.close()
 
 
 _sessions: dict[str, Session] = {}  # by permit
@@ -247,16 +247,16 @@ _opening = threading.Lock()
 
 def _session(spec: JobSpec) -> Session:
     with _opening:
-        session = _sessions.get(spec.permit.id)
+        session = _sessions.get(spec.run_lease.id)
         if session is None:
             check_encoding(sys.getfilesystemencoding())
             if spec.version != __version__:
                 wanted = f"{install(version=spec.version)} there"
                 raise ClusterError(f"it has nbsync {__version__}, and not {spec.version}", wanted)
-            if not lease.holds(os.path.join(spec.place, "stage"), spec.permit):
+            if not lease.holds(os.path.join(spec.place, "stage"), spec.run_lease):
                 hint = "--spread shared needs a file system that all mount at the same path; --spread each needs none"
                 raise ClusterError(f"it does not see {spec.root} as the machine does that began the run", hint)
-            session = _sessions[spec.permit.id] = Session(spec)
+            session = _sessions[spec.run_lease.id] = Session(spec)
         return session
 
 

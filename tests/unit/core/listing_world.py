@@ -1,4 +1,4 @@
-"""A made-up S3 server that lists, with a clock of its own, and somebody who lists it by Spans."""
+"""A made-up S3 server that lists, with a clock of its own, and somebody who lists it by KeyRanges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from nbsync.core.model import RemoteEntry
-from nbsync.core.parallel_listing import Ask, Spans
+from nbsync.core.parallel_listing import Ask, KeyRanges
 
 AT_ONCE = 16
 # Without RemoteEntry's own __new__: the tests make millions, and checking its arguments is most of their time.
@@ -51,7 +51,7 @@ class Walk:
         at_once: int = AT_ONCE,
         seconds: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        self.spans = Spans(recorded)
+        self.spans = KeyRanges(recorded)
         self.keys: list[str] = []
         self.lists = self.held = 0
         self.rounds = 0.0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.clock import NO_TIME, Stamp, believed, doubted, is_coarse, is_doubted
-from nbsync.core.evidence import unmoved
+from nbsync.core.evidence import as_recorded
 from nbsync.core.model import Kind, LocalEntry, RecordedEntry
 
 SECOND = 10**9
@@ -85,7 +85,7 @@ def test_an_edit_after_the_reading_always_shows(
     clock = Stamp(stamp(began), stamp(began))
     later = Stamp(stamp(edited), stamp(edited))
     if believed(known, installed=False, began=clock, now=later):
-        assert not unmoved(after, known)
+        assert not as_recorded(after, known)
 
 
 def test_no_file_is_as_a_doubted_row_says() -> None:
@@ -93,7 +93,7 @@ def test_no_file_is_as_a_doubted_row_says() -> None:
     assert is_doubted(doubtful)
     assert doubtful.ctime_ns == NO_TIME
     assert doubtful.content == "md5:x"
-    assert not unmoved(LocalEntry("f", Kind.FILE, 5, OLD, 99 * SECOND, 3), doubtful)
+    assert not as_recorded(LocalEntry("f", Kind.FILE, 5, OLD, 99 * SECOND, 3), doubtful)
     assert not is_doubted(row(99 * SECOND))
 
 

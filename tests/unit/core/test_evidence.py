@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbsync.core.evidence import MD5, Digest, Verdict, at_a_glance, content_name, digests_to_try, judge, still, unmoved
+from nbsync.core.evidence import (
+    MD5,
+    Digest,
+    Verdict,
+    as_recorded,
+    compare_known,
+    content_name,
+    digests_to_try,
+    judge,
+    still,
+)
 from nbsync.core.hashing import Hasher
 from nbsync.core.model import Evidence
 from nbsync.core.parts import MiB, candidate_part_sizes, combine_etag
@@ -18,8 +28,8 @@ from tests.unit.core.entries import ETAG, here, row, there
 
 @pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
 def test_unmoved_is_all_of_the_stat(field: str) -> None:
-    assert unmoved(here(), row())
-    assert not unmoved(here(**{field: 7}), row())
+    assert as_recorded(here(), row())
+    assert not as_recorded(here(**{field: 7}), row())
 
 
 @pytest.mark.parametrize(("remote", "recorded", "same"), [
@@ -59,7 +69,7 @@ GLANCES = [
 
 @pytest.mark.parametrize(("local", "recorded", "compare", "verdict"), GLANCES)
 def test_at_a_glance(local: dict[str, Any], recorded: Any, compare: str, verdict: Verdict) -> None:
-    assert at_a_glance(here(**local), there(), recorded, compare) == verdict
+    assert compare_known(here(**local), there(), recorded, compare) == verdict
 
 
 def etag_of(content: bytes, part_size: int) -> str:

@@ -14,7 +14,7 @@ from nbsync.engine.deciders import Record
 from nbsync.engine.disk_need import Need
 from nbsync.engine.executor import Execution
 from nbsync.engine.source import Seen
-from nbsync.engine.status_board import Board, Tally
+from nbsync.engine.status_board import OutcomeCounter, StatusBoard
 from nbsync.errors import GuardRefusal, NbsyncError
 from nbsync.results.sync_result import SyncPlan, SyncResult
 from tests.unit.engine.sides import do
@@ -132,11 +132,11 @@ class Scene:
         self, root: Path, workers: Workers, decider: Decider | None = None, limits: Limits = NO_LIMITS,
         free: int | None = None, kind: type[SyncResult] = SyncResult,
     ) -> None:  # fmt: skip
-        self.result, self.board = kind(command="pull", remote="s3://b/p/", local="data"), Board()
+        self.result, self.board = kind(command="pull", remote="s3://b/p/", local="data"), StatusBoard()
         self.seen, self.workers = Seen(remote=1, local=1), workers
         self._root, self._free = root, free
         self._run = Execution(
-            workers, self.board, Tally(self.result, self.board), decider or Decider(), self._need, limits
+            workers, self.board, OutcomeCounter(self.result, self.board), decider or Decider(), self._need, limits
         )
 
     def _need(self) -> Need:

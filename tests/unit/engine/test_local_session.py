@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from nbsync.core.model import Direction
-from nbsync.engine.local_session import Workplace
+from nbsync.engine.local_session import LocalSession
 
 DAY = 86_400.0
 
 
-class _Place(Workplace):
+class _Place(LocalSession):
     ahead_days = 0.0
 
     def file_time_ns(self) -> int:

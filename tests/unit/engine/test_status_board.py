@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nbsync.core.model import Evidence, Outcome, RecordedEntry, Status, Verb
-from nbsync.engine.status_board import Board, Tally
-from nbsync.local.action_spool import Spool
+from nbsync.engine.status_board import OutcomeCounter, StatusBoard
+from nbsync.local.action_spool import ActionSpool
 from nbsync.local.clocks import Fresh
 from nbsync.results.sync_result import Place, SyncPlan, SyncResult, VerifyResult
 from tests.unit.core.entries import row
@@ -28,9 +28,9 @@ class Written:
         return [one for one, _ in rows]
 
 
-def tally_of(kind: type[SyncResult]) -> tuple[Tally, Any, Board]:
-    result, board = kind(command="pull", remote="s3://b/p/", local="data"), Board()
-    return Tally(result, board), result, board
+def tally_of(kind: type[SyncResult]) -> tuple[OutcomeCounter, Any, StatusBoard]:
+    result, board = kind(command="pull", remote="s3://b/p/", local="data"), StatusBoard()
+    return OutcomeCounter(result, board), result, board
 
 
 def end(path: str, status: Status, verb: Verb = Verb.NONE, **more: Any) -> Outcome:
@@ -62,7 +62,7 @@ def test_a_remark_of_many_files_is_met_once() -> None:
 
 def test_a_plan_keeps_what_it_would_do() -> None:
     tally, plan, _ = tally_of(SyncPlan)
-    plan.begin(Place("/data", "http://e", "", "", ""), Spool())
+    plan.begin(Place("/data", "http://e", "", "", ""), ActionSpool())
     for path, trash in (("a", True), ("b", False)):
         action = do(Verb.DOWNLOAD, path, trash=trash)
         tally.take(end(path, Status.PLANNED, Verb.DOWNLOAD, planned=action))

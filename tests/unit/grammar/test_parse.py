@@ -91,7 +91,8 @@ def test_short_dry_run() -> None:
     [
         (
             "--json",
-            "no command. It is one of: pull, push, sync, plan, apply, verify, undo, status, run, doctor, link, ls, demo",
+            "no command. It is one of: pull, push, sync, plan, apply, verify, undo, status, run, doctor, link, ls,"
+            " demo",
         ),
         ("pul b", "unknown command 'pul'. Did you mean pull?"),
         ("statu a", "unknown command 'statu'. Did you mean status?"),

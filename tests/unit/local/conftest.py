@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbsync.local.install import Installer
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def room(root: Path) -> Iterator[Room]:
+def state_dir(root: Path) -> Iterator[StateDir]:
     """Its room."""
-    room = Room(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
-    yield room
-    room.close()
+    state_dir = StateDir(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
+    yield state_dir
+    state_dir.close()
 
 
 @pytest.fixture
-def installer(room: Room) -> Iterator[Installer]:
+def installer(state_dir: StateDir) -> Iterator[Installer]:
     """One worker's installer."""
-    installer = Installer(room)
+    installer = Installer(state_dir)
     yield installer
     installer.close()

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nbsync.core.model import Kind, LocalEntry
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 
 
-def staged(room: Room, content: bytes = b"new") -> str:
-    path = Path(room.stage) / "1-0"
+def staged(state_dir: StateDir, content: bytes = b"new") -> str:
+    path = Path(state_dir.stage) / "1-0"
     path.write_bytes(content)
     os.utime(path, ns=(1, 123_456_789))
     return str(path)
@@ -25,8 +25,8 @@ def entry(root: Path, path: str) -> LocalEntry:
     return LocalEntry(path, Kind.FILE, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
 
 
-def trash(room: Room) -> dict[str, bytes]:
-    found = Path(room.trash)
+def trash(state_dir: StateDir) -> dict[str, bytes]:
+    found = Path(state_dir.trash)
     return {path.relative_to(found).as_posix(): path.read_bytes() for path in found.rglob("*") if path.is_file()}
 
 

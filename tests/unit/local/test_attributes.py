@@ -11,7 +11,7 @@ import pytest
 
 from nbsync.local import attributes
 from nbsync.local.install import Installer
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from tests.unit.local.test_install import entry, staged
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -65,22 +65,22 @@ def made_there(folder: Path) -> Path:
 
 
 @needs_root
-def test_new_file_has_its_folders_group(root: Path, room: Room, installer: Installer) -> None:
+def test_new_file_has_its_folders_group(root: Path, state_dir: StateDir, installer: Installer) -> None:
     (root / "shared").mkdir()
     os.chown(root / "shared", -1, 5002)
     (root / "shared").chmod(0o2775)
 
-    installer.install(staged(room), "shared/new/f", None, keep_old=False)
-    installer.install(staged(room), "own/f", None, keep_old=False)
+    installer.install(staged(state_dir), "shared/new/f", None, keep_old=False)
+    installer.install(staged(state_dir), "own/f", None, keep_old=False)
 
     assert looks(root / "shared/new/f") == looks(made_there(root / "shared"))
     assert looks(root / "own/f") == looks(made_there(root / "own"))
 
 
-def test_new_file_has_its_folders_acl(root: Path, room: Room, installer: Installer) -> None:
+def test_new_file_has_its_folders_acl(root: Path, state_dir: StateDir, installer: Installer) -> None:
     (root / "d").mkdir()
     with_default_acl(root / "d")
-    installer.install(staged(room), "d/f", None, keep_old=False)
+    installer.install(staged(state_dir), "d/f", None, keep_old=False)
     assert looks(root / "d/f") == looks(made_there(root / "d"))
 
 
@@ -88,24 +88,24 @@ def test_what_staging_hands_down_is_taken_away(root: Path) -> None:
     """The room was made in a folder with an ACL and has it, too; another folder of LOCAL has none."""
     (root / "plain").mkdir()
     with_default_acl(root)
-    room = Room(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
-    installer = Installer(room)
+    state_dir = StateDir(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
+    installer = Installer(state_dir)
     (root / "plain/old").write_bytes(b"old")
     (root / "plain/old").chmod(0o644)
 
-    installer.install(staged(room), "plain/f", None, keep_old=False)
-    installer.install(staged(room), "f", None, keep_old=False)
-    installer.install(staged(room), "plain/old", entry(root, "plain/old"), keep_old=False)
+    installer.install(staged(state_dir), "plain/f", None, keep_old=False)
+    installer.install(staged(state_dir), "f", None, keep_old=False)
+    installer.install(staged(state_dir), "plain/old", entry(root, "plain/old"), keep_old=False)
 
     assert looks(root / "plain/f") == looks(made_there(root / "plain"))
     assert looks(root / "f") == looks(made_there(root))
     assert looks(root / "plain/old")[1:] == (0o644, {})
     installer.close()
-    room.close()
+    state_dir.close()
 
 
 @needs_root
-def test_replaced_file_keeps_what_it_had(root: Path, room: Room, installer: Installer) -> None:
+def test_replaced_file_keeps_what_it_had(root: Path, state_dir: StateDir, installer: Installer) -> None:
     (root / "f").write_bytes(b"old")
     os.chown(root / "f", 5001, 5002)
     (root / "f").chmod(0o4750)
@@ -116,7 +116,7 @@ def test_replaced_file_keeps_what_it_had(root: Path, room: Room, installer: Inst
         pytest.skip("no extended attributes here")
     before = looks(root / "f")
 
-    installed = installer.install(staged(room), "f", entry(root, "f"), keep_old=False)
+    installed = installer.install(staged(state_dir), "f", entry(root, "f"), keep_old=False)
 
     assert installed.note == ""
     assert (root / "f").stat().st_uid == 5001
@@ -125,7 +125,7 @@ def test_replaced_file_keeps_what_it_had(root: Path, room: Room, installer: Inst
 
 @needs_root
 def test_what_may_not_be_given_is_noted(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -138,8 +138,8 @@ def test_what_may_not_be_given_is_noted(
     monkeypatch.setattr(attributes.os, "chown", refuse)
     monkeypatch.setattr(attributes.os, "chmod", refuse)
 
-    replaced = installer.install(staged(room), "f", entry(root, "f"), keep_old=False)
-    new = installer.install(staged(room), "d/f", None, keep_old=False)
+    replaced = installer.install(staged(state_dir), "f", entry(root, "f"), keep_old=False)
+    new = installer.install(staged(state_dir), "d/f", None, keep_old=False)
 
     assert [replaced.note, new.note] == [attributes.NOT_KEPT] * 2
     assert (root / "f").read_bytes() == (root / "d/f").read_bytes() == b"new"

@@ -14,50 +14,50 @@ from nbsync.core.clock import Stamp, is_doubted
 from nbsync.core.model import RecordedEntry
 from nbsync.local import clocks as module
 from nbsync.local.clocks import Clocks
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 
 SECOND = 10**9
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def state_dir(tmp_path: Path) -> Iterator[StateDir]:
     """The room of a LOCAL with the folder `below` in it."""
     root = tmp_path / "local"
     (root / "below").mkdir(parents=True)
-    room = Room(str(root), str(root / ".nbsync"), "run", wait=lambda _seconds: True)
-    yield room
-    room.close()
+    state_dir = StateDir(str(root), str(root / ".nbsync"), "run", wait=lambda _seconds: True)
+    yield state_dir
+    state_dir.close()
 
 
 def row(path: str, ctime_ns: int) -> RecordedEntry:
     return RecordedEntry(path, "etag", "", 5, 7, ctime_ns, 3, "md5:x")
 
 
-def written(room: Room, path: str) -> RecordedEntry:
-    file = Path(room.root, path)
+def written(state_dir: StateDir, path: str) -> RecordedEntry:
+    file = Path(state_dir.root, path)
     file.write_bytes(b"12345")
     at = file.stat()
     return RecordedEntry(path, "etag", "", 5, at.st_mtime_ns, at.st_ctime_ns, at.st_ino, "md5:x")
 
 
-def test_a_row_is_written_once_its_tick_is_over(room: Room) -> None:
-    clocks, naps = Clocks(room), []
+def test_a_row_is_written_once_its_tick_is_over(state_dir: StateDir) -> None:
+    clocks, naps = Clocks(state_dir), []
 
     def nap(seconds: float) -> None:
         naps.append(seconds)
         time.sleep(seconds)
 
-    made = written(room, "f")
+    made = written(state_dir, "f")
     assert clocks.judge_all([(made, True)], nap) == [made]
     assert sum(naps) < 0.1
-    assert written(room, "g").ctime_ns > made.ctime_ns
-    assert os.listdir(room.stage) == []
+    assert written(state_dir, "g").ctime_ns > made.ctime_ns
+    assert os.listdir(state_dir.stage) == []
 
 
-def test_the_end_of_a_long_tick_is_not_waited_for(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_long_tick_is_not_waited_for(state_dir: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_probe", lambda _stage: Stamp(100 * SECOND, 100 * SECOND))
     naps: list[float] = []
-    clocks = Clocks(room)
+    clocks = Clocks(state_dir)
     read, old, installed = row("f", 100 * SECOND), row("g", 99 * SECOND), row("h", 100 * SECOND)
 
     assert clocks.judge([(old, False), (installed, True)]) == ([old], [(installed, True)])
@@ -67,29 +67,29 @@ def test_the_end_of_a_long_tick_is_not_waited_for(room: Room, monkeypatch: pytes
     assert naps == []
 
 
-def test_a_tick_that_never_comes_is_not_waited_for_long(room: Room) -> None:
+def test_a_tick_that_never_comes_is_not_waited_for_long(state_dir: StateDir) -> None:
     """The clock was put back since."""
     naps: list[float] = []
-    [doubtful] = Clocks(room).judge_all([(row("f", 2**62 + 1), True)], naps.append)
+    [doubtful] = Clocks(state_dir).judge_all([(row("f", 2**62 + 1), True)], naps.append)
     assert is_doubted(doubtful)
     assert 0 < sum(naps) < 0.2
 
 
-def test_where_no_time_can_be_read_all_is_doubted(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_time_can_be_read_all_is_doubted(state_dir: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_stage: object) -> Stamp:
         raise OSError(errno.ENOSPC, "no space")
 
     monkeypatch.setattr(module, "_probe", full)
     rows = [(row("f", 99 * SECOND), False), (row("g", 99 * SECOND + 1), True)]
-    assert all(map(is_doubted, Clocks(room).judge_all(rows, lambda _seconds: None)))
+    assert all(map(is_doubted, Clocks(state_dir).judge_all(rows, lambda _seconds: None)))
 
 
 @pytest.mark.parametrize("unnamed", [True, False])
 def test_the_clock_is_that_of_the_file_system_that_holds_the_file(
-    room: Room, monkeypatch: pytest.MonkeyPatch, unnamed: bool
+    state_dir: StateDir, monkeypatch: pytest.MonkeyPatch, unnamed: bool
 ) -> None:
     """A mount is behind by a minute: what is long over by the clock of LOCAL is of this very second there."""
-    mount = str(Path(room.root, "below"))
+    mount = str(Path(state_dir.root, "below"))
     monkeypatch.setattr(os, "stat", _with_device(mount, os.stat, 4711))
     there = Stamp(40 * SECOND, 40 * SECOND)
 
@@ -99,7 +99,9 @@ def test_the_clock_is_that_of_the_file_system_that_holds_the_file(
         return there
 
     monkeypatch.setattr(module, "_unnamed_probe", probe)
-    monkeypatch.setattr(module, "_probe", lambda at: Stamp(100 * SECOND, 100 * SECOND) if at == room.stage else there)
+    monkeypatch.setattr(
+        module, "_probe", lambda at: Stamp(100 * SECOND, 100 * SECOND) if at == state_dir.stage else there
+    )
     monkeypatch.setattr(Clocks, "_stage_near", lambda *_: 0)
     rows = [
         (row("below/now", 40 * SECOND), False),
@@ -107,20 +109,22 @@ def test_the_clock_is_that_of_the_file_system_that_holds_the_file(
         (row("x", 40 * SECOND), False),
     ]
 
-    sure, early = Clocks(room).judge(rows)
+    sure, early = Clocks(state_dir).judge(rows)
 
     assert [(one.path, is_doubted(one)) for one in sure] == [("below/now", True), ("below/then", False), ("x", False)]
     assert early == []
 
 
-def test_a_mount_where_nothing_can_be_made_has_this_machines_time(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    mount = str(Path(room.root, "below"))
+def test_a_mount_where_nothing_can_be_made_has_this_machines_time(
+    state_dir: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = str(Path(state_dir.root, "below"))
     monkeypatch.setattr(os, "stat", _with_device(mount, os.stat, 4711))
     monkeypatch.setattr(module, "_unnamed_probe", _read_only)
-    monkeypatch.setattr(room, "stage_near", _read_only)
+    monkeypatch.setattr(state_dir, "stage_near", _read_only)
     now = time.time_ns() // SECOND * SECOND
     rows = [(row("below/now", now), False), (row("below/then", now - 60 * SECOND), False)]
-    assert [is_doubted(one) for one in Clocks(room).judge_all(rows)] == [True, False]
+    assert [is_doubted(one) for one in Clocks(state_dir).judge_all(rows)] == [True, False]
 
 
 def _read_only(_folder: object) -> Stamp:

@@ -12,9 +12,9 @@ import pytest
 
 from nbsync.core.model import Kind, LocalEntry, RemoteEntry
 from nbsync.local import journal as module
-from nbsync.local.journal import KEPT_DAYS, Journal, Sent, Upload, no_journal, staged_names, unheard
+from nbsync.local.journal import KEPT_DAYS, Journal, Sent, Upload, no_journal, staged_names, unconfirmed
 from nbsync.local.record import RemoteName
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 
 HERE, THERE = RemoteName("http://h", "b", "p/"), RemoteName("http://h", "b", "q/")
 OBJECT = RemoteEntry("a/b", "p/a/b", 100, "e" * 32, 0)
@@ -161,13 +161,13 @@ def test_others_stay_for_a_week(place: Path) -> None:
 
 
 def test_the_room_keeps_what_the_journal_knows(tmp_path: Path) -> None:
-    def room() -> Room:
-        return Room(str(tmp_path), str(tmp_path / ".nbsync"), "run", wait=lambda _: True)
+    def state_dir() -> StateDir:
+        return StateDir(str(tmp_path), str(tmp_path / ".nbsync"), "run", wait=lambda _: True)
 
-    room().close()
+    state_dir().close()
     partial(tmp_path / ".nbsync")
     (tmp_path / ".nbsync/stage/12-1").write_bytes(b"half")
-    room().close()
+    state_dir().close()
     assert os.listdir(tmp_path / ".nbsync/stage") == [NAME]
     assert opened(tmp_path / ".nbsync").held_bytes() > 0
 
@@ -259,32 +259,32 @@ UNHEARD = Sent("a/b", "0" * 32, 3)
 
 
 def test_what_was_not_heard_is_known_until_it_was_looked_at(place: Path) -> None:
-    opened(place, THERE).not_heard([UNHEARD])
-    opened(place, now_ns=2 * DAY_NS).not_heard([UNHEARD, UNHEARD._replace(md5="1" * 32)])
-    assert [one.etag for one in unheard(str(place), HERE, now_ns=2 * DAY_NS)["a/b"]] == ["0" * 32, "1" * 32]
-    assert unheard(str(place), HERE, now_ns=(KEPT_DAYS + 2) * DAY_NS + 1) == {}
+    opened(place, THERE).unconfirmed_answer([UNHEARD])
+    opened(place, now_ns=2 * DAY_NS).unconfirmed_answer([UNHEARD, UNHEARD._replace(md5="1" * 32)])
+    assert [one.etag for one in unconfirmed(str(place), HERE, now_ns=2 * DAY_NS)["a/b"]] == ["0" * 32, "1" * 32]
+    assert unconfirmed(str(place), HERE, now_ns=(KEPT_DAYS + 2) * DAY_NS + 1) == {}
     journal = opened(place)
-    journal.forget_unheard()
+    journal.forget_unconfirmed()
     journal.close()
-    assert unheard(str(place), HERE, now_ns=2 * DAY_NS) == {}
-    assert list(unheard(str(place), THERE, now_ns=2 * DAY_NS)) == ["a/b"]
+    assert unconfirmed(str(place), HERE, now_ns=2 * DAY_NS) == {}
+    assert list(unconfirmed(str(place), THERE, now_ns=2 * DAY_NS)) == ["a/b"]
     journal = opened(place, now_ns=(KEPT_DAYS + 2) * DAY_NS)
-    journal.forget_unheard()
+    journal.forget_unconfirmed()
     journal.close()
     assert os.listdir(place) == ["stage"]
 
 
 def test_a_copy_or_a_damaged_file_says_nothing_of_what_was_not_heard(place: Path) -> None:
-    assert unheard(str(place), HERE, now_ns=2 * DAY_NS) == {}
+    assert unconfirmed(str(place), HERE, now_ns=2 * DAY_NS) == {}
     journal = opened(place)
-    journal.not_heard([UNHEARD])
+    journal.unconfirmed_answer([UNHEARD])
     journal.close()
     copy = place.parent / "a copy?"
     shutil.copytree(place, copy)
-    assert unheard(str(copy), HERE, now_ns=2 * DAY_NS) == {}
+    assert unconfirmed(str(copy), HERE, now_ns=2 * DAY_NS) == {}
     (copy / "unfinished.sqlite3").write_bytes(b"no database" * 100)
-    assert unheard(str(copy), HERE, now_ns=2 * DAY_NS) == {}
-    assert list(unheard(str(place), HERE, now_ns=2 * DAY_NS)) == ["a/b"]
+    assert unconfirmed(str(copy), HERE, now_ns=2 * DAY_NS) == {}
+    assert list(unconfirmed(str(place), HERE, now_ns=2 * DAY_NS)) == ["a/b"]
 
 
 # ---- faults -----------------------------------------------------------------------------------------

@@ -47,19 +47,19 @@ def test_another_s_file_of_the_same_name_is_no_permit(stage: str, tmp_path: Path
 
 
 @pytest.fixture
-def hold(stage: str) -> Iterator[Callable[[lease.Permit, int], lease.Hold]]:
+def hold(stage: str) -> Iterator[Callable[[lease.Lease, int], lease.Claim]]:
     with contextlib.ExitStack() as held:
 
-        def take(issued: lease.Permit, number: int) -> lease.Hold:
+        def take(issued: lease.Lease, number: int) -> lease.Claim:
             (Path(stage) / issued.batch(number)).touch()  # it is wanted
-            made = lease.Hold(stage, issued, number)
+            made = lease.Claim(stage, issued, number)
             held.callback(made.close)
             return made
 
         yield take
 
 
-Take = Callable[[lease.Permit, int], lease.Hold]
+Take = Callable[[lease.Lease, int], lease.Claim]
 
 
 def test_a_batch_is_one_worker_s(stage: str, hold: Take) -> None:
@@ -100,7 +100,7 @@ def test_a_batch_that_is_begun_when_it_was_given_up_is_nobody_s(stage: str) -> N
     issued = lease.issue(stage)
     lease.begin_batch(stage, issued, 1)
     lease.end_batch(stage, issued, 1)
-    late = lease.Hold(stage, issued, 1)
+    late = lease.Claim(stage, issued, 1)
     assert not late.lasts()
     late.close()
     lease.clear(stage, issued)
@@ -135,7 +135,7 @@ def test_clearing_takes_what_is_of_this_permit(stage: str) -> None:
 
 
 def test_an_upload_of_a_worker_that_died_becomes_a_leftover(stage: str, tmp_path: Path) -> None:
-    journal = shared_dir.GuestJournal(stage, lease.issue(stage), REMOTE)
+    journal = shared_dir.SharedJournal(stage, lease.issue(stage), REMOTE)
     ended = journal.began(journal.intend_upload(LOCAL, "p/done", "", 8), "id-1")
     journal.end_upload(ended)
     upload = journal.intend_upload(LOCAL, "p/large", "", 8)
@@ -151,7 +151,7 @@ def test_an_upload_of_a_worker_that_died_becomes_a_leftover(stage: str, tmp_path
 
 
 def test_a_copied_note_is_nobody_s(stage: str, tmp_path: Path) -> None:
-    journal = shared_dir.GuestJournal(stage, lease.issue(stage), REMOTE)
+    journal = shared_dir.SharedJournal(stage, lease.issue(stage), REMOTE)
     journal.began(journal.intend_upload(LOCAL, "p/large", "", 8), "id")
     (note,) = lease.notes_in(stage)
     content = (Path(stage) / note).read_bytes()
@@ -168,7 +168,7 @@ def test_a_strangers_note_is_nobody_s(stage: str, tmp_path: Path, monkeypatch: p
     """He knows his permit, which came with the folder too, and the folder's path."""
     with monkeypatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
-        journal = shared_dir.GuestJournal(stage, lease.issue(stage), REMOTE)
+        journal = shared_dir.SharedJournal(stage, lease.issue(stage), REMOTE)
         journal.began(journal.intend_upload(LOCAL, "p/large", "", 8), "id")
     own = Journal(str(tmp_path), REMOTE)
     shared_dir.adopt(stage, own)
@@ -178,7 +178,7 @@ def test_a_strangers_note_is_nobody_s(stage: str, tmp_path: Path, monkeypatch: p
 
 def test_another_remote_s_upload_waits_for_a_run_with_that_one(stage: str, tmp_path: Path) -> None:
     other = RemoteName("http://h:80", "bucket", "q/")
-    journal = shared_dir.GuestJournal(stage, lease.issue(stage), other)
+    journal = shared_dir.SharedJournal(stage, lease.issue(stage), other)
     journal.began(journal.intend_upload(LOCAL, "q/large", "", 8), "id")
     own = Journal(str(tmp_path), REMOTE)
     shared_dir.adopt(stage, own)

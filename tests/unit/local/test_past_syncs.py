@@ -20,11 +20,11 @@ def past(command: str = "pull", remote: str = "s3://b/p/", began_ns: int = 1, **
     return PastSync(command, direction, remote, "http://e", "b", "p/", "us-east-1", began_ns, 0, 0, options)
 
 
-def note(room: Path, *some: PastSync) -> None:
-    fd = os.open(room, os.O_RDONLY)
+def note(state_dir: Path, *some: PastSync) -> None:
+    fd = os.open(state_dir, os.O_RDONLY)
     try:
         for one in some:
-            past_syncs.note(str(room), fd, one)
+            past_syncs.note(str(state_dir), fd, one)
     finally:
         os.close(fd)
 
@@ -39,11 +39,11 @@ def test_the_newest_stands_first_and_each_kind_once(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_read_but_not_ours(tmp_path: Path) -> None:
-    room, copy = tmp_path / "room", tmp_path / "copy"
-    room.mkdir()
-    note(room, past())
-    shutil.copytree(room, copy)
-    assert past_syncs.read(str(copy)) == Book(past_syncs.read(str(room)).syncs, False)
+    state_dir, copy = tmp_path / "room", tmp_path / "copy"
+    state_dir.mkdir()
+    note(state_dir, past())
+    shutil.copytree(state_dir, copy)
+    assert past_syncs.read(str(copy)) == Book(past_syncs.read(str(state_dir)).syncs, False)
     note(copy, past("push", remote="s3://mine/"))
     book = past_syncs.read(str(copy))
     assert [one.remote for one in book.syncs] == ["s3://mine/"], "what came with the copy must not become ours"
@@ -90,18 +90,18 @@ def test_no_book(tmp_path: Path, text: str) -> None:
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
-    elsewhere, room = tmp_path / "elsewhere", tmp_path / "room"
+    elsewhere, state_dir = tmp_path / "elsewhere", tmp_path / "room"
     elsewhere.mkdir()
     note(elsewhere, past())
-    room.mkdir()
-    (room / past_syncs.NAME).symlink_to(elsewhere / past_syncs.NAME)
-    assert past_syncs.read(str(room)).syncs == []
+    state_dir.mkdir()
+    (state_dir / past_syncs.NAME).symlink_to(elsewhere / past_syncs.NAME)
+    assert past_syncs.read(str(state_dir)).syncs == []
     before = (elsewhere / past_syncs.NAME).read_bytes()
-    note(room, past("push"))
+    note(state_dir, past("push"))
     assert (elsewhere / past_syncs.NAME).read_bytes() == before
-    (room / past_syncs.NAME).unlink()
-    os.mkfifo(room / past_syncs.NAME)
-    assert past_syncs.read(str(room)).syncs == []
+    (state_dir / past_syncs.NAME).unlink()
+    os.mkfifo(state_dir / past_syncs.NAME)
+    assert past_syncs.read(str(state_dir)).syncs == []
     (tmp_path / "link").symlink_to(elsewhere)
     assert past_syncs.read(str(tmp_path / "link")).syncs == []
     assert past_syncs.read(str(tmp_path / "nowhere")).syncs == []

@@ -14,7 +14,7 @@ import pytest
 from nbsync.local import install, rename
 from nbsync.local.install import Installer, Twin
 from nbsync.local.openat import InTheWay
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 from tests.unit.local.helpers import before, entry, every_trash, staged
 
 
@@ -33,47 +33,47 @@ def saved(root: Path, how: str) -> Callable[[], None]:
 @pytest.mark.parametrize("how", ["in place", "by rename"])
 @pytest.mark.parametrize("keep_old", [False, True])
 def test_save_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str, keep_old: bool
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch, how: str, keep_old: bool
 ) -> None:
     (root / "f").write_bytes(b"old")
     expected = entry(root, "f")
     before(monkeypatch, rename, "exchange", saved(root, how))
 
-    installer.install(staged(room), "f", expected, keep_old=keep_old)
+    installer.install(staged(state_dir), "f", expected, keep_old=keep_old)
 
     assert (root / "f").read_bytes() == b"new"
     assert b"an hour of work" in every_trash(root).values()
     assert {path.partition("/")[2] for path in every_trash(root)} == {"f"}
-    assert os.listdir(room.stage) == []
+    assert os.listdir(state_dir.stage) == []
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_file_made_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     if not can_exchange:
         monkeypatch.setattr(rename, "_call", None)
     before(monkeypatch, rename, "into_nothing", saved(root, "by rename"), times=1)
 
-    installer.install(staged(room), "f", None, keep_old=False)
+    installer.install(staged(state_dir), "f", None, keep_old=False)
 
     assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"an hour of work"})
 
 
 def test_folder_made_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before(monkeypatch, rename, "into_nothing", (root / "f").mkdir, times=1)
     with pytest.raises(IsADirectoryError):
-        installer.install(staged(room), "f", None, keep_old=False)
+        installer.install(staged(state_dir), "f", None, keep_old=False)
 
 
 def test_file_gone_at_the_moment_of_the_install(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "f").write_bytes(b"old")
     before(monkeypatch, rename, "exchange", (root / "f").unlink)
-    installer.install(staged(room), "f", entry(root, "f"), keep_old=False)
+    installer.install(staged(state_dir), "f", entry(root, "f"), keep_old=False)
     assert (root / "f").read_bytes() == b"new"
 
 
@@ -122,19 +122,19 @@ def test_what_is_in_the_way_changes_at_the_moment_of_its_move(
 
 
 def test_twin_that_appears_is_not_overwritten(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a file system that ignores case: the file is there under another spelling."""
     (root / "F").write_bytes(b"mine")
     real = os.listdir
     monkeypatch.setattr(install.os, "listdir", lambda fd: ["f" if name == "F" else name for name in real(fd)])
     with pytest.raises(Twin, match="f"):
-        installer.install(staged(room), "F", None, keep_old=False)
+        installer.install(staged(state_dir), "F", None, keep_old=False)
     assert (root / "F").read_bytes() == b"mine"
 
 
 def test_disk_full_while_it_goes_to_the_trash(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it is not touched; when there is room again, all is as if nothing had been."""
     (root / "f").write_bytes(b"old")
@@ -145,18 +145,18 @@ def test_disk_full_while_it_goes_to_the_trash(
     with monkeypatch.context() as patch:
         patch.setattr(rename.os, "link", full)
         with pytest.raises(OSError, match="No space"):
-            installer.install(staged(room), "f", None, keep_old=True)
+            installer.install(staged(state_dir), "f", None, keep_old=True)
     assert ((root / "f").read_bytes(), every_trash(root)) == (b"old", {})
-    installer.install(staged(room), "f", None, keep_old=True)
+    installer.install(staged(state_dir), "f", None, keep_old=True)
     assert ((root / "f").read_bytes(), every_trash(root)) == (b"new", {"run/f": b"old"})
 
 
 def test_a_cold_install_is_two_calls(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Into a folder that is open already: one rename, one look at what is there now."""
-    installer.install(staged(room), "d/f", None, keep_old=False)
-    file, calls = staged(room), []
+    installer.install(staged(state_dir), "d/f", None, keep_old=False)
+    file, calls = staged(state_dir), []
     for module, name in ((rename, "_call"), *((os, n) for n in ("stat", "open", "link", "unlink", "rename", "chmod"))):
         before(monkeypatch, module, name, lambda name=name: calls.append(name))  # type: ignore[misc]
     installer.install(file, "d/g", None, keep_old=False)
@@ -175,12 +175,12 @@ def test_folder_that_becomes_a_link_before_the_delete(root: Path, installer: Ins
 
 
 def test_disk_full_at_the_moment_of_a_save(
-    root: Path, room: Room, installer: Installer, monkeypatch: pytest.MonkeyPatch
+    root: Path, state_dir: StateDir, installer: Installer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came out and cannot be kept is put in its place again: the caller removes what is in staging."""
     (root / "f").write_bytes(b"old")
     expected = entry(root, "f")
-    file, saves = staged(room), saved(root, "by rename")
+    file, saves = staged(state_dir), saved(root, "by rename")
     before(monkeypatch, rename, "exchange", saves, times=1)
 
     def full(*_: Any, **__: Any) -> None:

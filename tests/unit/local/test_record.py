@@ -193,14 +193,14 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_waypoints_are_those_of_their_remote_and_of_the_last_listing(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     one, two = (open_state(path, RemoteName("e", "b", prefix), writable=True) for prefix in ("one/", "two/"))
-    assert one.waypoints() == []
-    one.note_waypoints(["a", "b", "\udcff"])
-    two.note_waypoints(["c", "é"])
-    one.note_waypoints(["d", "b"])
-    assert (one.waypoints(), two.waypoints()) == (["b", "d"], ["c", "é"])
+    assert one.page_boundaries() == []
+    one.note_page_boundaries(["a", "b", "\udcff"])
+    two.note_page_boundaries(["c", "é"])
+    one.note_page_boundaries(["d", "b"])
+    assert (one.page_boundaries(), two.page_boundaries()) == (["b", "d"], ["c", "é"])
     one.close()
     two.close()
     reading = open_state(path, RemoteName("e", "b", "one/"), writable=False)
-    reading.note_waypoints(["x"])
-    assert reading.waypoints() == ["b", "d"]
+    reading.note_page_boundaries(["x"])
+    assert reading.page_boundaries() == ["b", "d"]
     reading.close()

@@ -185,11 +185,11 @@ def test_journal_of_a_database_that_was_removed_is_not_rolled_back(db: Path) -> 
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize("name", ["state.sqlite3", "state.sqlite3-journal"])
 def test_nothing_is_reached_through_a_link(tmp_path: Path, name: str, writable: bool) -> None:
-    room, elsewhere = tmp_path / "room", tmp_path / "elsewhere"
-    room.mkdir()
-    (room / name).symlink_to(elsewhere)
+    state_dir, elsewhere = tmp_path / "room", tmp_path / "elsewhere"
+    state_dir.mkdir()
+    (state_dir / name).symlink_to(elsewhere)
     with pytest.raises(LocalError, match=r"is a symbolic link.*Remove it"):
-        open_state(str(room / "state.sqlite3"), HERE, writable=writable)
+        open_state(str(state_dir / "state.sqlite3"), HERE, writable=writable)
     assert not elsewhere.exists()
 
 

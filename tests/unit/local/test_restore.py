@@ -17,7 +17,7 @@ from nbsync.core.model import Outcome
 from nbsync.local import rename, trash, trash_contents
 from nbsync.local.install import Installer
 from nbsync.local.restore import Restorer
-from nbsync.local.state_dir import Room, homes_of
+from nbsync.local.state_dir import StateDir, homes_of
 from tests.unit.local.helpers import staged
 
 OLD_NS = 1_234_567_891_234_567_891
@@ -45,34 +45,34 @@ class Local:
         self.root = root
         self._runs = 0
 
-    def room(self) -> Room:
+    def state_dir(self) -> StateDir:
         self._runs += 1
-        return Room(str(self.root), str(self.root / ".nbsync"), name(self._runs), wait=lambda _: True)
+        return StateDir(str(self.root), str(self.root / ".nbsync"), name(self._runs), wait=lambda _: True)
 
     def pull(self, new: dict[str, bytes], gone: list[str] = [], way: list[str] = []) -> None:  # noqa: B006 (only read)
         """A run that trashes and replaces."""
-        room = self.room()
-        installer = Installer(room)
+        state_dir = self.state_dir()
+        installer = Installer(state_dir)
         for path in way:
             assert installer.to_trash(path)
         for path, content in new.items():
-            installer.install(staged(room, content), path, None, keep_old=True)
+            installer.install(staged(state_dir, content), path, None, keep_old=True)
         for path in gone:
             assert installer.to_trash(path)
             installer.remove_empty(path.rpartition("/")[0])
         installer.close()
-        room.close()
+        state_dir.close()
 
     def undo(self) -> list[Outcome]:
         """Puts back the newest run."""
-        room = self.room()
-        with room.homes() as homes:
+        state_dir = self.state_dir()
+        with state_dir.homes() as homes:
             run = next((run for run in trash.newest_first(homes) if list(trash_contents.items(homes, run))), "")
-            restorer = Restorer(room, "the run")
+            restorer = Restorer(state_dir, "the run")
             items = sorted(trash_contents.items(homes, run), key=lambda item: item.kind != "absent")
             outcomes = [outcome for outcome in map(restorer.do, items) if outcome is not None]
             restorer.close()
-        room.close()
+        state_dir.close()
         return outcomes
 
     def write(self, path: str, content: bytes, mode: int = 0o640) -> None:
@@ -164,13 +164,13 @@ def test_what_was_made_meanwhile_goes_to_the_trash(local: Local, root: Path) -> 
 
 def test_the_later_of_two_versions_comes_back(local: Local, root: Path) -> None:
     """A path that was trashed twice in one run: what stood there last, and the other stays in the trash."""
-    room = local.room()
-    installer = Installer(room)
-    installer.install(staged(room, b"1"), "f", None, keep_old=True)
+    state_dir = local.state_dir()
+    installer = Installer(state_dir)
+    installer.install(staged(state_dir, b"1"), "f", None, keep_old=True)
     local.write("f", b"saved during the run")
-    installer.install(staged(room, b"2"), "f", None, keep_old=True)
+    installer.install(staged(state_dir, b"2"), "f", None, keep_old=True)
     installer.close()
-    room.close()
+    state_dir.close()
 
     assert [str(outcome.status) for outcome in local.undo()] == ["miss"]
     assert (root / "f").read_bytes() == b"saved during the run"

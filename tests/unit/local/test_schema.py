@@ -28,7 +28,7 @@ PROGRAMS = [
 
 def test_ours_are_plain_tables(tmp_path: Path) -> None:
     state = open_state(str(tmp_path / "state.sqlite3"), HERE, writable=True)
-    state.note_waypoints(["a"])
+    state.note_page_boundaries(["a"])
     state.close()
     journal_schema.connect(str(tmp_path / "unfinished.sqlite3")).close()
     for name in ("state.sqlite3", "unfinished.sqlite3"):

@@ -16,7 +16,7 @@ from nbsync.local import lease
 from nbsync.local import state_dir as module
 from nbsync.local.folding import PROBE
 from nbsync.local.place import find_place
-from nbsync.local.state_dir import Room
+from nbsync.local.state_dir import StateDir
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def root(tmp_path: Path) -> Iterator[Path]:
     return root
 
 
-def opened(root: Path, run: str = "run") -> Room:
-    return Room(str(root), str(root / ".nbsync"), run, wait=lambda _: True)
+def opened(root: Path, run: str = "run") -> StateDir:
+    return StateDir(str(root), str(root / ".nbsync"), run, wait=lambda _: True)
 
 
 def test_layout(root: Path) -> None:
@@ -60,7 +60,7 @@ def test_second_room_waits_then_says_who(root: Path, monkeypatch: pytest.MonkeyP
         return False
 
     with pytest.raises(LockedError, match=f"process {os.getpid()}"):
-        Room(str(root), str(root / ".nbsync"), "two", wait=wait)
+        StateDir(str(root), str(root / ".nbsync"), "two", wait=wait)
     assert 1.0 <= sum(waits) < 1.5
     first.close()
     opened(root).close()
@@ -73,7 +73,7 @@ def test_waiting_ends_when_the_first_is_done(root: Path) -> None:
         first.close()
         return False
 
-    Room(str(root), str(root / ".nbsync"), "two", wait=wait).close()
+    StateDir(str(root), str(root / ".nbsync"), "two", wait=wait).close()
 
 
 def test_cancelled_while_waiting(root: Path) -> None:
@@ -86,8 +86,8 @@ def test_cancelled_while_waiting(root: Path) -> None:
 def test_lock_dies_with_its_process(root: Path) -> None:
     code = f"""if True:
         import os, sys
-        from nbsync.local.state_dir import Room
-        Room({str(root)!r}, {str(root / ".nbsync")!r}, "x", wait=lambda _: True)
+        from nbsync.local.state_dir import StateDir
+        StateDir({str(root)!r}, {str(root / ".nbsync")!r}, "x", wait=lambda _: True)
         os.kill(os.getpid(), 9)"""
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, cwd=Path(__file__).parents[3])
     assert done.returncode == -9
@@ -107,7 +107,7 @@ def test_file_system_without_locks(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_deep_trash_goes(root: Path) -> None:
     """However deep, and with a folder that is closed to its owner; a young run stays."""
-    room = opened(root)
+    state_dir = opened(root)
     home = root / ".nbsync/trash"
     (home / "young").mkdir(parents=True)
     (home / "old").mkdir()
@@ -121,33 +121,33 @@ def test_deep_trash_goes(root: Path) -> None:
     os.fchmod(fd, 0o500)
     os.close(fd)
     os.utime(home / "old", (1, 1))
-    room.purge_trash(8 * 86_400)
+    state_dir.purge_trash(8 * 86_400)
     assert os.listdir(home) == ["young"]
-    room.close()
+    state_dir.close()
 
 
 def test_trash_of_a_week_ago_goes(root: Path) -> None:
-    room = opened(root)
+    state_dir = opened(root)
     trash = root / ".nbsync/trash"
     for name, days in (("old", 8), ("young", 6)):
         (trash / name).mkdir(parents=True)
         (trash / name / "f").write_bytes(b"1")
         os.utime(trash / name, (10**9 - days * 86_400,) * 2)
-    room.purge_trash(10**9)
+    state_dir.purge_trash(10**9)
     assert os.listdir(trash) == ["young"]
-    room.close()
+    state_dir.close()
     assert os.listdir(trash) == ["young"]
 
 
 def test_trash_summary_is_of_this_run(root: Path) -> None:
-    room = opened(root)
-    assert room.trash_summary() == (0, 0, 0, 0)
+    state_dir = opened(root)
+    assert state_dir.trash_summary() == (0, 0, 0, 0)
     for path, size in (("run/a/b", 5), ("run/c", 7), ("earlier/d", 100)):
         file = root / ".nbsync/trash" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * size)
-    assert room.trash_summary() == (2, 12, 3, 112)
-    room.close()
+    assert state_dir.trash_summary() == (2, 12, 3, 112)
+    state_dir.close()
 
 
 @pytest.mark.parametrize("part", ["", "stage", "trash"])
@@ -190,9 +190,9 @@ def test_the_workers_of_a_run_that_died_are_waited_for(root: Path) -> None:
         naps.append(seconds)
         return False
 
-    Room(str(root), str(root / ".nbsync"), "run", wait=wait).close()
+    StateDir(str(root), str(root / ".nbsync"), "run", wait=wait).close()
     assert naps == []
     issued = lease.issue(stage)
-    Room(str(root), str(root / ".nbsync"), "run", wait=wait).close()
+    StateDir(str(root), str(root / ".nbsync"), "run", wait=wait).close()
     assert naps == [lease.SEEN_SECONDS]
     assert not lease.holds(stage, issued)

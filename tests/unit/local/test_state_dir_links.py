@@ -16,7 +16,7 @@ from nbsync.local.install import Installer
 from nbsync.local.openat import mount_of
 from nbsync.local.place import find_place
 from nbsync.local.restore import Restorer
-from nbsync.local.state_dir import Room, holds_work
+from nbsync.local.state_dir import StateDir, holds_work
 from tests.unit.local.helpers import staged
 
 
@@ -36,8 +36,8 @@ def treasure(tmp_path: Path) -> Path:
     return treasure
 
 
-def opened(root: Path) -> Room:
-    return Room(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
+def opened(root: Path) -> StateDir:
+    return StateDir(str(root), str(root / ".nbsync"), "run", wait=lambda _: True)
 
 
 def test_lock_is_not_written_through_a_link(root: Path, treasure: Path) -> None:
@@ -66,7 +66,7 @@ def test_gitignore_is_not_written_through_a_link(root: Path, tmp_path: Path) -> 
 
 def test_purge_does_not_follow(root: Path, tmp_path: Path) -> None:
     """A link in the trash is not ours: what it leads to is not, either, however old."""
-    room = opened(root)
+    state_dir = opened(root)
     old = tmp_path / "old"
     old.mkdir()
     (old / "f").write_text("mine")
@@ -74,8 +74,8 @@ def test_purge_does_not_follow(root: Path, tmp_path: Path) -> None:
     trash = root / ".nbsync/trash"
     trash.mkdir()
     (trash / "link").symlink_to(old)
-    room.purge_trash(1e10)
-    room.close()
+    state_dir.purge_trash(1e10)
+    state_dir.close()
     assert (old / "f").read_text() == "mine"
     assert os.listdir(trash) == ["link"]
 
@@ -88,7 +88,7 @@ def test_room_that_cannot_be_written_is_refused(root: Path, monkeypatch: pytest.
     place = find_place(str(root), elsewhere=False)
     assert place == str(root / ".nbsync")
     with pytest.raises(LocalError, match="cannot be written"):
-        Room(str(root), place, "run", wait=lambda _: True)
+        StateDir(str(root), place, "run", wait=lambda _: True)
     assert not find_place(str(root), elsewhere=True).startswith(str(root)), "a push leaves LOCAL alone"
 
 
@@ -99,14 +99,14 @@ def test_file_for_a_room_is_no_reason_to_go_elsewhere(root: Path) -> None:
 
 def test_staging_never_climbs_above_local(root: Path) -> None:
     """Though LOCAL lies on the file system of the folders above it."""
-    room = opened(root)
+    state_dir = opened(root)
     (root / "a/b").mkdir(parents=True)
     for folder in ("", "a/b"):
-        prefix, top = mount_of(room.root, folder)
+        prefix, top = mount_of(state_dir.root, folder)
         assert prefix == ""
         assert os.path.samestat(os.fstat(top), root.stat())
         os.close(top)
-    room.close()
+    state_dir.close()
 
 
 def test_staging_on_a_mount_is_emptied_once_a_run(root: Path) -> None:
@@ -133,9 +133,9 @@ def test_what_workers_stage_on_a_mount_while_it_is_emptied_stays(root: Path, mon
     killed = opened(root)
     os.close(os.open("123-0", os.O_CREAT | os.O_WRONLY, dir_fd=killed.stage_near(top)))
     killed.close()
-    room = opened(root)
-    room.guests = lease.issue(room.stage)
-    names = [f"{room.guests.staged()}-{number}" for number in range(3)]
+    state_dir = opened(root)
+    state_dir.guests = lease.issue(state_dir.stage)
+    names = [f"{state_dir.guests.staged()}-{number}" for number in range(3)]
     listdir = os.listdir
 
     def a_worker_stages_first(folder: int) -> list[str]:
@@ -144,9 +144,9 @@ def test_what_workers_stage_on_a_mount_while_it_is_emptied_stays(root: Path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", a_worker_stages_first)
-        near = room.stage_near(top)
+        near = state_dir.stage_near(top)
     assert len(listdir(near)) == 3 - len(names)
-    room.close()
+    state_dir.close()
     os.close(top)
 
 
@@ -160,8 +160,8 @@ def test_two_locals_do_not_share_the_staging_on_a_mount(tmp_path: Path) -> None:
     os.close(os.open("busy", os.O_CREAT | os.O_WRONLY, dir_fd=one.stage_near(top)))
     assert os.listdir(two.stage_near(top)) == []
     assert os.listdir(one.stage_near(top)) == ["busy"]
-    for room in (one, two, itself):
-        room.close()
+    for state_dir in (one, two, itself):
+        state_dir.close()
     opened(mount).close()
     assert len(list(mount.glob(".nbsync/*/busy"))) == 1, "nor does a run on the mount itself"
     os.close(top)
@@ -173,20 +173,20 @@ def test_staging_on_a_mount_is_not_reached_through_a_link(root: Path, tmp_path: 
     elsewhere.mkdir()
     mount.mkdir()
     (elsewhere / "precious").write_text("gold")
-    room = opened(root)
+    state_dir = opened(root)
     top = os.open(mount, os.O_RDONLY)
     if part:
-        os.close(os.dup(room.stage_near(top)))
-        room.close()
+        os.close(os.dup(state_dir.stage_near(top)))
+        state_dir.close()
         [stage] = mount.glob(".nbsync/stage-*")
         stage.rmdir()
         stage.symlink_to(elsewhere)
-        room = opened(root)
+        state_dir = opened(root)
     else:
         (mount / ".nbsync").symlink_to(elsewhere)
     with pytest.raises(OSError, match="remove it"):
-        room.stage_near(top)
-    room.close()
+        state_dir.stage_near(top)
+    state_dir.close()
     os.close(top)
     assert os.listdir(elsewhere) == ["precious"]
 
@@ -204,9 +204,9 @@ def mounted(root: Path) -> Iterator[Path]:
 
 
 def test_a_real_mount_below_local(root: Path, mounted: Path) -> None:
-    room = opened(root)
-    installer = Installer(room)
-    staged = Path(room.stage, "1-0")
+    state_dir = opened(root)
+    installer = Installer(state_dir)
+    staged = Path(state_dir.stage, "1-0")
     staged.write_text("new")
     os.utime(staged, ns=(123_456_789, 123_456_789))
 
@@ -216,7 +216,7 @@ def test_a_real_mount_below_local(root: Path, mounted: Path) -> None:
     assert [os.listdir(stage) for stage in mounted.glob(".nbsync/stage-*")] == [[]]
     assert not (root.parent / ".nbsync").exists()
     installer.close()
-    room.close()
+    state_dir.close()
 
 
 def test_trash_of_a_real_mount_below_local(root: Path, mounted: Path) -> None:
@@ -224,15 +224,15 @@ def test_trash_of_a_real_mount_below_local(root: Path, mounted: Path) -> None:
     (mounted / "sub").mkdir()
     for path, content in (("sub/f", b"old"), ("sub/gone", b"gone")):
         (mounted / path).write_bytes(content)
-    room = Room(str(root), str(root / ".nbsync"), "2026-11-24T200401Z-000000000-1", wait=lambda _: True)
-    installer = Installer(room)
-    installer.install(staged(room), "m/sub/f", None, keep_old=True)
+    state_dir = StateDir(str(root), str(root / ".nbsync"), "2026-11-24T200401Z-000000000-1", wait=lambda _: True)
+    installer = Installer(state_dir)
+    installer.install(staged(state_dir), "m/sub/f", None, keep_old=True)
     assert installer.to_trash("m/sub/gone")
     installer.close()
-    assert room.trash_summary()[:2] == (2, 7)
-    room.close()
+    assert state_dir.trash_summary()[:2] == (2, 7)
+    state_dir.close()
 
-    again = Room(str(root), str(root / ".nbsync"), "2026-11-24T200402Z-000000000-1", wait=lambda _: True)
+    again = StateDir(str(root), str(root / ".nbsync"), "2026-11-24T200402Z-000000000-1", wait=lambda _: True)
     with again.homes() as homes:
         [run] = trash.newest_first(homes)
         restorer = Restorer(again, "the run")
@@ -249,7 +249,7 @@ def test_trash_of_a_real_mount_below_local(root: Path, mounted: Path) -> None:
 
 def test_purge_keeps_to_its_file_system(root: Path, tmp_path: Path) -> None:
     """A folder that was moved with a mount in it."""
-    room = opened(root)
+    state_dir = opened(root)
     kept = root / ".nbsync/trash/old/folder/mount"
     kept.mkdir(parents=True)
     (kept.parent / "f").write_bytes(b"1")
@@ -259,12 +259,12 @@ def test_purge_keeps_to_its_file_system(root: Path, tmp_path: Path) -> None:
         pytest.skip("not allowed to mount")
     try:
         (kept / "precious").write_bytes(b"gold")
-        room.purge_trash(1e10)
+        state_dir.purge_trash(1e10)
         assert (kept / "precious").read_bytes() == b"gold"
         assert os.listdir(kept.parent) == ["mount"]
     finally:
         subprocess.run(["umount", "-l", str(kept)], check=True)
-    room.close()
+    state_dir.close()
 
 
 @pytest.mark.parametrize(("content", "held"), [("empty folders", False), ("file", True), ("link", True)])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nbsync.core.model import Evidence, Outcome, Status, Verb
-from nbsync.engine.status_board import Board, Tally
+from nbsync.engine.status_board import OutcomeCounter, StatusBoard
 from nbsync.errors import GuardRefusal, SyncProblems
 from nbsync.results.batch import SyncResults
 from nbsync.results.sync_result import SyncResult
@@ -15,7 +15,7 @@ from nbsync.results.sync_result import SyncResult
 
 def made(*outcomes: Outcome) -> SyncResult:
     result = SyncResult(command="pull", remote="s3://b/p/", local="data")
-    tally = Tally(result, Board())
+    tally = OutcomeCounter(result, StatusBoard())
     for outcome in outcomes:
         tally.take(outcome)
     return result

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsync.core.model import RemoteEntry
-from nbsync.s3.prefetch import AT_ONCE, Page, Waypoints, pages
+from nbsync.s3.prefetch import AT_ONCE, Page, PageBoundaries, pages
 from nbsync.wire.errors import ConnectionLost, ServiceError
 from tests.unit.core.listing_world import Server
 
@@ -43,11 +43,11 @@ class World:
     def answer(self, token: str, after: str) -> Page:
         return Page(*self.server.list(token, after))
 
-    def list(self, known: list[str] | None = None) -> tuple[list[str], Waypoints]:
-        waypoints = Waypoints()
-        waypoints.known = known or []
-        got = [entry.path for page in pages(self.bucket, self.fetch, waypoints) for entry in page]
-        return got, waypoints
+    def list(self, known: list[str] | None = None) -> tuple[list[str], PageBoundaries]:
+        page_boundaries = PageBoundaries()
+        page_boundaries.known = known or []
+        got = [entry.path for page in pages(self.bucket, self.fetch, page_boundaries) for entry in page]
+        return got, page_boundaries
 
 
 def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +67,13 @@ def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_key_once_in_order_and_the_next_time_without_a_page_too_many() -> None:
     cold = World()
-    got, waypoints = cold.list()
+    got, page_boundaries = cold.list()
     assert got == KEYS
     assert cold.asked <= 75
-    assert waypoints.complete
-    assert waypoints.worth_noting == KEYS[999:-1:1000]
+    assert page_boundaries.complete
+    assert page_boundaries.worth_noting == KEYS[999:-1:1000]
     known = World()
-    assert known.list(waypoints.worth_noting)[0] == KEYS
+    assert known.list(page_boundaries.worth_noting)[0] == KEYS
     assert known.asked == 60
 
 
@@ -103,13 +103,13 @@ def test_a_page_that_cannot_be_had_ends_the_listing_in_its_turn(error: Exception
                 raise error
             return page
 
-    waypoints, got = Waypoints(), list[RemoteEntry]()
-    listing = pages(Broken().bucket, Broken().fetch, waypoints)
+    page_boundaries, got = PageBoundaries(), list[RemoteEntry]()
+    listing = pages(Broken().bucket, Broken().fetch, page_boundaries)
     with pytest.raises(type(error)):
         got.extend(entry for page in listing for entry in page)
     assert [entry.path for entry in got] == KEYS[: len(got)]
     assert 20_000 < len(got) < 31_000
-    assert not waypoints.complete
+    assert not page_boundaries.complete
 
 
 def test_a_server_that_refuses_to_start_elsewhere_is_listed_page_after_page() -> None:
@@ -146,7 +146,7 @@ def threads() -> list[threading.Thread]:
 @pytest.mark.parametrize("taken", [1, 15])
 def test_nobody_works_on_when_nobody_listens(taken: int) -> None:
     before = threads()
-    listing = pages(World().bucket, World().fetch, Waypoints())
+    listing = pages(World().bucket, World().fetch, PageBoundaries())
     for _ in range(taken):
         next(listing)
     working = [thread for thread in threads() if thread not in before]
@@ -159,9 +159,9 @@ def test_nobody_works_on_when_nobody_listens(taken: int) -> None:
 
 @given(st.lists(st.integers(0, 2500), max_size=8))
 def test_waypoints_are_each_thousandth_key_however_long_the_pages(lengths: list[int]) -> None:
-    waypoints, keys = Waypoints(), [f"{n:06d}" for n in range(sum(lengths))]
+    page_boundaries, keys = PageBoundaries(), [f"{n:06d}" for n in range(sum(lengths))]
     start = 0
     for length in lengths:
-        waypoints.note([RemoteEntry(key, key, 1, "", 0) for key in keys[start : start + length]])
+        page_boundaries.note([RemoteEntry(key, key, 1, "", 0) for key in keys[start : start + length]])
         start += length
-    assert waypoints.ends == [key for key in keys[999::1000] if key != keys[-1]]
+    assert page_boundaries.ends == [key for key in keys[999::1000] if key != keys[-1]]

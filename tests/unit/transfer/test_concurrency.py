@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from nbsync.transfer.concurrency import MAX_WORKERS, START_WORKERS, Controller, Gate
+from nbsync.transfer.concurrency import MAX_WORKERS, START_WORKERS, ConcurrencyLimit, Controller
 
 
 class Fakes:
@@ -19,7 +19,7 @@ class Fakes:
 
     @property
     def limit(self) -> int:
-        return self.controller.gate.limit
+        return self.controller.concurrency.limit
 
     def interval(self, rate: float = 0, *, moved: int = 0, busy: float = 0.1, waiting: int = 1000) -> int:
         """A second at `rate` files and `moved` bytes; the limit after it."""
@@ -51,7 +51,7 @@ def test_it_has_a_ceiling() -> None:
 def test_it_opens_no_more_than_the_process_may(jobs: int, files: int, most: int, width: int) -> None:
     controller = Controller(jobs, files=files)
     assert (controller.most, controller.width) == (most, width)
-    assert controller.gate.limit == min(jobs or START_WORKERS, most)
+    assert controller.concurrency.limit == min(jobs or START_WORKERS, most)
 
 
 @pytest.mark.parametrize("why", [{"busy": 0.9}, {"waiting": 0}])
@@ -62,7 +62,7 @@ def test_it_does_not_grow_without_idle_processors_and_work(why: dict[str, float]
 
 def test_a_part_that_waits_for_a_slot_is_work() -> None:
     fakes = Fakes()
-    fakes.controller.gate.waiting = 1
+    fakes.controller.concurrency.waiting = 1
     assert fakes.interval(100, waiting=0) == 2 * START_WORKERS
 
 
@@ -140,30 +140,30 @@ def test_nothing_grows_back_while_nothing_waits() -> None:
 
 
 def test_gate_lets_no_more_through() -> None:
-    gate, inside, entered = Gate(1), [], threading.Event()
+    concurrency, inside, entered = ConcurrencyLimit(1), [], threading.Event()
 
     def enter() -> None:
-        with gate:
+        with concurrency:
             inside.append(1)
             entered.set()
 
-    with gate:
+    with concurrency:
         thread = threading.Thread(target=enter, daemon=True)
         thread.start()
         assert not inside
-        gate.set(2)
+        concurrency.set(2)
         assert entered.wait(20)
     thread.join(20)
 
 
 def test_who_waits_at_the_gate_can_be_sent_away() -> None:
-    gate, over, got = Gate(1), threading.Event(), []
-    with gate:
-        thread = threading.Thread(target=lambda: got.append(gate.enter(unless=over.is_set)), daemon=True)
+    concurrency, over, got = ConcurrencyLimit(1), threading.Event(), []
+    with concurrency:
+        thread = threading.Thread(target=lambda: got.append(concurrency.enter(unless=over.is_set)), daemon=True)
         thread.start()
         over.set()
-        gate.wake()
+        concurrency.wake()
         thread.join(20)
     assert got == [False]
-    with gate:
-        assert gate.waiting == 0
+    with concurrency:
+        assert concurrency.waiting == 0

@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from nbsync.transfer.concurrency import Controller
-from nbsync.transfer.part_pool import ALL_HELPERS, Stopped, Team, _helpers
+from nbsync.transfer.part_pool import ALL_PART_WORKERS, PartPool, Stopped, _helpers
 
 
-def run(controller: Controller, team: Team[int]) -> None:
+def run(controller: Controller, pool: PartPool[int]) -> None:
     """As a worker does: in a slot of its own."""
-    with controller.gate:
-        team.run()
+    with controller.concurrency:
+        pool.run()
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 8])
@@ -29,7 +29,7 @@ def test_every_part_once_and_never_more_at_once_than_jobs(jobs: int) -> None:
             state["now"] -= 1
 
     controller = Controller(jobs)
-    run(controller, Team(controller, work, range(50)))
+    run(controller, PartPool(controller, work, range(50)))
     assert sorted(done) == list(range(50))
     assert state["most"] <= jobs
 
@@ -37,7 +37,7 @@ def test_every_part_once_and_never_more_at_once_than_jobs(jobs: int) -> None:
 def test_helpers_do_help() -> None:
     together = threading.Barrier(4, timeout=20)
     controller = Controller(4)
-    run(controller, Team(controller, lambda _part: together.wait(), range(4)))
+    run(controller, PartPool(controller, lambda _part: together.wait(), range(4)))
 
 
 def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,17 +46,17 @@ def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     controller, done = Controller(4), []
-    run(controller, Team(controller, done.append, range(10)))
+    run(controller, PartPool(controller, done.append, range(10)))
     assert done == list(range(10))
-    free = sum(_helpers.acquire(blocking=False) for _ in range(ALL_HELPERS))
+    free = sum(_helpers.acquire(blocking=False) for _ in range(ALL_PART_WORKERS))
     _helpers.release(free)
-    assert free == ALL_HELPERS
+    assert free == ALL_PART_WORKERS
 
 
 def test_a_file_gets_on_where_no_slot_is_free() -> None:
     controller, done = Controller(1), []
     threads = [
-        threading.Thread(target=run, args=(controller, Team(controller, done.append, range(5))), daemon=True)
+        threading.Thread(target=run, args=(controller, PartPool(controller, done.append, range(5))), daemon=True)
         for _ in range(4)
     ]
     for thread in threads:
@@ -75,13 +75,13 @@ def test_the_first_error_ends_it_and_nobody_is_left_at_work() -> None:
             started.wait()
         if part == 0:
             raise ValueError("broken")
-        while not team.over:
+        while not pool.over:
             pass
         ended.append(part)
         raise Stopped
 
-    team = Team(controller, work, range(100))
+    pool = PartPool(controller, work, range(100))
     with pytest.raises(ValueError, match="broken"):
-        run(controller, team)
+        run(controller, pool)
     assert sorted(ended) == [1, 2]
     assert not [thread for thread in threading.enumerate() if thread.name == "nbsync-part"]

@@ -11,7 +11,7 @@ import pytest
 from nbsync.core.model import Action, Evidence, Status, Verb
 from nbsync.transfer import runner as module
 from nbsync.transfer.concurrency import MAX_WORKERS, Controller
-from nbsync.transfer.context import Slot
+from nbsync.transfer.context import Activity
 from nbsync.transfer.runner import Runner
 
 
@@ -19,7 +19,7 @@ class Hands:
     """A worker that does nothing by itself."""
 
     def __init__(self) -> None:
-        self.slot = Slot()
+        self.activity = Activity()
         self.closed = False
 
     def close(self) -> None:
@@ -136,12 +136,12 @@ def test_active_and_bytes() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     def do(hands: Any, one: Action) -> None:
-        hands.slot.begin(one.path, one.verb, 10)
-        hands.slot.add(7)
-        hands.slot.add(-2)
+        hands.activity.begin(one.path, one.verb, 10)
+        hands.activity.add(7)
+        hands.activity.add(-2)
         started.set()
         go_on.wait(20)
-        hands.slot.end()
+        hands.activity.end()
 
     here = runner(do, jobs=1)
     here.submit(action("f"))

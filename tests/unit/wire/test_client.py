@@ -11,7 +11,7 @@ from hashlib import sha256
 import pytest
 
 from nbsync.wire.client import Client, Credentials, FileSlice, RequestCounts, Target, error_in_body
-from nbsync.wire.credentials import CredentialSource, Lease, fixed
+from nbsync.wire.credentials import CredentialSource, IssuedCredentials, fixed
 from nbsync.wire.errors import Aborted, ConnectionLost, ServiceError, Unsendable
 from nbsync.wire.sigv4 import EMPTY_SHA256, Signer
 
@@ -334,7 +334,7 @@ def test_an_error_under_a_good_status(body, found):
 
 def test_a_refused_token_is_replaced_once_and_the_body_sent_again(serve):
     keys = [Credentials("A", "s", "old"), Credentials("B", "s", "new")]
-    source = CredentialSource(lambda: Lease(keys.pop(0)))
+    source = CredentialSource(lambda: IssuedCredentials(keys.pop(0)))
     error = b"<Error><Code>ExpiredToken</Code></Error>"
 
     def script(peer: Peer) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from nbsync.errors import ConfigError
-from nbsync.wire.credentials import CredentialSource, Lease, fixed
+from nbsync.wire.credentials import CredentialSource, IssuedCredentials, fixed
 from nbsync.wire.errors import Aborted, ServiceError
 from nbsync.wire.sigv4 import Credentials
 
@@ -33,13 +33,13 @@ class Login:
         self.answers = threading.Event()
         self.answers.set()
 
-    def load(self) -> Lease:
+    def load(self) -> IssuedCredentials:
         self.calls += 1
         assert self.answers.wait(30)
         if self.failure is not None:
             raise self.failure
         expires = None if self.life is None else self.time + self.life
-        return Lease(Credentials(f"key-{self.keys}", "secret"), expires)
+        return IssuedCredentials(Credentials(f"key-{self.keys}", "secret"), expires)
 
     def source(self, stopped: Callable[[], bool] = lambda: False) -> CredentialSource:
         return CredentialSource(self.load, stopped=stopped, now=lambda: self.time)

@@ -13,7 +13,7 @@ from nbsync.cluster.per_node.node_run import NodeRun, Report
 from nbsync.core.call import Call
 from nbsync.core.model import Row
 from nbsync.engine import sync as engine_run
-from nbsync.engine.status_board import Board
+from nbsync.engine.status_board import StatusBoard
 from nbsync.results.sync_result import SyncResult
 from tests.unit.cluster.fakes import row
 
@@ -28,7 +28,7 @@ class FakeRun:
 
     def __init__(self, call: Call, cancel: threading.Event) -> None:
         self.result = SyncResult(command="pull", remote="s3://b/p/", local=call.local)
-        self.board = Board()
+        self.board = StatusBoard()
         self.cancel = cancel
 
     def execute(self) -> None:

@@ -33,7 +33,7 @@ class Coordinator:
         self.names = list(names)
         self.notes: list[str] = []
         self.unconfirmed = self.revoked = False
-        self._spec = SimpleNamespace(place=str(stage.parent), permit=lease.Permit("0" * 16, ""))
+        self._spec = SimpleNamespace(place=str(stage.parent), run_lease=lease.Lease("0" * 16, ""))
 
     def prepare(self, ctx: Any) -> Any:
         return self._spec
@@ -68,7 +68,7 @@ class Scene:
 
     @staticmethod
     def _hands() -> Any:
-        return SimpleNamespace(slot=SimpleNamespace(path="", moved=0, kept=0), close=lambda: None)
+        return SimpleNamespace(activity=SimpleNamespace(path="", moved=0, kept=0), close=lambda: None)
 
     def _do_here(self, _worker: Any, action: Action) -> Outcome:
         self.here.append(action.path)

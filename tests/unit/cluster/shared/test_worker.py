@@ -9,28 +9,28 @@ import pytest
 
 from nbsync.cluster.shared.worker import LeasePermission
 from nbsync.local import lease
-from nbsync.local.lease import Hold, Permit
+from nbsync.local.lease import Claim, Lease
 
 LATER = 0.3  # seconds: longer than a look is old
 
 
-def revoke(stage: str, permit: Permit) -> None:
-    lease.revoke(stage, permit)
+def revoke(stage: str, run_lease: Lease) -> None:
+    lease.revoke(stage, run_lease)
 
 
-def end_batch(stage: str, permit: Permit) -> None:
-    lease.end_batch(stage, permit, 1)
+def end_batch(stage: str, run_lease: Lease) -> None:
+    lease.end_batch(stage, run_lease, 1)
 
 
-def another_worker_begins_it(stage: str, permit: Permit) -> None:
-    Hold(stage, permit, 1).close()
+def another_worker_begins_it(stage: str, run_lease: Lease) -> None:
+    Claim(stage, run_lease, 1).close()
 
 
-def another_run_issues_its_own(stage: str, permit: Permit) -> None:
-    (Path(stage) / permit.name).write_text("another token")
+def another_run_issues_its_own(stage: str, run_lease: Lease) -> None:
+    (Path(stage) / run_lease.name).write_text("another token")
 
 
-def nothing(stage: str, permit: Permit) -> None:
+def nothing(stage: str, run_lease: Lease) -> None:
     """All is as it was."""
 
 
@@ -39,15 +39,15 @@ def nothing(stage: str, permit: Permit) -> None:
     (another_run_issues_its_own, False),
 ])  # fmt: skip
 def test_a_worker_at_a_batch_goes_on_only_as_long_as_both_are_there(
-    tmp_path: Path, happens: Callable[[str, Permit], None], lasts: bool
+    tmp_path: Path, happens: Callable[[str, Lease], None], lasts: bool
 ) -> None:
     now = [0.0]
-    permit = lease.issue(str(tmp_path))
-    lease.begin_batch(str(tmp_path), permit, 1)
-    permission = LeasePermission(str(tmp_path), permit, lambda: now[0])
-    permission.hold = Hold(str(tmp_path), permit, 1)
+    run_lease = lease.issue(str(tmp_path))
+    lease.begin_batch(str(tmp_path), run_lease, 1)
+    permission = LeasePermission(str(tmp_path), run_lease, lambda: now[0])
+    permission.hold = Claim(str(tmp_path), run_lease, 1)
     assert permission.lasts()
-    happens(str(tmp_path), permit)
+    happens(str(tmp_path), run_lease)
     assert permission.lasts()  # it has just looked
     now[0] += LATER
     assert permission.lasts() is lasts
@@ -56,16 +56,16 @@ def test_a_worker_at_a_batch_goes_on_only_as_long_as_both_are_there(
 
 def test_what_is_lost_stays_lost(tmp_path: Path) -> None:
     now = [0.0]
-    permit = lease.issue(str(tmp_path))
-    permission = LeasePermission(str(tmp_path), permit, lambda: now[0])
-    content = (tmp_path / permit.name).read_text()
-    lease.revoke(str(tmp_path), permit)
+    run_lease = lease.issue(str(tmp_path))
+    permission = LeasePermission(str(tmp_path), run_lease, lambda: now[0])
+    content = (tmp_path / run_lease.name).read_text()
+    lease.revoke(str(tmp_path), run_lease)
     assert not permission.lasts()
-    (tmp_path / permit.name).write_text(content)
+    (tmp_path / run_lease.name).write_text(content)
     now[0] += LATER
     assert not permission.lasts()
 
 
 def test_between_two_batches_the_permit_alone_counts(tmp_path: Path) -> None:
-    permit = lease.issue(str(tmp_path))
-    assert LeasePermission(str(tmp_path), permit).lasts()
+    run_lease = lease.issue(str(tmp_path))
+    assert LeasePermission(str(tmp_path), run_lease).lasts()
