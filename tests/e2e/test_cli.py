@@ -39,7 +39,8 @@ def check_shape(document: Any, command: str) -> None:
     types = {"command": str, "remote": str, "local": str, "ok": bool, "dry_run": bool, "counts": dict, "bytes": dict,
              "requests": dict, "seconds": float, "files": list, "problems": list, "notes": list}  # fmt: skip
     assert {name: type(document[name]) for name in types} == types
-    assert set(document) - set(types) <= {"error", "hits_omitted"}
+    assert document["nbsync"]["distribution"] == "nbsync-s3"
+    assert set(document) - set(types) <= {"nbsync", "error", "hits_omitted"}
     assert document["command"] == command
     assert set(document["counts"]) == STATUSES
     assert set(document["bytes"]) == {"moved", "saved"}

@@ -10,7 +10,7 @@ import pytest
 from nbsync.core.clock import of_remote_alone
 from nbsync.core.decide import CHANGED_IN_REMOTE, EDITED_HERE, NEVER_SYNCED
 from nbsync.core.model import Direction, Joined, Kind, RecordedEntry
-from nbsync.engine.deciders import AsPlanned, Decider, Fresh
+from nbsync.engine.deciders import AsPlanned, Decider, Fresh, OneWay
 from nbsync.engine.source import Seen
 from nbsync.errors import GuardRefusal
 from tests.unit.core.entries import here, row, there
@@ -35,7 +35,7 @@ BELIEVED = Recorded(proved=True)
 
 def fresh(direction: str, **more: Any) -> Fresh:
     these = sides(direction, **more)
-    decider = Fresh(these, these.scope.admits)
+    decider = Fresh(these, these.scope.admits, OneWay(these))
     decider.begin("", BELIEVED)
     return decider
 
