@@ -228,7 +228,7 @@ def test_help_reads_well(tmp_path: Path) -> None:
     for command in (
         "pull REMOTE [LOCAL]",
         "push LOCAL REMOTE",
-        "plan pull|push ...",
+        "plan pull|push|sync ...",
         "ls REMOTE",
         "demo [--lab|--serve]",
     ):
