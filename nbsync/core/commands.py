@@ -127,14 +127,14 @@ _ROWS = (
     Command(
         name="sync", words="LOCAL REMOTE", kind=Kind.RUN, takes=_RUN | {FILTERS, SYNCS, UPLOADS, DRY_RUN},
         directed=True, taught=True,
-        does="both ways: what each side changed since the last sync goes to the other",
+        does="both ways: what each side changed since the last sync",
         about=(_DIRECTORY, _REMOTE, ("(conflicts)", "what both changed is left alone, unless --on-conflict says more")),
         example="sync notes s3://bucket/notes --on-conflict both",
     ),
     Command(
         name="plan", usage="plan pull|push|sync ... [--save FILE]", kind=Kind.RUN,
         takes=_RUN | _PULL | _PUSH | {DRY_RUN}, plans=True, taught=True,
-        does="decide and show what pull, push or sync would do; change nothing",
+        does="decide and show what one of these would do; change nothing",
         about=(("pull REMOTE [LOCAL]", "what a pull would do"), ("push LOCAL REMOTE", "what a push would do"),
                ("sync LOCAL REMOTE", "what a sync would do")),
         example="plan push results s3://bucket/results --delete --save plan.jsonl",
