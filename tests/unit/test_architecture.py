@@ -223,3 +223,11 @@ def test_the_top_level_is_tidy() -> None:
                             check=True)  # fmt: skip
     top = {path.partition("/")[0] for path in listed.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} - TOP_LEVEL == set()
+
+
+def test_the_page_on_the_inside_names_what_is_there() -> None:
+    named = set(re.findall(r"`([a-z_0-9/]+(?:\.py|/))", read("nbsync/README.md")))
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not any((ROOT / top / name).exists() for top in ("nbsync", ""))] == []
+    rooms = {room for layer in LAYERS for room in layer if (ROOT / "nbsync" / room).is_dir()}
+    assert {f"{room}/" for room in rooms} <= named

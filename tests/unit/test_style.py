@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", "mypy"])
+@pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", pytest.param("mypy", marks=pytest.mark.slow)])
 def test_tool_finds_nothing(tool: str) -> None:
     command = [sys.executable, "-m", *tool.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -100,6 +100,7 @@ def test_a_listing_is_never_more_than_a_quarter_dearer(make: Callable[[int], Key
     assert walk.lists <= 1.25 * needed(len(keys))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "rounds"), [(folders, 23), (counters, 24), (parts, 23), (hashes, 24), (dates, 32),
                                               (huge, 25), (letters, 40)])  # fmt: skip
 def test_100_000_keys_that_nobody_knows(make: Callable[[int], Keys], rounds: int) -> None:
@@ -111,6 +112,7 @@ def test_100_000_keys_that_nobody_knows(make: Callable[[int], Keys], rounds: int
     assert walk.held <= HELD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ALL)
 def test_100_000_keys_that_are_known(make: Callable[[int], Keys]) -> None:
     keys, chance = make(100_000), random.Random(3)
@@ -125,6 +127,7 @@ def test_100_000_keys_that_are_known(make: Callable[[int], Keys]) -> None:
         assert walk.rounds <= 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [folders, huge])
 def test_a_million_keys(make: Callable[[int], Keys]) -> None:
     keys = make(1_000_000)

@@ -117,6 +117,7 @@ def test_a_window_is_clean_text_that_json_takes() -> None:
     assert made.window(7, 10) == []
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 def test_a_hundred_thousand_rows() -> None:
     rows = [planned(f"year={n % 30}/part-{n:06}.parquet", bytes=n * 37 % 1000) for n in range(100_000)]

@@ -205,6 +205,7 @@ def test_html_lives_without_what_untrusted_notebooks_strip() -> None:
         assert not re.search(r"<style|<svg|<script|<details|role=|aria-|var\(|class=", page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["miss", "failed", "hit"])
 def test_a_large_run_gives_a_small_page_quickly(status: str) -> None:
     name = '<&"' * 330
