@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 DISTRIBUTION = "nbsync-s3"  # its name on the package index; what is imported and typed is `nbsync`
 NAMED = f"{DISTRIBUTION} {__version__}"
 _OTHERS = ("cell.py", "logger.py", "markdown.py")  # of the other project's files, those that have no name of ours
