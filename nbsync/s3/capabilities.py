@@ -57,6 +57,8 @@ class Capabilities:
         ignores_customer_key: it stored an object without a word of the customer's key that it was sent.
         versioning_untold: whether the bucket keeps versions may not be asked.
         versioning_suspended: it has kept versions, and does not now.
+        keeps_part_checksums: False once an upload in parts has shown that it does not check their CRC64NVME.
+        confirms_part_checksums: it has confirmed that of a part.
 
     Args:
         host: of the endpoint.
@@ -82,6 +84,7 @@ class Capabilities:
         self.ignores_customer_key = False
         self.versioning_untold = False
         self.versioning_suspended = False
+        self.keeps_part_checksums, self.confirms_part_checksums = True, False
         self._checksums_told = self._checksums_missed = 0
 
     def observe(self, headers: Mapping[str, str]) -> None:

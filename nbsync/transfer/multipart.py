@@ -7,38 +7,30 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
 from xml.sax.saxutils import escape
 
-from nbsync.core.evidence import MD5, Digest
-from nbsync.core.hashing import PIECE_BYTES, md5
 from nbsync.core.model import LocalEntry
 from nbsync.core.parts import (
     MiB,
     Part,
     bare_etag,
-    combine_etag,
     layout,
-    looks_like_md5,
-    parse_multipart_etag,
     part_size_for,
     parts_taken,
 )
 from nbsync.local.digest import FileChanged, same_stat
 from nbsync.local.journal import Upload
-from nbsync.s3.capabilities import etag_is_opaque
-from nbsync.s3.look import etag_in, look_at
 from nbsync.s3.multipart import abort_upload, list_parts, text_in
 from nbsync.transfer.context import Activity, Context
 from nbsync.transfer.headers import is_made_of
+from nbsync.transfer.part_check import BEGINNING, KIND, PartCheck, Unconfirmed, is_kept, may_be_refused
 from nbsync.transfer.part_pool import PartPool, Stopped
-from nbsync.transfer.upload_outcome import Stored, StoredContentDiffers, conditionally, is_what_was_sent
+from nbsync.transfer.upload_check import Made, Md5OfAll, checked, replaced, seen
+from nbsync.transfer.upload_outcome import Stored, StoredContentDiffers, conditionally
 from nbsync.wire.connection import FileSlice
 from nbsync.wire.errors import ServiceError, SourceChanged, WireError
 from nbsync.wire.response_reader import Response
@@ -62,6 +54,8 @@ def upload_parts(
         done, kept, part_size = activity.done, activity.kept, part_size_of(ctx, local)
         try:
             return _upload(ctx, fd, local, key, headers, condition, activity, look)
+        except Unconfirmed:
+            ctx.bucket.can.keeps_part_checksums = False
         except ServiceError as error:
             if not _learn_parts(ctx, local, part_size, error):
                 raise
@@ -93,33 +87,27 @@ def _upload(
     """In parts of one size. Raises: as upload_parts."""
     sending = _Sending(ctx, fd, local, key, headers, activity)
     try:
-        sent = sending.send()
+        sending.send()
         if not same_stat(os.fstat(fd), local):  # parts of two versions must not become an object
             raise FileChanged
-        combined = combine_etag([digest for _, digest in sent])
-        etags = [etag for etag, _ in sent]
-        done = _complete(ctx, key, sending.upload.upload_id, etags, condition, combined, look)
+        done = _complete(ctx, key, sending, condition, look)
     except BaseException as error:
         sending.give_up(error)
         raise
     ctx.journal.end_upload(sending.upload)
-    with _Md5OfAll(ctx, fd, local.size) as md5_of_all:
-        if not ctx.bucket.can.complete_tells_etag:  # RGW may leave it out; rclone tells another than it lists
-            md5_of_all.begin()
-            done = _seen(ctx, key, done)
+    with Md5OfAll(ctx, fd, local.size) as md5_of_all:
+        if not (ctx.bucket.can.complete_tells_etag or sending.check.by_crc):
+            md5_of_all.begin()  # RGW may leave the ETag out; rclone tells another than it lists
+        if not ctx.bucket.can.complete_tells_etag:
+            done = seen(ctx, key, done)
             if is_made_of(done.headers, local.size, local.mtime_ns) is False:
-                raise _replaced()
+                raise replaced()
         try:
-            return _checked(ctx, key, done, Digest(sending.part_size), combined, md5_of_all)
+            return sending.stored(done, md5_of_all)
         except StoredContentDiffers:
             if ctx.bucket.can.complete_tells_etag or is_made_of(done.headers, local.size, local.mtime_ns):
                 raise
-            raise _replaced() from None
-
-
-def _replaced() -> ServiceError:
-    """What a HEAD shows after the completion is somebody else's."""
-    return ServiceError(412, "PreconditionFailed", "the object was replaced as soon as it was made")
+            raise replaced() from None
 
 
 class _Sending:
@@ -131,26 +119,65 @@ class _Sending:
         self._ctx, self._fd, self._local, self._key, self._slot = ctx, fd, local, key, activity
         self._look_again = ctx.may_change_unseen(local)
         self.part_size = part_size_of(ctx, local)
+        self.parts = list(layout(local.size, self.part_size))
+        self.check = PartCheck(by_crc=False)
         self._there: dict[int, tuple[str, bytes]] = {}
         self._sent: dict[int, tuple[str, bytes]] = {}
         self.upload = self._taken_up(headers) or self._begin(headers)
 
-    def send(self) -> list[tuple[str, bytes]]:
-        """The ETag and MD5 of every part in order, when the service has all of them.
+    def send(self) -> None:
+        """Return when the service has all parts.
 
         Raises:
-            FileChanged: parts of two versions were sent. Others as PartPool.run.
+            FileChanged: parts of two versions were sent. Unconfirmed: none was checked. Others as PartPool.run.
         """
-        parts = list(layout(self._local.size, self.part_size))
+        if self.check.by_crc and not self._ctx.bucket.can.confirms_part_checksums:
+            self._run(self.parts[-1:])  # alone: nothing else is sent for nothing if the service does not confirm it
         # The last one first: where there are more than the service takes, nearly nothing was sent when it says so.
-        self._team = PartPool(self._ctx.controller, self._put, [parts[-1], *parts[:-1]])
-        self._team.run()
+        self._run([part for part in [self.parts[-1], *self.parts[:-1]] if part.number not in self._sent])
         if self._look_again:
-            for part in parts:
-                digest = _md5_of(self._fd, part.offset, part.length, self._ctx.cancelled)
-                if digest.digest() != self._sent[part.number][1]:
+            for part in self.parts:
+                if self._digest_of(part) != self._sent[part.number][1]:
                     raise FileChanged
-        return [self._sent[part.number] for part in parts]
+
+    def _run(self, parts: list[Part]) -> None:
+        self._team = PartPool(self._ctx.controller, self._put, parts)
+        self._team.run()
+
+    @property
+    def etags(self) -> list[str]:
+        """Of all parts, in order, when they are sent."""
+        return [self._sent[part.number][0] for part in self.parts]
+
+    @property
+    def digests(self) -> list[bytes]:
+        """Likewise."""
+        return [self._sent[part.number][1] for part in self.parts]
+
+    def stored(self, done: Made, md5_of_all: Md5OfAll) -> Stored:
+        """The object, if it is of what was sent.
+
+        By the CRC of the whole that the service tells; where it tells none, by its ETag, for which the file is read
+        once more, and from then on parts go with their MD5s.
+
+        Raises:
+            StoredContentDiffers: it is something else.
+        """
+        if self.check.by_crc:
+            digest, value = self.check.whole(self.parts, self.digests)
+            told = done.headers.get(KIND.header, "")
+            stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(value))
+            if told == value:
+                return stored
+            if told and "-" not in told:
+                raise StoredContentDiffers(stored._replace(content=""))
+            self._ctx.bucket.can.keeps_part_checksums = False
+            self.check = PartCheck(by_crc=False)
+            self._sent = {part.number: ("", self._digest_of(part)) for part in self.parts}
+        return checked(self._ctx, self._key, done, *self.check.whole(self.parts, self.digests), md5_of_all)
+
+    def _digest_of(self, part: Part) -> bytes:
+        return self.check.of(self._fd, part.offset, part.length, self._ctx.cancelled)
 
     def give_up(self, error: BaseException) -> None:
         """Leave nothing behind, or what the next run can take up."""
@@ -174,6 +201,10 @@ class _Sending:
         upload = ctx.journal.unfinished_upload(self._local, key, self._asked_with(headers), self.part_size)
         if upload is None:
             return None
+        if not upload.parts and ctx.bucket.can.keeps_part_checksums:  # it is not known how they are to be checked
+            self.upload = upload
+            self.give_up(FileChanged())
+            return None
         try:
             held = list_parts(ctx.bucket.request, key, upload.upload_id)
         except ServiceError as error:  # it is gone, or the server cannot say what it holds
@@ -181,7 +212,8 @@ class _Sending:
             if error.refuses_credentials:
                 raise
             return None
-        lengths = {part.number: part.length for part in layout(self._local.size, self.part_size)}
+        lengths = {part.number: part.length for part in self.parts}
+        self.check = PartCheck(by_crc=any(len(digest) != 16 for _, digest in upload.parts.values()))
         for number, (etag, digest) in upload.parts.items():
             if held.get(number) == (etag, lengths.get(number)):
                 self._there[number] = (etag, digest)
@@ -197,7 +229,7 @@ class _Sending:
             if asked:
                 ctx.journal.asked_again(upload)
             asked = True
-            return ctx.bucket.client.request("POST", self._key, query=[("uploads", "")], headers=headers)
+            return self._ask(headers)
 
         try:
             answer = ctx.bucket.retrying(ask)
@@ -209,24 +241,38 @@ class _Sending:
             raise
         if ctx.bucket.customer_key is not None:
             ctx.bucket.can.stored_under_key(answer.headers)
+        self.check = PartCheck(by_crc=ctx.bucket.can.keeps_part_checksums and is_kept(answer.headers))
+        ctx.bucket.can.keeps_part_checksums = self.check.by_crc
         return ctx.journal.began(upload, upload_id)
+
+    def _ask(self, headers: dict[str, str]) -> Response:
+        """Ask for an upload, whose CRC64NVME the service is to keep unless it is known not to."""
+        can, client, query = self._ctx.bucket.can, self._ctx.bucket.client, [("uploads", "")]
+        if can.keeps_part_checksums:
+            try:
+                return client.request("POST", self._key, query=query, headers={**headers, **BEGINNING})
+            except ServiceError as error:
+                if not may_be_refused(error.status):
+                    raise
+                can.keeps_part_checksums = False
+        return client.request("POST", self._key, query=query, headers=headers)
 
     def _put(self, part: Part) -> None:
         """Send one part, unless the service has it."""
-        digest = _md5_of(self._fd, part.offset, part.length, self._ctx.cancelled)
+        digest = self._digest_of(part)
         there = self._there.get(part.number)
-        if there is not None and there[1] == digest.digest():
+        if there is not None and there[1] == digest:
             self._slot.keep(part.length)
         else:
-            there = (self._send_part(part, digest), digest.digest())
+            there = (self._send_part(part, digest), digest)
             self._ctx.journal.sent(self.upload, part.number, *there)
             self._ctx.outage.passed()
         self._sent[part.number] = there
 
-    def _send_part(self, part: Part, digest: Any) -> str:
-        """The ETag that the service gives to the part."""
+    def _send_part(self, part: Part, digest: bytes) -> str:
+        """The ETag that the service gives to the part. Raises: Unconfirmed."""
         ctx, body = self._ctx, FileSlice(self._fd, part.offset, part.length)
-        headers = {"content-md5": base64.b64encode(digest.digest()).decode()}
+        headers = self.check.headers(digest)
         query = [("partNumber", str(part.number)), ("uploadId", self.upload.upload_id)]
 
         def attempt() -> str:
@@ -234,6 +280,8 @@ class _Sending:
                 raise Stopped
             sent = ctx.on_sent(self._slot)
             answer = ctx.bucket.client.request("PUT", self._key, query=query, headers=headers, body=body, on_sent=sent)
+            self.check.confirm(digest, answer.headers)
+            ctx.bucket.can.confirms_part_checksums = self.check.by_crc
             return answer.headers.get("etag", "").strip('"')
 
         try:
@@ -242,133 +290,35 @@ class _Sending:
             raise FileChanged from None
 
 
-class _Done(NamedTuple):
-    """The object that was made: its ETag, and what else the server said of it."""
-
-    etag: str
-    headers: Mapping[str, str]
-
-    @classmethod
-    def by(cls, head: Response) -> _Done:
-        """As the answer to a HEAD shows it."""
-        return cls(bare_etag(head.headers.get("etag", "")), head.headers)
-
-
-def _seen(ctx: Context, key: str, done: _Done) -> _Done:
-    """The object as a look shows it; as its completion told of it where none is allowed."""
-    try:
-        there = look_at(ctx.bucket, key)
-    except ServiceError as error:
-        if error.status != 403:
-            raise
-        return done
-    if there is None:
-        raise ServiceError(404, "NoSuchKey", "the object was deleted as soon as it was made")
-    return _Done(etag_in(there), there)
-
-
-class _Md5OfAll:
-    """The MD5 of the whole open file, which is needed only where the ETag of an object made of parts is one.
-
-    rclone's is, and it reads the object for it: it is computed here meanwhile, and given up once it is not wanted.
-    The thread is a daemon of ours: an executor's would be joined at exit.
-    """
-
-    def __init__(self, ctx: Context, fd: int, size: int) -> None:
-        self._ctx, self._fd, self._size = ctx, fd, size
-        self._thread = threading.Thread(target=self._compute, name="nbsync-md5", daemon=True)
-        self._unwanted = False
-        self._value = ""
-        self._error: BaseException | None = None
-
-    def begin(self) -> None:
-        """Compute it in a thread of its own, if the system starts one."""
-        with contextlib.suppress(RuntimeError):
-            self._thread.start()
-
-    def value(self) -> str:
-        """In hexadecimal digits. Raises: InterruptedError: cancelled. OSError."""
-        if self._thread.ident is None:
-            self._compute()
-        else:
-            self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _compute(self) -> None:
-        try:
-            digest = _md5_of(self._fd, 0, self._size, lambda: self._unwanted or self._ctx.cancelled())
-            self._value = str(digest.hexdigest())
-        except BaseException as error:  # for whoever asks for it
-            self._error = error
-
-    def __enter__(self) -> _Md5OfAll:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._unwanted = True
-        if self._thread.ident is not None:
-            self._thread.join()
-
-
-def _checked(ctx: Context, key: str, done: _Done, digest: Digest, sent: str, md5_of_all: _Md5OfAll) -> Stored:
-    """The object, if its ETag (where it means anything) is that of what was sent.
-
-    Its content is named by what was sent unless its ETag is the MD5 of the file: that may have changed since.
-
-    Raises:
-        StoredContentDiffers: it is not.
-    """
-    stored = Stored(done.etag, done.headers.get("x-amz-version-id", ""), digest.name(sent))
-    like_md5 = looks_like_md5(done.etag)  # of the whole content, as rclone has it
-    if etag_is_opaque(done.headers) or not (like_md5 or parse_multipart_etag(done.etag)):
-        return stored
-    if like_md5 and ctx.bucket.can.etag_is_md5 is not False:
-        digest, sent = MD5, md5_of_all.value()
-    if done.etag.lower() == sent:
-        return stored._replace(content=digest.name(sent))
-    if is_what_was_sent(ctx, key, done.etag, digest, sent):
-        return stored
-    raise StoredContentDiffers(stored._replace(content=""))
-
-
-def _md5_of(fd: int, offset: int, length: int, cancelled: Callable[[], bool]) -> Any:
-    """The MD5 hash object (of hashlib) of a piece of the open file. Raises: InterruptedError: cancelled. OSError."""
-    digest = md5()
-    for at in range(offset, offset + length, PIECE_BYTES):
-        if cancelled():
-            raise InterruptedError
-        digest.update(os.pread(fd, min(PIECE_BYTES, offset + length - at), at))
-    return digest
-
-
 def _complete(
-    ctx: Context, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str], combined: str,
-    look: Callable[[], None] | None,
-) -> _Done:  # fmt: skip
+    ctx: Context, key: str, sending: _Sending, condition: dict[str, str], look: Callable[[], None] | None
+) -> Made:
     """Make the object of the parts, or find that an earlier try, whose answer was lost, has made it."""
     listed = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag></Part>"
-        for number, etag in enumerate(etags, 1)
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag>"
+        f"{sending.check.listed(digest)}</Part>"
+        for number, (etag, digest) in enumerate(zip(sending.etags, sending.digests, strict=True), 1)
     )
     space = "http://s3.amazonaws.com/doc/2006-03-01/"
     body = f'<CompleteMultipartUpload xmlns="{space}">{listed}</CompleteMultipartUpload>'.encode()
+    query, told = [("uploadId", sending.upload.upload_id)], sending.check.completing(sending.parts, sending.digests)
 
-    def attempt(headers: dict[str, str]) -> _Done:
+    def attempt(headers: dict[str, str]) -> Made:
         if look is not None:
             look()
-        answer = ctx.bucket.client.request("POST", key, query=[("uploadId", upload_id)], headers=headers, body=body)
+        answer = ctx.bucket.client.request("POST", key, query=query, headers={**headers, **told}, body=body)
         ctx.bucket.can.completed = True
-        return _Done(bare_etag(text_in(answer.body, "ETag")), answer.headers)
+        crc = {KIND.header: text_in(answer.body, f"Checksum{KIND.value.upper()}")} if told else {}
+        return Made(bare_etag(text_in(answer.body, "ETag")), {**answer.headers, **crc})
 
     try:
         return conditionally(ctx, key, condition, attempt, look=not ctx.bucket.can.conditional_complete)
     except ServiceError as error:
         if error.status in (404, 409, 412):
             with contextlib.suppress(ServiceError):
-                there = _seen(ctx, key, _Done("", {}))
-                if there.etag.lower() == combined:
+                there = seen(ctx, key, Made("", {}))
+                made = sending.check.etag(sending.etags, sending.digests)
+                if made and there.etag.lower() == made:
                     return there
         raise
 

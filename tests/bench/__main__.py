@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import cluster, many, showing, transfers
+from tests.bench import checksums, cluster, many, showing, transfers
 from tests.bench.contest import Outcome
 from tests.bench.measure import BenchError
 from tests.bench.table import document, markdown
@@ -33,6 +33,7 @@ JOBS: dict[str, Callable[[World], list[Outcome]]] = {
     "million": many.unchanged,
     "no-state": transfers.no_state,
     "large": transfers.large,
+    "checksums": checksums.large_with_checksums,
     "far": transfers.far,
     "listing": many.listing,
     "showing": showing.showing,

@@ -96,6 +96,11 @@ def counted(ctx: Context, kind: str) -> int:
     return ctx.bucket.counts.snapshot()[kind]
 
 
+def unconfirmed(store: Store) -> int:
+    """Parts that were sent for nothing: moto says that it keeps their CRC, and then does not confirm it."""
+    return int(store.server.name == "moto")
+
+
 # ---- downloads --------------------------------------------------------------------------------------
 
 
@@ -105,7 +110,7 @@ def test_an_object_in_ranges_arrives_whole_and_verified(store: Store, ctx: Conte
     assert read(staged) == BODY
     assert (staged.verified, staged.content) == (True, f"md5:{md5(BODY)}")
     assert (activity.done, activity.moved, activity.kept) == (SIZE, SIZE, 0)
-    assert (counted(ctx, "get"), counted(ctx, "head")) == (RANGES, 0)
+    assert (counted(ctx, "get"), counted(ctx, "head")) == (RANGES, 1)
 
 
 @pytest.mark.parametrize("part_size", [PART, PART + 12345])
@@ -221,7 +226,7 @@ def test_a_broken_upload_is_taken_up_by_the_next_run(
     again = begun(store)
     outcome = upload(again)
     assert outcome.error is None
-    assert counted(again, "put") == 1
+    assert counted(again, "put") == 1 + unconfirmed(store)
     assert store.body("a") == BODY
     assert end(again) == []
     assert unfinished(store) == []
@@ -236,7 +241,7 @@ def test_a_file_that_changed_is_sent_anew_and_the_old_upload_aborted(
     store.file("a", other)
     again = begun(store)
     assert upload(again).error is None
-    assert counted(again, "put") == 3
+    assert counted(again, "put") == 3 + unconfirmed(store)
     assert end(again) == []
     assert store.body("a") == other
     assert unfinished(store) == []
@@ -253,7 +258,7 @@ def test_a_part_that_the_service_holds_differently_is_sent_again(
         store.server.s3.upload_part(**where, PartNumber=held[0]["PartNumber"], Body=b"?" * PART)
     again = begun(store)
     assert upload(again).error is None
-    assert counted(again, "put") == (2 if store.server.name != "rclone" else 1)
+    assert counted(again, "put") == (2 if store.server.name != "rclone" else 1) + unconfirmed(store)
     assert store.body("a") == BODY
     end(again)
 

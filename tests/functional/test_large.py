@@ -18,7 +18,7 @@ import pytest
 
 from nbsync.core.parts import MiB
 from nbsync.s3.capabilities import Capabilities
-from nbsync.transfer import download, multipart, ranged, upload
+from nbsync.transfer import download, multipart, ranged, upload, upload_check
 from nbsync.wire.client import Client
 from nbsync.wire.credentials import fixed
 from nbsync.wire.errors import ConnectionLost, ServiceError
@@ -248,10 +248,11 @@ def test_a_server_that_falls_silent_fails_the_file_and_what_came_is_kept(
 ) -> None:
     world.put("big", body) if direction == "pull" else world.write("big", body)
     real, lock, count = Client.request, threading.Lock(), itertools.count()
+    answered = 1 if direction == "pull" else 2  # moto does not confirm the CRC of a part: it is sent again, by its MD5
 
     def request(client: Client, method: str, key: str = "", **more: Any) -> Response:
         with lock:
-            silent = (is_range(more) or "partNumber" in parameters(more)) and next(count) >= 1
+            silent = (is_range(more) or "partNumber" in parameters(more)) and next(count) >= answered
         return real(black_hole(client) if silent else client, method, key, **more)
 
     with monkeypatch.context() as patch:
@@ -312,7 +313,7 @@ def test_what_the_file_holds_later_is_not_taken_for_what_was_sent(
     """An edit after the completion, and no second try: the next push must know that it is not stored."""
     memory.hook(LikeMd5())
     monkeypatch.setattr(Capabilities, "etag_is_md5", False)
-    monkeypatch.setattr(multipart._Md5OfAll, "begin", lambda _self: None)
+    monkeypatch.setattr(upload_check.Md5OfAll, "begin", lambda _self: None)
     world.write("big", body)
     edited = body[::-1]
 
@@ -356,8 +357,8 @@ def test_nobody_waits_for_a_digest_at_exit(tmp_path: Path) -> None:
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 2**42)
     script = (
-        "import os, sys, types; from nbsync.transfer.multipart import _Md5OfAll\n"
+        "import os, sys, types; from nbsync.transfer.upload_check import Md5OfAll\n"
         "ctx = types.SimpleNamespace(cancelled=lambda: False)\n"
-        "_Md5OfAll(ctx, os.open(sys.argv[1], os.O_RDONLY), 2**42).begin()\n"
+        "Md5OfAll(ctx, os.open(sys.argv[1], os.O_RDONLY), 2**42).begin()\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "huge")], check=True, timeout=20)

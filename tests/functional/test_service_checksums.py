@@ -202,3 +202,89 @@ def test_where_objects_have_no_checksum_a_few_are_asked_for_it(world: World, sto
         world.write(f"{number}", body)
     result = world.run("pull", jobs=1)
     assert (result.counts["hit"], result.requests["head"]) == (7, 4)
+
+
+# ---- uploads in parts -------------------------------------------------------------------------------
+
+
+def parts_sent(store: Store) -> list[dict[str, str]]:
+    """The headers of each part that came since the last call."""
+    found = [headers for method, _, query, headers in store.log if method == "PUT" and "partNumber" in query]
+    store.log.clear()
+    return found
+
+
+def test_parts_are_checked_by_their_crc(
+    world: World, store: Store, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("big", body)
+    result = world.run("push")
+    assert (result["big"].status, world.get("big") == body) == ("miss", True)
+    sent = parts_sent(store)
+    assert [("x-amz-checksum-crc64nvme" in one, "content-md5" in one) for one in sent] == [(True, False)] * 3
+    assert recorded(world).startswith("crc64nvme:")
+    assert (world.run("push")["big"].evidence, world.run("pull")["big"].status) == ("state", "hit")
+    (world.local / ".nbsync/state.sqlite3").unlink()
+    assert (world.run("push")["big"].status, world.head("big")["Metadata"]["mtime"] != "") == ("hit", True)
+
+
+def test_parts_are_checked_by_their_md5_where_the_server_keeps_no_crc(world: World, store: Store, body: bytes) -> None:
+    store.checksums = False
+    world.write("big", body)
+    assert world.run("push").ok
+    assert all("content-md5" in one for one in parts_sent(store))
+    assert world.get("big") == body
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_byte_that_is_flipped_on_its_way_is_refused_and_sent_again(
+    world: World, store: Store, body: bytes, keeps: bool
+) -> None:
+    store.checksums = keeps
+    todo = [2]
+    store.spoil = lambda out, number: not out and number == 2 and bool(todo) and bool(todo.pop())
+    world.write("big", body)
+    assert world.run("push").ok
+    assert (todo, world.get("big") == body) == ([], True)
+
+
+def test_a_server_that_echoes_and_does_not_check_is_caught_by_the_whole(
+    world: World, store: Store, body: bytes
+) -> None:
+    store.verifies = False
+    todo = [2]
+    store.spoil = lambda out, number: not out and number == 2 and bool(todo) and bool(todo.pop())
+    world.write("big", body)
+    assert world.run("push").ok
+    assert (todo, world.get("big") == body) == ([], True)
+
+
+def test_a_server_that_always_spoils_what_it_echoes_is_a_failure(world: World, store: Store, body: bytes) -> None:
+    store.verifies = False
+    store.spoil = lambda out, number: not out and number == 2
+    world.write("big", body)
+    assert world.run("push", retries=1)["big"].status == "failed"
+
+
+@pytest.mark.parametrize(("silent", "sent"), [("parts", 4), ("whole", 3)])
+def test_without_the_servers_word_md5s_prove_it(
+    world: World, store: Store, body: bytes, silent: str, sent: int
+) -> None:
+    """It says that it keeps CRCs, and then does not name that of a part, or of the whole."""
+    store.silent = silent
+    world.write("big", body)
+    assert world.run("push").ok
+    assert (world.get("big") == body, len(parts_sent(store))) == (True, sent)
+    assert recorded(world).startswith("etag:")
+
+
+def test_an_upload_that_was_broken_off_is_taken_up_by_crc(
+    world: World, store: Store, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("big", body)
+    store.fails_at = 1
+    assert world.run("push", retries=1)["big"].status == "failed"
+    store.fails_at = 0
+    first = parts_sent(store)
+    assert world.run("push").ok
+    assert (world.get("big") == body, len(first), len(parts_sent(store))) == (True, len(first), 1)
