@@ -272,7 +272,7 @@ def test_a_connection_that_is_not_made_is_given_up_sooner() -> None:
 
 def test_a_connection_of_which_nothing_can_be_told_is_given_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither made nor failed, and ready all the time: that is no sign of life."""
-    monkeypatch.setattr("nbsync.wire.multiplexer._Member.connected", lambda _member: False)
+    monkeypatch.setattr("nbsync.wire.multiplexer._Connection.connected", lambda _member: False)
     clock = [0.0]
     multiplexer = swarm_of(serve(Peer.wait_for_close), now=lambda: clock[0])
     multiplexer.start("k", GET)
