@@ -257,11 +257,9 @@ class _Doctor:
             self._add("buckets", OK, "may not be listed, which no sync needs; doctor REMOTE looks at one")
 
     def _abilities(self, bucket: Bucket) -> None:
-        can = bucket.can
-        known = {"PUT": can.conditional_put, "GET": can.conditional_get, "DELETE": can.conditional_delete,
-                 "completion of large uploads": can.conditional_complete}  # fmt: skip
-        proven = [name for name, holds in known.items() if holds]
-        unproven = [name for name, holds in known.items() if not holds]
+        conditions = bucket.can.conditions()
+        proven = [row.condition for row, holds in conditions if holds]
+        unproven = [row.condition for row, holds in conditions if not holds]
         text = f"conditional {', '.join(proven)} honoured" if proven else ""
         if not unproven:
             self._add("server", OK, text)
