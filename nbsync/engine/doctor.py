@@ -1,4 +1,4 @@
-"""`doctor`: who we are, where requests go, and what the service answers. Runs in the caller's thread.
+"""`doctor`: the credentials, where requests go, and what the service answers. Runs in the caller's thread.
 
 Every step has a time limit: what may hang (a credential process, a name server, a silent service) runs in a thread of
 its own, which is left behind. Nothing is written, neither here nor there.
@@ -120,7 +120,7 @@ class _Doctor:
             self._add("folder", OK, text)
 
     def _account(self) -> Account | None:
-        """Who we are; None if nothing can be asked in this name."""
+        """The account; None if it cannot be used."""
         try:
             account = self._within(lambda: Account(self._options))
             profile = self._within(lambda: account.profile)
