@@ -1,4 +1,4 @@
-"""The errors that nbsync raises. Pure; importable from every room.
+"""The errors that nbsync raises. Pure; importable from every package.
 
     NbsyncError                  anything nbsync reports; one line, says what to do
     ├── UsageError               wrong words: option, REMOTE, LOCAL                 exit 2

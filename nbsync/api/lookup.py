@@ -199,7 +199,7 @@ class View:
 
 
 class Answer(NamedTuple):
-    """What came of a question: a value, or the error in one line."""
+    """The answer to a question: a value, or the error in one line."""
 
     topic: tuple[str, ...]
     value: Any

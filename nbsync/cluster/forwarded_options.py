@@ -10,5 +10,5 @@ from nbsync.core.saved_options import FILES
 
 
 def found_anywhere(options: Options) -> Options:
-    """The options with their files named from the root: who reads them may stand in another directory."""
+    """The options with their files named from the root: the worker that reads them may stand in another directory."""
     return replace(options, **{name: os.path.abspath(path) for name in FILES if (path := getattr(options, name))})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 # What options are for: a command says which of these it takes, an option (`options.Option.of`) of which it is one.
-WHERE = "where"  # where the service is, and who asks
+WHERE = "where"  # where the service is, and with which account
 OUTPUT = "output"  # how what it came to is shown
 LOG = "log"  # what becomes of a run that ended
 BACKGROUND = "background"  # in a notebook, it may go on behind the cell

@@ -98,7 +98,7 @@ def parse_location(text: str) -> Location:
     if re.search("[\ud800-\udfff]", prefix):
         raise UsageError("REMOTE is not valid Unicode", "Keys are UTF-8")
     if names.is_own(prefix):
-        raise UsageError(f"REMOTE has a segment {names.OWN}, which is nbsync's own room and never synced")
+        raise UsageError(f"REMOTE has a segment {names.OWN}, which is nbsync's own state directory and never synced")
     return Location(bucket, prefix)
 
 

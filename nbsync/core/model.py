@@ -1,4 +1,4 @@
-"""The values that travel between the rooms. Pure; immutable; picklable.
+"""The values that travel between the packages. Pure; immutable; picklable.
 
 Entries are named tuples, not dataclasses: a run makes up to a million of each, and a tuple is made
 four times faster. Paths are relative, `/`-separated, and sorted as Python compares strings, which

@@ -48,7 +48,7 @@ _WINDOWS_RULES = tuple(
             r"(?:\A|/)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[1-9\u00b9\u00b2\u00b3]) *(?:[./]|\Z)",
             "has a segment that is a device name on Windows",
         ),
-        # The 8.3 alias under which NTFS would open our own room.
+        # The 8.3 alias under which NTFS would open our own state directory.
         (r"(?:\A|/)nbsync~\d", "has a segment that may be a short name of .nbsync on Windows"),
     )
 )
@@ -111,7 +111,7 @@ def key_refusal(path: str, prefix_bytes: int) -> str | None:
 
 
 def is_own(path: str) -> bool:
-    """True if a segment of `path` is `.nbsync` in whatever case: nbsync's own room, never synced."""
+    """True if a segment of `path` is `.nbsync` in whatever case: nbsync's own state directory, never synced."""
     folded = path.casefold()  # not lower(): APFS takes U+017F for an s
     return OWN in folded and OWN in folded.split("/")
 

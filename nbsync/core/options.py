@@ -51,7 +51,7 @@ class Option:
         once: it is meant for one run, and never repeated.
         saved: a saved plan says it.
         shows: it says how a run is shown, not what it does.
-        place: it says which service or account: who gives it means to go there.
+        place: it says which service or account: a user who gives it means to go there.
         configured: the user's AWS configuration may name it, too.
         file: its value is the path of a file to read.
         pace: it says how much at once, how fast or how patiently, and nothing of what is done.

@@ -60,7 +60,7 @@ class KeyRange:
         self.kept = 0  # keys that came
         self.meant = 0.0  # keys that the last guess left to it
         self.stretch = 1.0  # that it was made with
-        self.begun_again = False  # by a page that may hold what came already
+        self.begun_again = False  # by a page that may repeat earlier keys
         self.before: _Relay | None = None  # how the span before it would go on, when that is done
         self.onward: _Relay | None = None  # how this one would
         self.seen_before: list[str] = []  # what the span before saw of it, while its first page was on its way
@@ -79,7 +79,7 @@ class KeyRange:
         return self._left[2]
 
     def begin_again(self, relay: _Relay) -> None:
-        """Go on from where the span before it, or it itself, surely was; what came already is left out."""
+        """Go on from the last key that this span, or the one before it, surely reached; earlier keys are left out."""
         self.token, self.after = relay.token, relay.after
         self.begun_again, self.done = True, False
 
@@ -98,7 +98,7 @@ class KeyRanges:
     Args:
         recorded: the last path of each 1,000 that an earlier listing of the same prefix gave, in order, if
             it is known. May be set until 10,000 keys have come.
-        obeyed: is the server not known to ignore where a page should start?
+        obeyed: False if the server is known to ignore where a page should start.
 
     Attributes:
         wide: more than 10,000 keys are there: several pages may be asked for at once.
@@ -337,7 +337,7 @@ class KeyRanges:
         elif relay is not None:
             head.done = True
 
-    # ---- what came --------------------------------------------------------------------------------
+    # ---- answers -----------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:

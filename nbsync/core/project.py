@@ -1,7 +1,7 @@
 """A project: the folders that `nbsync.toml` names, each with its REMOTE, its way and its options. Pure.
 
 The file is untrusted, for it comes with a clone: `read_project` takes every value apart, and an error tells its line.
-What a folder may do before its user has accepted it is the business of who runs it: see `needs_trust`.
+What a folder may do before its user has accepted it is the business of the caller: see `needs_trust`.
 """
 
 from __future__ import annotations

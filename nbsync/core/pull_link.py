@@ -1,6 +1,6 @@
 """A pull link: which objects, into which folder beside the notebook, and where to go then. Pure; any thread.
 
-Who makes a link and the server that is asked by one share the rules here. All of a link is untrusted text.
+The maker of a link and the server that is asked by one share the rules here. All of a link is untrusted text.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def target_of(link: PullLink) -> str:
     folder = re.sub(r"\A(?:\./+)+", "", target).rstrip("/")
     reason = "is the root itself" if folder in ("", ".") else refusal(folder)
     if not reason and is_own(folder):
-        reason = "is nbsync's own room"
+        reason = "is nbsync's own state directory"
     if not reason and any(part.startswith((".", "~")) for part in folder.split("/")):
         reason = "has a hidden segment"
     if reason:

@@ -80,7 +80,7 @@ def _moved(item: Action, one: Joined) -> str:
 
 
 def _same_source(item: Action, one: Joined) -> bool:
-    """Is the side that was to be copied as it was seen? Else, equal sides are equal by other content than planned."""
+    """Is the source as it was seen? If not, the sides became equal with other content than was planned."""
     if item.verb is Verb.DOWNLOAD:
         return _same_object(item.remote, one.remote)
     return _seen_here(item.local) == _seen_here(one.local)

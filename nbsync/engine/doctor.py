@@ -1,4 +1,4 @@
-"""`doctor`: who we are, where requests go, and what the service answers. Runs in the caller's thread.
+"""`doctor`: the credentials, where requests go, and what the service answers. Runs in the caller's thread.
 
 Every step has a time limit: what may hang (a credential process, a name server, a silent service) runs in a thread of
 its own, which is left behind. Nothing is written, neither here nor there.
@@ -120,7 +120,7 @@ class _Doctor:
             self._add("folder", OK, text)
 
     def _account(self) -> Account | None:
-        """Who we are; None if nothing can be asked in this name."""
+        """The account; None if it cannot be used."""
         try:
             account = self._within(lambda: Account(self._options))
             profile = self._within(lambda: account.profile)
@@ -257,11 +257,9 @@ class _Doctor:
             self._add("buckets", OK, "may not be listed, which no sync needs; doctor REMOTE looks at one")
 
     def _abilities(self, bucket: Bucket) -> None:
-        can = bucket.can
-        known = {"PUT": can.conditional_put, "GET": can.conditional_get, "DELETE": can.conditional_delete,
-                 "completion of large uploads": can.conditional_complete}  # fmt: skip
-        proven = [name for name, holds in known.items() if holds]
-        unproven = [name for name, holds in known.items() if not holds]
+        conditions = bucket.can.conditions()
+        proven = [row.condition for row, holds in conditions if holds]
+        unproven = [row.condition for row, holds in conditions if not holds]
         text = f"conditional {', '.join(proven)} honoured" if proven else ""
         if not unproven:
             self._add("server", OK, text)

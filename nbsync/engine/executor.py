@@ -1,4 +1,4 @@
-"""From Actions to Outcomes: stream them, or spool and guard them first; deletes last and only if sure.
+"""From Actions to Outcomes: stream them, or collect them in the action spool and guard first; deletes last.
 
 Part of the engine; runs in the run's thread.
 """
@@ -144,7 +144,7 @@ class Execution:
             action_spool.close()
 
     def _compare_all(self, actions: Iterable[Action], action_spool: ActionSpool) -> Need:
-        """Settle every question that needs reading; nothing is changed. All Actions end in the spool.
+        """Settle every question that needs reading; nothing is changed. All Actions end in the action spool.
 
         The source of a run that goes beyond its limits is not listed to its end.
         """

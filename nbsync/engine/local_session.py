@@ -1,6 +1,6 @@
-"""LOCAL's side of one run: when its folder, its room with the lock, and its record are opened or made.
+"""LOCAL's side of one run: when its folder, its state directory with the lock, and its record are opened or made.
 
-A room that is there is locked before anything is looked at, so that what another run is doing is never
+A state directory that is there is locked before anything is looked at, so that what another run is doing is never
 seen half done. One that is not there is made just before the first change, after the guards have
 answered: a run that is refused makes nothing.
 """
@@ -70,9 +70,9 @@ class LocalSession:
     """One LOCAL during one run; used by the run's own thread.
 
     Attributes:
-        room: None where nothing is written locally (yet).
+        state_dir: None where nothing is written locally (yet).
         is_new: LOCAL was not there when the run began.
-        clocks: of the file systems that LOCAL is on, once there is a room.
+        clocks: of the file systems that LOCAL is on, once there is a state directory.
 
     Args:
         root: LOCAL's absolute path.
@@ -110,7 +110,7 @@ class LocalSession:
         self._journal: Journal | None = None
 
     def begin(self) -> None:
-        """Take the lock, if there is a room to lock.
+        """Take the lock, if there is a state directory to lock.
 
         Raises:
             LocalError, LockedError: see state_dir.StateDir.
@@ -127,7 +127,7 @@ class LocalSession:
         """
         path = database.path_in(self._place())
         was_used = self.state_dir is not None and os.path.exists(os.path.join(self._place(), past_syncs.NAME))
-        gone = was_used and not os.path.exists(path)  # a run may have ended between its room and its record
+        gone = was_used and not os.path.exists(path)  # a run may have ended between its state directory and its record
         self._remote = remote
         self._state = open_state(path, remote, writable=self.state_dir is not None, seed=local_record(self.root))
         if gone:
@@ -135,7 +135,7 @@ class LocalSession:
         return self._state
 
     def open_journal(self) -> Journal:
-        """What earlier runs with this REMOTE left unfinished here; it keeps nothing while there is no room."""
+        """What earlier runs with this REMOTE left unfinished here; it keeps nothing without a state directory."""
         assert self._remote is not None  # the record was opened before
         if self._journal is None and self.state_dir is not None:
             self._journal = Journal(self.state_dir.place, self._remote, now_ns=self._now_ns)
@@ -147,10 +147,10 @@ class LocalSession:
         return unconfirmed(self._place(), self._remote, now_ns=self._now_ns())
 
     def prepare(self) -> State | None:
-        """Make what a change needs: LOCAL for a pull, the room, the record. Returns the record to write to, if any.
+        """Make LOCAL for a pull, the state directory and the record. Returns the record to write to, if any.
 
         Raises:
-            LocalError, LockedError: it cannot be made. (If somebody else made the room meanwhile, see in_session.)
+            LocalError, LockedError: it cannot be made. (If another run made the state directory, see in_session.)
         """
         if not self._changes:
             return None
@@ -187,18 +187,18 @@ class LocalSession:
         return notes.purged(files, size, days)
 
     def note_page_boundaries(self, page_boundaries: PageBoundaries) -> None:
-        """Note where the pages of the listing ended, if that is new and it is complete. Not to be had is no matter."""
+        """Record where the pages of a complete listing ended, if that is new. An error only costs time later."""
         ends = page_boundaries.worth_noting
         if self._state is not None and page_boundaries.complete and ends != page_boundaries.known:
             with contextlib.suppress(LocalError):
                 self._state.note_page_boundaries(ends)
 
     def note_sync(self, sync: PastSync) -> str:
-        """Remember what is done here, where there is a room to remember it in; a note if it cannot be proved later."""
+        """Record the sync in the state directory, if there is one; a note if it cannot be proved later."""
         return self.state_dir.note_sync(sync) if self.state_dir is not None else ""
 
     def _place(self) -> str:
-        """Where the room is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
+        """Where the state directory is, or would be: only a run that leaves LOCAL alone may have it elsewhere."""
         return find_place(self.root, elsewhere=not self._direction.changes_local)
 
     def _make_local(self) -> None:
@@ -231,7 +231,7 @@ def run_name(now_ns: int) -> str:
 
 
 def note_trash(result: SyncResult, state_dir: StateDir, why: str, days: float | None) -> list[str]:
-    """Say in `result` how much the room's run moved to the trash; what to say of it. For the arguments see trashed."""
+    """Set in `result` how much the run moved to the trash; returns the note on it. For the arguments see trashed."""
     result.trashed, size, *in_all = state_dir.trash_summary()
     if not result.trashed:
         return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from nbsync.core.location import Location
-from nbsync.core.model import Row, Status, Verb
+from nbsync.core.model import Row, Status
 from nbsync.engine.foreign import NOT_YOURS
 from nbsync.engine.source import Scope, Seen
 from nbsync.s3.capabilities import Capabilities
@@ -72,9 +72,8 @@ def best_effort(rows: Sequence[Row], can: Capabilities) -> list[str]:
     if can.wrote_unconditionally:  # which is said instead
         return []
     verbs = {row.action for row in rows if row.status != Status.CANCELLED.value}
-    proven = {"PUT": Verb.UPLOAD.value not in verbs or can.conditional_put,
-              "DELETE": Verb.DELETE_REMOTE.value not in verbs or can.conditional_delete}  # fmt: skip
-    return [f"conditional {method} is unproven on this server: best effort" for method in proven if not proven[method]]
+    unproven = [row.condition for row, holds in can.conditions() if row.verb and row.verb.value in verbs and not holds]
+    return [f"conditional {condition} is unproven on this server: best effort" for condition in unproven]
 
 
 def filtered(scope: Scope, seen: Seen, source_files: int, *, complete: bool, nothing_left: bool) -> list[str]:

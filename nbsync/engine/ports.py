@@ -44,7 +44,7 @@ class Run(Protocol):
 
 
 class Workers(Protocol):
-    """Who does the Actions of one run.
+    """The workers that do the Actions of one run.
 
     Attributes:
         dry_run: they compare, and change nothing.
@@ -79,7 +79,7 @@ class Workforce(Protocol):
     notes: list[str]
 
     def look(self) -> None:
-        """Find out who is there.
+        """Find the workers that are there.
 
         Raises:
             ClusterError: nobody, or somebody who is not fit.

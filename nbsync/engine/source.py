@@ -178,7 +178,7 @@ class Remote:
         admits: does a path take part?
 
     Attributes:
-        waypoints: where the pages of the listing end.
+        page_boundaries: where the pages of the listing end.
     """
 
     def __init__(self, bucket: Bucket, sides: Sides, admits: Callable[[str], bool]) -> None:

@@ -64,7 +64,7 @@ def status(call: Call) -> Status:
 
 
 def _opened(place: str, found: Status, stack: ExitStack) -> Record | None:
-    """The record in a room; None if there is none, or if it cannot be used, which is a problem then."""
+    """The record in a state directory; None if there is none, or if it cannot be used, which is a problem then."""
     path = database.path_in(place)
     if not os.path.lexists(path):
         return None

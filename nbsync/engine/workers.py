@@ -1,4 +1,4 @@
-"""Who does the Actions of one run: threads of this process, or a workforce. See `ports.Workers`."""
+"""The workers that do the Actions of one run: threads of this process, or a workforce. See `ports.Workers`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class ActionSpool:
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 (closed by close)
-        self._close = weakref.finalize(self, self._file.close)  # a plan has its spool as long as it is there
+        self._close = weakref.finalize(self, self._file.close)  # the file stays open as long as the plan
         self._batch: list[Action] = []
         self.count = 0
 

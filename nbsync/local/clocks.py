@@ -47,7 +47,7 @@ class Clocks:
     """Judges what a run records.
 
     Args:
-        room: of LOCAL, open.
+        state_dir: of LOCAL, open.
         follow_symlinks: files may be on any file system, whatever their folder is on.
         reading_since: monotonic seconds from which on the run may have read files; None: it has read none yet.
     """
@@ -136,7 +136,7 @@ class Clocks:
         raise OSError("no file can be made there")
 
     def _stage_near(self, folder: str, device: int) -> int:
-        """Our staging on the mount below LOCAL that `folder` is on, open; it stays open with the room.
+        """Our staging on the mount below LOCAL that `folder` is on, open; it stays open with the state directory.
 
         Raises:
             OSError: there is none, or it is on yet another file system.

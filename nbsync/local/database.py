@@ -76,7 +76,7 @@ _ADVICE = (
 
 
 def path_in(place: str) -> str:
-    """Where the database of the room at `place` is."""
+    """Where the database of the state directory at `place` is."""
     return os.path.join(database_folder(place), NAME)
 
 

@@ -18,7 +18,7 @@ from nbsync.local.scan import STATE_DIR
 
 Fold = Callable[[str], str]
 
-PROBE = "names-\u00e9"  # a file in each room: by its name, which has a case and an accent, a file system is told
+PROBE = "names-\u00e9"  # in each state directory: the file system is told by how it takes a case and an accent
 _PROBE_IN_CAPITALS = "NAMES-\u00e9"
 _NAMES = 200  # that are looked at in LOCAL where there is no such file
 _OCTAL = re.compile(rb"\\([0-7]{3})")
@@ -31,8 +31,8 @@ _MAY_FOLD = ("apfs", "hfs", "hfsplus", "zfs", "cifs", "smb3", "vboxsf", "9p", "v
 def folding_of(root: str) -> Fold | None:
     """Gives the same text for all names that a file system at or below `root` may take for one; None: there are none.
 
-    The probe in the room tells, unless the room is a mount of its own. Before there is one, the names that are there
-    tell, if any has a case and any an accent; and where none has, the kind of the file system.
+    The probe in the state directory tells, unless that is a mount of its own. Before there is one, the names that are
+    there tell, if any has a case and any an accent; and where none has, the kind of the file system.
     """
     found = {_fold_at(place) for place in (root, *_mounts_below(root))}
     return next((fold for fold in (twin_key, one_form) if fold in found), None)
@@ -75,7 +75,7 @@ def file_named(root: str, path: str, among: list[LocalEntry]) -> LocalEntry | No
 
 
 def decomposes(root: str) -> bool:
-    """Does the file system store names decomposed, as HFS+ does? Told by the probe in the room."""
+    """Does the file system store names decomposed, as HFS+ does? Told by the probe in the state directory."""
     try:
         return unicodedata.normalize("NFD", PROBE) in os.listdir(os.path.join(root, STATE_DIR))
     except OSError:

@@ -32,7 +32,7 @@ _MOST_LOOKED_AT = 1_000
 
 
 def places(root: str) -> list[str]:
-    """The rooms of a LOCAL that are there: its own, and the one for when it could not be written.
+    """The state directories of a LOCAL that are there: its own, and the one for when it could not be written.
 
     Raises:
         LocalError: its own cannot be read.
@@ -45,7 +45,7 @@ def places(root: str) -> list[str]:
 
 
 class Record:
-    """The state database in one room, open to be read.
+    """The state database in one state directory, open to be read.
 
     Attributes:
         remotes: how many files are recorded, by REMOTE.
@@ -108,7 +108,7 @@ class Unfinished(NamedTuple):
 
 
 def unfinished(place: str) -> Unfinished | None:
-    """What the journal of a room says; None if it cannot be read now."""
+    """What the journal of a state directory says; None if it cannot be read now."""
     try:
         path = journal_schema.path_in(place)
         if not os.path.lexists(path):

@@ -4,7 +4,7 @@ Nothing is ever written through a symbolic link: every folder on the way is open
 following links, and the rename happens relative to that open folder (POSIX openat and renameat).
 
 Nothing is overwritten either: a staged file is renamed into nothing, or changes places with what stands
-there, and then what came out is looked at. An editor that saves between our look and our rename finds its
+there, and then the file that was there is looked at. An editor that saves between our look and our rename finds its
 file in the trash. (Where a file system cannot exchange names, that moment remains: see `rename`.)
 
 What a rename promises holds when the process dies at any moment, not when the power fails: nothing is
@@ -189,7 +189,7 @@ class Installer:
         return True
 
     def _keep_or_give_back(self, source: str, at: int, path: str, fd: int) -> None:
-        """Move what came out of an exchange to the trash, or, if that fails, to its place again.
+        """Move the file that an exchange took out to the trash, or, if that fails, to its place again.
 
         Raises:
             OSError: it could not be kept, so all is as before the exchange.

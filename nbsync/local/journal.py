@@ -6,7 +6,7 @@ for each part, so it does not wait for the disk: after a power failure it may be
 own file would cost the record of every sync, and here costs a transfer from its first byte. Nothing it says is
 believed unseen: a download is proven whole in the end, an upload's parts are held against ListParts.
 
-Used under the room's lock by all threads of one run. A journal that cannot be written is none: the run goes on.
+Used under the state directory's lock by all threads of one run, which goes on if the journal cannot be written.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Journal:
     """The journal of one LOCAL, for a run with one REMOTE.
 
     Args:
-        place: the room's directory; None for a journal that keeps nothing.
+        place: the state directory's path; None for a journal that keeps nothing.
         remote: whose transfers this run takes up.
         now_ns: the wall clock.
     """
@@ -227,7 +227,7 @@ class Journal:
         return self._db is not None
 
     def unconfirmed_answer(self, sent: Iterable[Sent]) -> None:
-        """Note uploads that were sent, and whose answers nobody waits for: the objects, if they come, are ours."""
+        """Record uploads that were sent and whose answers nobody waits for: a later run knows their objects by ETag."""
         rows = [(self._now_ns(), *self._remote, *one) for one in sent]
         with self._writing(begin=bool(rows)) as db:
             if db is not None:
@@ -352,7 +352,7 @@ def unconfirmed(place: str, remote: RemoteName, *, now_ns: int) -> dict[str, lis
 
 
 def staged_names(place: str) -> frozenset[str]:
-    """The names in staging that the journal in the room at `place` knows; the room's lock is held."""
+    """The names in staging that the journal in the state directory at `place` knows; its lock is held."""
     path = path_in(place)
     if not os.path.lexists(path):
         return frozenset()

@@ -63,7 +63,7 @@ DELETE FROM owner;
 
 
 def path_in(place: str) -> str:
-    """Where the journal of the room at `place` is."""
+    """Where the journal of the state directory at `place` is."""
     return os.path.join(database_folder(place), NAME)
 
 
@@ -89,7 +89,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def connect_to_read(path: str) -> sqlite3.Connection | None:
-    """The journal at `path`, for who may not write there; None if there is none, or it is another LOCAL's.
+    """The journal at `path`, read only; None if there is none, or it is another LOCAL's.
 
     Raises:
         OSError, LocalError, sqlite3.Error: it cannot be read.

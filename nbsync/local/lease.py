@@ -1,9 +1,9 @@
-"""A run's permit: a file in staging by which workers on other machines know LOCAL, and that the run still goes on.
+"""A run's lease: a file in staging by which workers on other machines know LOCAL, and that the run still goes on.
 
-Its content is nobody's to guess: who reads it sees the very staging in which it was written. It is made of the user's
+Nobody can guess its content: a worker that reads it sees the staging in which it was written. It is made of the user's
 secret, so that a later run of his knows by it what his workers have noted there. When it is gone, the run is over,
 was stopped, or died and the next one has emptied staging: then nobody has any business in LOCAL any more.
-What workers write into staging bears the permit's id.
+What workers write into staging bears the lease's id.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 from nbsync.local import own_secret
 from nbsync.local.own_secret import NoSecret
 
-SEEN_SECONDS = 0.6  # after a permit or a hold is gone, who had it has seen that, and ended
+SEEN_SECONDS = 0.6  # after a lease or a claim is gone, its worker has seen that, and ended
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PERMIT = re.compile(r"permit-[0-9a-f]{16}")
 _NOTE = re.compile(r"upload-[0-9a-f]{16}-[0-9a-f]{8}-[0-9]+")
 
 
 class Lease(NamedTuple):
-    """`id` is in the names of files, `token` the content of the permit's own."""
+    """`id` is in the names of files, `token` the content of the lease's own."""
 
     id: str
     token: str
@@ -42,7 +42,7 @@ class Lease(NamedTuple):
         return f"guest-{self.id}-{secrets.token_hex(4)}"
 
     def is_staged(self, name: str) -> bool:
-        """Is this the name of what a worker has staged under this permit?"""
+        """Is this the name of what a worker has staged under this lease?"""
         return re.fullmatch(rf"guest-{self.id}-[0-9a-f-]+", name) is not None
 
     def batch(self, number: int) -> str:
@@ -55,7 +55,7 @@ class Lease(NamedTuple):
 
 
 def issue(stage: str) -> Lease:
-    """A new permit, whose file is in staging.
+    """A new lease, whose file is in staging.
 
     Raises:
         OSError: it cannot be written.
@@ -67,32 +67,32 @@ def issue(stage: str) -> Lease:
 
 
 def _token(stage: str, number: str) -> str:
-    """What the permit of this id in this staging holds, if this user issued it; empty where there is no secret."""
+    """What the lease of this id in this staging holds, if this user issued it; empty where there is no secret."""
     with contextlib.suppress(NoSecret):
         return own_secret.proof("permit", os.path.realpath(stage), number)[:32]
     return ""
 
 
 def sign(token: str, note: str, told: Any) -> str:
-    """What shows that who noted this, as JSON has it, under this name was let in by the permit with this token."""
+    """The proof that a worker under the lease with this token wrote this note, as JSON has it, under this name."""
     return hmac.new(token.encode(), json.dumps([note, told], sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
 def is_signed(stage: str, note: str, signature: object, told: Any) -> bool:
-    """Was this noted, under this name in staging, by who was let in by a permit of this user's?"""
+    """Did a worker under a lease of this user write this note, under this name in staging?"""
     token = _token(stage, note.split("-")[1])
     made = sign(token, note, told)
     return bool(token) and isinstance(signature, str) and signature.isascii() and hmac.compare_digest(made, signature)
 
 
 def revoke(stage: str, run_lease: Lease) -> None:
-    """From now on, nobody who looks may go on."""
+    """Revoke the lease: a worker that looks at it from now on stops."""
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(stage, run_lease.name))
 
 
 def holds(stage: str, run_lease: Lease) -> bool:
-    """Is this the permit's staging, and does the run go on? It is opened anew each time, for NFS looks again then."""
+    """Is this the lease's staging, and does the run go on? It is opened anew each time, for NFS looks again then."""
     try:
         fd = os.open(os.path.join(stage, run_lease.name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -106,7 +106,7 @@ def holds(stage: str, run_lease: Lease) -> bool:
 
 
 def clear(stage: str, run_lease: Lease) -> None:
-    """Remove what workers have left in staging under this permit; notes of their uploads stay, see `shared_dir`."""
+    """Remove what workers have left in staging under this lease; notes of their uploads stay, see `shared_dir`."""
     mine = tuple(f"{kind}-{run_lease.id}-" for kind in ("guest", "batch", "hold"))
     with contextlib.suppress(OSError):
         for name in os.listdir(stage):
@@ -116,7 +116,7 @@ def clear(stage: str, run_lease: Lease) -> None:
 
 
 def begin_batch(stage: str, run_lease: Lease, number: int) -> None:
-    """From now on, and until `end_batch`, who gets this batch is to do it.
+    """Mark the batch as to be done, until `end_batch`, by the worker that gets it.
 
     Raises:
         OSError: staging cannot be written.
@@ -165,7 +165,7 @@ class Claim:
         return found is not None
 
     def tell(self, told: dict[str, Any]) -> None:
-        """Say how far the batch is. Not to be had is no matter."""
+        """Write down how far the batch is. An error is ignored: it is for display only."""
         fd = self._open()
         if fd is not None:
             with contextlib.suppress(OSError), open(fd, "w", encoding="utf-8") as file:
@@ -202,7 +202,7 @@ def hear_of_batch(stage: str, run_lease: Lease, number: int) -> dict[str, Any]:
 
 
 def end_batch(stage: str, run_lease: Lease, number: int) -> None:
-    """Its outcomes are known, or whoever had it is taken for lost: nobody is to do it, and no hold on it lasts."""
+    """End the batch: its outcomes are known, or its worker is taken for lost. No claim on it lasts."""
     for name in (run_lease.batch(number), run_lease.hold(number)):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(stage, name))
@@ -219,7 +219,7 @@ def is_note(name: str) -> bool:
 
 
 def issued_in(stage: str) -> frozenset[str]:
-    """The names in staging of permits: under the room's lock, those of runs that died."""
+    """The names in staging of leases: under the state directory's lock, those of runs that died."""
     return _matching(stage, _PERMIT)
 
 

@@ -1,6 +1,6 @@
 """Opening folders and files one step at a time, through no symbolic link (POSIX openat). Any thread.
 
-What lies in LOCAL, nbsync's own room too, may have been unpacked from anywhere: a link in it leads nowhere.
+What lies in LOCAL, nbsync's own state directory too, may have been unpacked from anywhere: a link in it leads nowhere.
 """
 
 from __future__ import annotations

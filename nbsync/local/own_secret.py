@@ -1,6 +1,6 @@
 """A secret of the user's, by which nbsync knows again what it wrote itself: for this user, on this machine. Any thread.
 
-What came with a folder, or as a file, may have been written by anybody: whatever in it would be followed without
+A folder or file from elsewhere may have been written by anybody: whatever in it would be followed without
 words bears a proof, the keyed hash (HMAC, RFC 2104) of it by this secret. The secret is made when first something is
 to be proved, and lies in the user's state directory, below a `.nbsync`: so no push of a home directory takes it along.
 """

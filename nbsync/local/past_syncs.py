@@ -1,8 +1,8 @@
 """What was synced with a LOCAL, and in which words: so that `status` can tell, and a bare `pull` or `push` repeat it.
 
-One small file in the room, replaced whole under the room's lock. A folder may have been copied or unpacked from
+One small file in the state directory, replaced whole under its lock. A folder may have been copied or unpacked from
 anywhere, and must not lead a push to somebody else's bucket: so the file bears a proof by the user's secret, over
-what it says and the room's real path, and is repeated only where it holds. There are no credentials in it.
+what it says and the state directory's real path, and is repeated only where it holds. There are no credentials in it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _TEXTS = ("command", "direction", "remote", "endpoint", "bucket", "prefix", "reg
 
 
 def read(place: str) -> Book:
-    """The book of the room at `place`; an empty one where there is none, or what there is makes no sense."""
+    """The book of the state directory at `place`; an empty one where there is none, or what there is makes no sense."""
     try:
         state_dir = os.open(place, FOLDER)
     except OSError:
@@ -108,7 +108,7 @@ def _sync(item: Any) -> PastSync | None:
 
 
 def note(place: str, state_dir: int, sync: PastSync) -> str:
-    """Write `sync` into the book of the open room at `place`, over the last one of its kind with this REMOTE.
+    """Write `sync` into the book in the open state directory at `place`, over the last of its kind with this REMOTE.
 
     The lock is held. A book that cannot be written is none: files matter more. Returns a note where it cannot be
     proved, and so will not be repeated.

@@ -1,4 +1,4 @@
-"""Where the room of a LOCAL is: in it, or, if that cannot be written, in the user's state directory. Makes nothing."""
+"""Where the state directory of a LOCAL is: in it, or, if LOCAL cannot be written, in the user's. Makes nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LOCK = "lock"
 
 
 def find_place(root: str, *, elsewhere: bool) -> str:
-    """Where LOCAL's room is: in LOCAL, or, if it may be `elsewhere`, in the user's state directory.
+    """Where LOCAL's state directory is: in LOCAL, or, if it may be `elsewhere`, below $XDG_STATE_HOME.
 
     Args:
         root: LOCAL, absolute.
-        elsewhere: go there when LOCAL, or the room in it, cannot be written: only for a run that leaves LOCAL alone.
+        elsewhere: go there when LOCAL, or its state directory, cannot be written; for runs that leave LOCAL alone.
 
     Raises:
         LocalError: as check_readable.
@@ -30,7 +30,7 @@ def find_place(root: str, *, elsewhere: bool) -> str:
 
 
 def check_readable(root: str) -> None:
-    """Return if LOCAL's own room can be read, or there is none: what is recorded there must not be taken for nothing.
+    """Return if LOCAL's own state directory can be read, or there is none: its record must not be taken for empty.
 
     Raises:
         LocalError: it cannot.
@@ -42,12 +42,12 @@ def check_readable(root: str) -> None:
 
 
 def place_elsewhere(root: str) -> str:
-    """Where the room of a LOCAL is that cannot be written: in the user's state directory."""
+    """Where the state directory of a LOCAL is that cannot be written: below $XDG_STATE_HOME."""
     return os.path.join(user_state_dir(), name_of(root))
 
 
 def may_write(place: str) -> bool:
-    """May we write into a folder, and, if it is a room, to what is in it?"""
+    """May we write into a folder, and, if it is a state directory, to what is in it?"""
     if not os.access(place, os.W_OK | os.X_OK):
         return False
     ours = (os.path.join(place, name) for name in ("stage", "trash", LOCK, database.NAME, journal_schema.NAME))

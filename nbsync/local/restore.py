@@ -1,4 +1,4 @@
-"""Putting back what is in the trash; what that replaces goes to the trash in turn. One thread, under the room's lock.
+"""Putting back files from the trash; those that they replace go there. One thread, under the state directory's lock.
 
 Every step is a rename or a hard link of a whole file, so that a kill at any moment loses nothing: what has not
 been put back is still in the trash. Nothing is reached through a link, on either side.
@@ -27,7 +27,7 @@ class Restorer:
     """Puts back the items of one run, given in the order of `trashed.items`, but those that were absent first.
 
     Args:
-        room: of LOCAL, locked; its run is the undo's own.
+        state_dir: of LOCAL, locked; its run is the undo's own.
         what: which run it was, in words.
         done: paths that an earlier try has put back.
 

@@ -1,6 +1,6 @@
-"""A worker's way into the room of a LOCAL that another process, on another machine perhaps, holds the lock of.
+"""The state directory of a LOCAL for a worker: another process, on another machine perhaps, holds its lock.
 
-It takes no lock and empties nothing; what it trashes goes to the trash of the run whose guest it is. Multipart
+It takes no lock and empties nothing; what it trashes goes to the trash of the run that it works for. Multipart
 uploads that it begins are noted in staging, a file each, so that those of a worker that dies are aborted.
 """
 
@@ -24,15 +24,15 @@ _NOTE_BYTES = 1 << 16
 
 
 class SharedStateDir(StateDir):
-    """The room as a guest has it.
+    """The state directory as a shared worker has it.
 
     Args:
         root: LOCAL.
-        place: the room's directory.
-        run: whose guest this is; names its trash.
+        place: the state directory's path.
+        run: that this worker works for; names its trash.
 
     Raises:
-        OSError: there is no such room.
+        OSError: there is no such state directory.
     """
 
     def __init__(self, root: str, place: str, run: str) -> None:
@@ -96,7 +96,7 @@ class SharedJournal(Journal):
 
 
 def adopt(stage: str, journal: Journal) -> None:
-    """Take the uploads that workers have left into the run's own journal, as leftovers; the room's lock is held."""
+    """Take the uploads that workers have left into the run's own journal, as leftovers; the lock is held."""
     for name in notes_in(stage):
         path = os.path.join(stage, name)
         told = _read(stage, name)

@@ -1,4 +1,4 @@
-"""nbsync's own room, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers stage and install.
+"""nbsync's state directory, `LOCAL/.nbsync`: lock, staging, trash. The run's thread opens it; workers install.
 
 Layout: `state.sqlite3`, `syncs.json`, `unfinished.sqlite3`, `lock`, `stage/`, `trash/RUN/PATH` (see `trash`), a
 `.gitignore` that hides all of it, and an empty file by which `folding` tells how the file system takes names.
@@ -30,22 +30,22 @@ _GITIGNORE = ".gitignore"
 
 
 class StateDir:
-    """The room of one LOCAL, opened for a run that writes; holds the lock until `close`.
+    """The state directory of one LOCAL, opened for a run that writes; holds the lock until `close`.
 
     Args:
         root: LOCAL, which exists.
-        place: the room's directory: `root/.nbsync`, or elsewhere when LOCAL cannot be written.
+        place: the state directory's path: `root/.nbsync`, or elsewhere when LOCAL cannot be written.
         run: a name for this run, unique among runs; names its trash.
         wait: sleeps so many seconds, returns True when the run was cancelled.
         on_wait: told who holds the lock, before it is waited for.
 
     Attributes:
         is_new: no run was here before, nor came first while this one waited.
-        guests: the permit of workers on other machines, if there are some; see `run_lease`.
+        guests: the lease of workers on other machines, if there are some; see `run_lease`.
         run: the run's name: as given, or one that sorts after those in the trash, if the clock was put back.
 
     Raises:
-        LocalError: the room cannot be made. LockedError: another run holds it for too long.
+        LocalError: the state directory cannot be made. LockedError: another run holds it for too long.
     """
 
     def __init__(self, root: str, place: str, run: str, *, wait: Callable[[float], bool],
@@ -79,7 +79,7 @@ class StateDir:
             raise LocalError(f"{place}: {error.strerror}", "Check the folder's permissions and the disk") from None
 
     def _open(self) -> int:
-        """The room, open, in which nothing of ours is a link or not to be written."""
+        """The state directory, open, in which nothing of ours is a link or not to be written."""
         user_state.make(os.path.dirname(self.place))
         fd = open_own(self.place)
         try:
@@ -125,7 +125,7 @@ class StateDir:
     def stage_near(self, top: int) -> int:
         """Staging, as an open folder, on a file system mounted below LOCAL; `top` is its topmost folder, open.
 
-        It is in the room of nbsync there, under a name of this LOCAL's own: whoever syncs the mount by itself
+        It is in nbsync's state directory there, under a name of this LOCAL's own: whoever syncs the mount by itself
         holds another lock. What a killed run left in it goes at the first call. Any worker may ask.
 
         Raises:
@@ -163,7 +163,7 @@ class StateDir:
 
     @contextlib.contextmanager
     def homes(self) -> Iterator[trash_contents.Homes]:
-        """All trash of this room, that on mounts below LOCAL too."""
+        """All trash of this state directory, that on mounts below LOCAL too."""
         found = trash_contents.open_homes(self.root, self._fd, _trash_on_mounts(self.root))
         try:
             yield found
@@ -171,7 +171,7 @@ class StateDir:
             found.close()
 
     def undo_left(self, homes: list[trash_contents.Home]) -> undo_note.Undoing | None:
-        """The undo that was begun here and is not done; the room's run is that one's from now on. See undoing.left."""
+        """The undo that was begun here and is not done; `run` is that undo's from now on. See undo_note.left."""
         found = undo_note.left(self._fd, homes)
         if found is not None:
             self.run, self.trash = found.by, os.path.join(self._trash_home, found.by)
@@ -180,7 +180,7 @@ class StateDir:
     def begin_undo(self, run: str) -> None:
         """Note that `run` is being put back.
 
-        Raises: as undoing.begin.
+        Raises: as undo_note.begin.
         """
         undo_note.begin(self.place, self._fd, undo_note.Undoing(run, self.run))
 
@@ -217,7 +217,7 @@ class StateDir:
 
 
 def owner_now(place: str) -> str:
-    """Who is at work in the room at `place` at this moment, in words; empty for nobody. Holds no lock afterwards."""
+    """The run at work in the state directory at `place`, in words; empty if none is. Holds no lock afterwards."""
     path = os.path.join(place, LOCK)
     try:
         lock = Flock(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -281,7 +281,7 @@ def holds_work(root: str) -> bool:
 
 
 def write_gitignore(fd: int) -> None:
-    """Hide an open room from git."""
+    """Hide an open state directory from git."""
     with contextlib.suppress(FileExistsError):
         made = os.open(_GITIGNORE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd)
         with open(made, "w") as file:
@@ -289,7 +289,7 @@ def write_gitignore(fd: int) -> None:
 
 
 def write_probe(fd: int) -> None:
-    """Make the file in an open room by which `folding` tells how this file system takes names."""
+    """Make the file in an open state directory by which `folding` tells how this file system takes names."""
     with contextlib.suppress(OSError, UnicodeEncodeError):
         os.close(os.open(PROBE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd))
 
@@ -310,7 +310,7 @@ def open_stage_on_mount(top: int, root: str) -> int:
 
 
 def _open_on_mount(top: int, name: str) -> int:
-    """A folder of this name in the room of nbsync on a mount, whose topmost folder is open as `top`.
+    """A folder of this name in the state directory of nbsync on a mount, whose topmost folder is open as `top`.
 
     Raises:
         OSError: it cannot be made, or there is a link in the way.
@@ -329,7 +329,7 @@ def _open_on_mount(top: int, name: str) -> int:
 
 
 def _room_on_mount(top: int) -> int:
-    """The room of nbsync on the file system of an open folder: where the usual one is a mount of its own, beside it."""
+    """nbsync's state directory on an open folder's file system: beside the usual one if that is a mount of its own."""
     device = os.fstat(top).st_dev
     for name in (STATE_DIR, trash_contents.OWN_BESIDE):
         state_dir = open_folder(name, top)
@@ -344,7 +344,7 @@ def _trash_on_mounts(root: str) -> str:
 
 
 def _owner(fd: int) -> str:
-    """Who holds the lock, in words, as its open file says."""
+    """The holder of the lock, in words, as its open file says."""
     return one_line(os.pread(fd, 200, 0).decode("utf-8", "replace").strip()) or "unknown"
 
 

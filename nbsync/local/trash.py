@@ -4,7 +4,7 @@ Layout: `trash/RUN/PATH`. What was at a PATH that the run has trashed already go
 `trash/RUN.2/PATH`, so that below a RUN every name is a real one. `trash/RUN.absent/PATH` is an empty file
 that stands for nothing: an undo put something back where nothing was. A mount below LOCAL has a trash of
 its own (`MOUNT/.nbsync/trash-ID`, paths relative to the mount), because a rename ends at a file system;
-`mounts` in LOCAL's room names them.
+`mounts` in LOCAL's state directory names them.
 """
 
 from __future__ import annotations

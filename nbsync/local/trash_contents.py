@@ -1,4 +1,4 @@
-"""What is in the trash of a room, looked at: nothing is made or changed here, but the list of mounts.
+"""What is in the trash of a state directory, looked at: nothing is made or changed here, but the list of mounts.
 
 Whatever lies there may have been planted: it is reached through no link, and nothing special is opened. What cannot
 be read is told, so that nobody takes it for nothing.
@@ -18,7 +18,7 @@ from nbsync.local.openat import FOLDER, InTheWay, Tree, lstat, open_own_file
 
 TRASH = "trash"
 MOUNTS = "mounts"
-OWN_BESIDE = names.OWN.upper()  # nbsync's own too: the room beside one that is a mount of its own
+OWN_BESIDE = names.OWN.upper()  # nbsync's own too: the state directory beside one that is a mount of its own
 ABSENT = "absent"
 _MOUNTS_BYTES = 1 << 20
 
@@ -72,11 +72,11 @@ class Item(NamedTuple):
 
 
 def open_homes(root: str, state_dir: int, own: str) -> Homes:
-    """Every folder `trash` that belongs to a room; nothing is made, and what is a link is none. The caller closes them.
+    """Every folder `trash` of a state directory; nothing is made, and a link is none. The caller closes them.
 
     Args:
         root: LOCAL.
-        room: its room, open.
+        state_dir: its state directory, open.
         own: the name of this LOCAL's trash on a mount.
     """
     homes = Homes()
@@ -131,7 +131,7 @@ def _mounts(state_dir: int) -> list[str]:
 
 
 def note_mount(place: str, state_dir: int, path: str) -> None:
-    """Remember that the mount at `path` has a trash of this room's.
+    """Remember that the mount at `path` has a trash of this state directory's.
 
     Raises:
         LocalError: `mounts` is no regular file. OSError.

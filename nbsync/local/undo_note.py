@@ -1,4 +1,4 @@
-"""The note of an undo that is under way: whose trash it puts back, and as which run. Used under the room's lock.
+"""The note of an undo under way: whose trash it puts back, and as which run. Used under the state directory's lock.
 
 It is there from before the first file until all are back, so that the next undo goes on with what a stop, a
 kill or a failure has left, instead of undoing what was put back.
@@ -30,7 +30,7 @@ class Undoing(NamedTuple):
 
 
 def begin(place: str, state_dir: int, undo: Undoing) -> None:
-    """Note it in the open room at `place`.
+    """Note it in the open state directory at `place`.
 
     Raises:
         LocalError: something else than a file has the note's name. OSError.

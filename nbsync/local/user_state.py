@@ -66,7 +66,7 @@ def name_of(root: str) -> str:
 
 
 def database_folder(place: str) -> str:
-    """Where the databases of the room at `place` are: in it, or elsewhere if SQLite cannot open so long a path."""
+    """Where the databases of the state directory at `place` are: elsewhere if SQLite cannot open so long a path."""
     if len(os.fsencode(os.path.realpath(place))) <= _MOST_BYTES:
         return place
     return os.path.join(user_state_dir(), f"long-{name_of(place)}")

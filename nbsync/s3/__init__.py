@@ -1,1 +1,1 @@
-"""One bucket: who asks, listing, versions, multipart uploads, what the server can do."""
+"""One bucket: account, listing, versions, multipart uploads, what the server can do."""

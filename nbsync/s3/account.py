@@ -1,4 +1,4 @@
-"""Who we are and where the bucket is: profile, credentials, region and endpoint, through botocore.
+"""The user's account and where the bucket is: profile, credentials, region and endpoint, through botocore.
 
 botocore knows profiles, SSO, roles, instance metadata, endpoint rules, access points and the rest;
 we ask it for two values, a Target for the wire and a source of credentials. Its client, which costs a

@@ -1,19 +1,28 @@
-"""What a server is known to honour, told from where it is and what it has answered so far. Thread-safe.
+"""What a server is known to do, from its host name and from its answers so far. Thread-safe.
 
-Proven against the real servers by the contract tests; what is not known is unproven, and said in the
-result. The Server header alone is no proof of AWS: rclone sends AWS's.
+Each capability is one row in the class `Capabilities`: doctor's line on the server and the notes of results derive from
+the rows. A new capability is a row and its place of use. The contract tests prove the rows against real servers; a
+capability that is not known counts as unproven, and the result says so.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, overload
 
+from nbsync.core.model import Verb
 from nbsync.core.parts import MAX_PARTS
+
+T = TypeVar("T", bound="bool | None")
+
+# Servers that can be told apart. The Server header alone is no proof of AWS: rclone sends AWS's.
+AWS, RGW, MINIO, MOTO = "AWS", "Ceph RGW", "MinIO", "moto"
 
 _AWS_HOST = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _CUSTOMER_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
-_SORTING = ("MinIO", "Werkzeug")  # servers known to list in key order, beside AWS and RGW
+_BY_SERVER_HEADER = {"MinIO": MINIO, "Werkzeug": MOTO}
 # Scaleway takes 1,000 parts: https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/.
 _FEW_PARTS_HOST = re.compile(r"\.scw\.cloud$")
 _FEW_PARTS = 1000
@@ -38,10 +47,66 @@ def etag_is_opaque(headers: Mapping[str, str]) -> bool:
     return by_kms or _CUSTOMER_ALGORITHM in headers
 
 
-class Capabilities:
-    """What one endpoint can do.
+@dataclass
+class Capability(Generic[T]):
+    """One capability of a server: a row of `Capabilities`, where its value is an attribute.
 
     Attributes:
+        at_first: its value as long as no answer has shown otherwise.
+        meaning: what it is that the server does.
+        learned: the answer that shows its value.
+        known_of: the servers that have it, whatever they answer.
+        unless: the attribute of Capabilities that outweighs it when true.
+        condition: the requests whose If-Match and If-None-Match it is about, as results name them.
+        verb: the action that sends such requests, if a result should say that they are unproven.
+        note: for the user, in a result.
+        note_if: the value that the note is about.
+        relied_on: the attribute of Capabilities that is true once the run has relied on it; empty: it always does.
+        name: of the attribute.
+    """
+
+    at_first: T
+    meaning: str
+    learned: str
+    known_of: tuple[str, ...] = ()
+    unless: str = ""
+    condition: str = ""
+    verb: Verb | None = None
+    note: str = ""
+    note_if: bool = True
+    relied_on: str = ""
+    name: str = field(default="", init=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, can: None, owner: type) -> Capability[T]: ...
+    @overload
+    def __get__(self, can: Capabilities, owner: type) -> T: ...
+    def __get__(self, can: Capabilities | None, owner: type) -> Any:
+        if can is None:
+            return self
+        if self.unless and getattr(can, self.unless):
+            return False
+        return can.seen.get(self.name, can.server in self.known_of or self.at_first)
+
+    def __set__(self, can: Capabilities, value: T) -> None:
+        can.seen[self.name] = value
+
+    def note_on(self, can: Capabilities) -> str:
+        """The note for a run that used this server; empty if there is nothing to say."""
+        matters = getattr(can, self.name) is self.note_if and (not self.relied_on or getattr(can, self.relied_on))
+        said_instead = can.wrote_unconditionally and self.unless == "unconditional"
+        return self.note if matters and not said_instead else ""
+
+
+class Capabilities:
+    """What one endpoint can do: a row for each capability, and the limits and events of this run.
+
+    Attributes:
+        server: one of those above; empty while it is unknown.
+        seen: the values that answers have shown, by the capability's name.
         unconditional: why PUT, CompleteMultipartUpload and DELETE are sent without conditions, one of the reasons
             above; empty where they are sent with them.
         wrote_unconditionally: such a request was made in this run.
@@ -50,25 +115,85 @@ class Capabilities:
         may_not_look: neither a HEAD nor a listing of an object is allowed.
         completed: objects were made of parts in this run.
         downloaded: objects were fetched in this run.
-        encrypts_opaquely: an object was encrypted in a way that makes its ETag no digest, asked for or not.
-        lists_without_etags: an object was listed without an ETag.
-        lists_out_of_order: keys were seen not to ascend, or to come twice, in a listing.
-        starts_listings_after: False once it was seen to ignore `start-after` of a listing.
-        ignores_customer_key: it stored an object without a word of the customer's key that it was sent.
-        versioning_untold: whether the bucket keeps versions may not be asked.
-        versioning_suspended: it has kept versions, and does not now.
-        keeps_part_checksums: False once an upload in parts has shown that it does not check their CRC64NVME.
-        confirms_part_checksums: it has confirmed that of a part.
 
     Args:
         host: of the endpoint.
     """
 
+    # AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html and conditional-deletes.html.
+    conditional_put = Capability(
+        False, "honours If-Match and If-None-Match of PUT", learned="412 to a PUT",
+        known_of=(AWS, RGW, MOTO), unless="unconditional", condition="PUT", verb=Verb.UPLOAD,
+    )  # fmt: skip
+    conditional_get = Capability(
+        False, "honours If-Match of GET; rclone ignores it", learned="412 to a GET",
+        known_of=(AWS, RGW, MOTO), condition="GET", note_if=False, relied_on="downloaded",
+        note="conditional GET is unproven on this server: what arrives is checked against its ETag",
+    )  # fmt: skip
+    conditional_delete = Capability(
+        False, "honours If-Match of DELETE", learned="no answer",
+        known_of=(AWS,), unless="unconditional", condition="DELETE", verb=Verb.DELETE_REMOTE,
+    )  # fmt: skip
+    conditional_complete = Capability(
+        False, "honours If-Match and If-None-Match of CompleteMultipartUpload; RGW does not", learned="no answer",
+        known_of=(AWS,), unless="unconditional", condition="completion of large uploads",
+        note_if=False, relied_on="completed",
+        note="conditional completion of large uploads is unproven on this server: best effort",
+    )  # fmt: skip
+    complete_tells_etag = Capability(
+        False, "answers CompleteMultipartUpload with the ETag that LIST will show; rclone and RGW do not",
+        learned="no answer", known_of=(AWS,),
+    )  # fmt: skip
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. s3rver and some gateways walk folders, or
+    # fold case. Others are listed page by page, and an absence counts when all of it has come.
+    lists_in_order = Capability(
+        False, "lists keys in the order of their bytes, each once", learned="no answer",
+        known_of=(AWS, RGW, MINIO, MOTO), unless="lists_out_of_order",
+    )  # fmt: skip
+    lists_out_of_order = Capability(
+        False, "lists keys that do not ascend, or come twice", learned="a listing",
+        note="this server does not list in key order, or lists a key twice: all of it was collected and sorted",
+    )  # fmt: skip
+    lists_without_etags = Capability(
+        False, "lists objects without an ETag", learned="a listing",
+        note="this server lists no ETags: objects are known by size and time, and looked at just before they are "
+        "replaced or deleted (best effort)",
+    )  # fmt: skip
+    starts_listings_after = Capability(True, "obeys start-after of a listing", learned="a listing")
+    encrypts_opaquely = Capability(
+        False, "has encrypted an object so that its ETag is no digest, asked for or not", learned="any answer's headers"
+    )
+    ignores_customer_key = Capability(
+        False, "stores objects without a word of the customer's key that it was sent", learned="answers to uploads",
+        note="this server did not confirm your key (SSE-C): what was uploaded may lie there unencrypted",
+    )  # fmt: skip
+    versioning_untold = Capability(
+        False, "does not allow to ask whether the bucket keeps versions", learned="403 to GetBucketVersioning",
+        note="whether this bucket keeps versions may not be asked: what it held earlier may be incomplete",
+    )  # fmt: skip
+    versioning_suspended = Capability(
+        False, "has kept versions in this bucket, and does not now", learned="GetBucketVersioning",
+        note="versioning of this bucket is suspended: what was replaced or deleted since then is missing",
+    )  # fmt: skip
+    # Some servers make ETags up; S3 promises digests only for some objects, none of them encrypted by KMS or SSE-C:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html (ETag). None: unknown.
+    etag_is_md5: Capability[bool | None] = Capability(
+        None, "gives the MD5 of an object's content as its ETag, where that has the form of an MD5",
+        learned="the ETag of known content", note_if=False,
+        note="this server's ETags are not digests of the content",
+    )  # fmt: skip
+
+    keeps_part_checksums = Capability(
+        True, "checks the CRC64NVME of an upload's parts", learned="the answers to an upload in parts"
+    )
+    confirms_part_checksums = Capability(
+        False, "has confirmed the CRC64NVME of a part", learned="x-amz-checksum-crc64nvme in the answer to a part"
+    )
+
     def __init__(self, host: str) -> None:
-        self._aws = bool(_AWS_HOST.search(host))
-        self._conditional_put = self._conditional_get = self._aws
-        self._etag_is_md5: bool | None = None
-        self._is_rgw = self._versioning_told = False
+        self.server = AWS if _AWS_HOST.search(host) else ""
+        self.seen: dict[str, bool | None] = {}
+        self._versioning_told = False
         self.max_parts = _FEW_PARTS if _FEW_PARTS_HOST.search(host) else MAX_PARTS
         self.min_part_size = 0
         self.unconditional = ""
@@ -76,34 +201,33 @@ class Capabilities:
         self.may_not_look = False
         self.completed = False
         self.downloaded = False
-        self.encrypts_opaquely = False
-        self.lists_without_etags = False
-        self.lists_out_of_order = False
-        self._sorts = self._aws
-        self.starts_listings_after = True
-        self.ignores_customer_key = False
-        self.versioning_untold = False
-        self.versioning_suspended = False
-        self.keeps_part_checksums, self.confirms_part_checksums = True, False
         self._checksums_told = self._checksums_missed = 0
+
+    @classmethod
+    def rows(cls) -> list[Capability[Any]]:
+        """Every capability, in the order in which they are told."""
+        return [row for row in vars(cls).values() if isinstance(row, Capability)]
+
+    def conditions(self) -> list[tuple[Capability[Any], bool]]:
+        """The capabilities that are about conditions, each with whether it is known of this server."""
+        return [(row, getattr(self, row.name)) for row in self.rows() if row.condition]
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of an answer."""
-        if not self.encrypts_opaquely and etag_is_opaque(headers):
+        if etag_is_opaque(headers):
             self.encrypts_opaquely = True
-        if not self._sorts:
-            known = headers.get("server", "").startswith(_SORTING)
-            self._sorts = known or bool(_RGW_REQUEST.match(headers.get("x-amz-request-id", "")))
-        if self._conditional_put:
+        if self.server:
             return
-        self._is_rgw = _RGW_REQUEST.match(headers.get("x-amz-request-id", "")) is not None
-        if self._is_rgw or headers.get("server", "").startswith("Werkzeug"):
-            self._conditional_put = self._conditional_get = True
+        if _RGW_REQUEST.match(headers.get("x-amz-request-id", "")):
+            self.server = RGW
+        else:
+            name = headers.get("server", "")
+            self.server = next((known for start, known in _BY_SERVER_HEADER.items() if name.startswith(start)), "")
 
     @property
     def versions_break_conditions(self) -> bool:
         """Does it honour conditions only in a bucket that never kept versions (RGW), which this one may not be?"""
-        return self._is_rgw and not self._versioning_told and not self.unconditional
+        return self.server == RGW and not self._versioning_told and not self.unconditional
 
     def blame_conditions(self, why: str) -> None:
         """Learn from a write that went well without its condition after it was refused with it; `why`, empty if not."""
@@ -133,15 +257,15 @@ class Capabilities:
 
     def refused_a_condition(self) -> None:
         """A PUT was answered with 412: conditions are honoured."""
-        self._conditional_put = True
+        self.conditional_put = True
 
     def refused_a_get(self) -> None:
         """A GET was answered with 412: conditions are honoured."""
-        self._conditional_get = True
+        self.conditional_get = True
 
     def saw_md5_etag(self) -> None:
         """An ETag was the MD5 of content that we hold. That outweighs whatever seemed otherwise."""
-        self._etag_is_md5 = True
+        self.seen["etag_is_md5"] = True
 
     def recall(self, *, md5_etags: bool) -> None:
         """Take over what the record tells of earlier runs: whether an ETag was the MD5 of its content."""
@@ -153,89 +277,17 @@ class Capabilities:
 
         Returns False in that case: then it is the content that is wrong.
         """
-        if self._etag_is_md5 is None:
-            self._etag_is_md5 = False
-        return self._etag_is_md5 is False
-
-    @property
-    def etag_is_md5(self) -> bool | None:
-        """Are ETags of the form of an MD5, of objects that are not encrypted, the MD5 of their content? None: unknown.
-
-        Some servers make them up; S3 promises them only for some objects
-        (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html, ETag).
-        """
-        return self._etag_is_md5
+        return self.seen.setdefault("etag_is_md5", False) is False
 
     @property
     def etags_are_trusted(self) -> bool:
         """Is an unencrypted object's ETag of the form of an MD5 known to be one? (AWS says so, others show it.)"""
-        return self._aws or self._etag_is_md5 is True
-
-    @property
-    def lists_in_order(self) -> bool:
-        """Is it known to list keys in the order of their bytes, each once?
-
-        AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html. s3rver and some gateways walk
-        folders, or fold case. Others are listed page by page, and an absence counts when all of it has come.
-        """
-        return self._sorts and not self.lists_out_of_order
-
-    @property
-    def conditional_put(self) -> bool:
-        """Is PUT with If-Match and If-None-Match known to be honoured?"""
-        return self._conditional_put and not self.unconditional
-
-    @property
-    def conditional_get(self) -> bool:
-        """Is GET with If-Match known to be honoured? (rclone ignores it.)"""
-        return self._conditional_get
-
-    @property
-    def conditional_complete(self) -> bool:
-        """Is CompleteMultipartUpload with If-Match and If-None-Match known to be honoured? (Not by RGW.)
-
-        AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
-        """
-        return self._aws and not self.unconditional
-
-    @property
-    def conditional_delete(self) -> bool:
-        """Is DELETE with If-Match known to be honoured?
-
-        AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html.
-        """
-        return self._aws and not self.unconditional
-
-    @property
-    def complete_tells_etag(self) -> bool:
-        """Is the ETag that CompleteMultipartUpload answers the one that LIST will show? (Not on rclone and RGW.)"""
-        return self._aws
+        return self.server == AWS or self.seen.get("etag_is_md5") is True
 
     def notes(self) -> list[str]:
-        """What the user should know of the things that this run relied on."""
-        notes = []
-        if self.lists_out_of_order:
-            notes.append(
-                "this server does not list in key order, or lists a key twice: all of it was collected and sorted"
-            )
-        if self.lists_without_etags:
-            notes.append(
-                "this server lists no ETags: objects are known by size and time, and looked at just before they are "
-                "replaced or deleted (best effort)"
-            )
-        if self.ignores_customer_key:
-            notes.append("this server did not confirm your key (SSE-C): what was uploaded may lie there unencrypted")
-        if self.versioning_untold:
-            notes.append("whether this bucket keeps versions may not be asked: what it held earlier may be incomplete")
-        if self.versioning_suspended:
-            notes.append("versioning of this bucket is suspended: what was replaced or deleted since then is missing")
+        """What the user should know of the capabilities that this run relied on."""
+        notes = [row.note_on(self) for row in self.rows()]
         if self.wrote_unconditionally:
             how = "the listing alone decided" if self.may_not_look else "each object was looked at just before"
             notes.append(f"{self.unconditional}: {how} (best effort)")
-        if self.completed and not self.conditional_complete and not self.wrote_unconditionally:
-            notes.append("conditional completion of large uploads is unproven on this server: best effort")
-        if self.downloaded and not self.conditional_get:
-            notes.append("conditional GET is unproven on this server: what arrives is checked against its ETag")
-        if self._etag_is_md5 is False:
-            notes.append("this server's ETags are not digests of the content")
-        return notes
+        return list(filter(None, notes))

@@ -41,7 +41,7 @@ def read_level(bucket: Bucket, folder: str, *, begins: str = "", token: str = ""
 
 
 def parse_level(body: bytes, prefix: str) -> Level:
-    """A level from the XML of the answer. Folder markers and nbsync's own room are left out.
+    """A level from the XML of the answer. Folder markers and nbsync's own state directory are left out.
 
     Raises:
         ListingError: not the XML of a listing, or of another folder.

@@ -76,7 +76,7 @@ def pages(bucket: Bucket, fetch: Fetch, page_boundaries: PageBoundaries) -> Iter
         bucket: whose SlowDowns lower the number of requests at once, and where it is remembered if the server does
             not start a listing where it is told to.
         fetch: gets the page that a token continues or, without one, the first after a path.
-        waypoints: of an earlier listing, and of this one.
+        page_boundaries: of an earlier listing, and of this one.
 
     Raises:
         OutOfOrder: keys do not ascend. ListingError: the answers contradict themselves. Exception: what `fetch` raises.

@@ -70,7 +70,7 @@ _OPTION = re.compile(r",? (?:or|and) (?:use )?--[a-z-]+| \(--[a-z/-]+\)")
 
 
 def for_links(text: str) -> str:
-    """An advice without the options of a command line: who follows a link has none."""
+    """An advice without the options of a command line: a browser that follows a link has none."""
     return _OPTION.sub("", text)
 
 

@@ -44,7 +44,7 @@ class Pull:
 
     Attributes:
         id: names it in the API; cannot be guessed.
-        worker: who does it, once it has begun.
+        worker: the process that does it, once it has begun.
         changed: set when there is something new; then there is another one to wait for.
         rows_seen: rows there were so far.
         is_cancelled: it was told to stop.
@@ -87,7 +87,7 @@ class Pull:
         return self.document() if self._result is None else {**self.document(), "result": self._result}
 
     def take(self, update: Document) -> None:
-        """What its process, or who manages it, says of it."""
+        """What its process, or the manager of it, says of it."""
         update = dict(update)
         if update.pop("ended", False):
             self._result = update.pop("result", None)

@@ -151,7 +151,7 @@ class Client:
             on_sent: told how many bytes of the body went out; a negative count takes back what failed.
             kind: how it is counted: list, head, get, put, delete, other; by default from the method.
             payload_hash: a known SHA-256 of the body, hexadecimal.
-            ok: statuses outside 200-299 that are answers too.
+            ok: statuses outside 200-299 that are returned as answers, not raised.
 
         Raises:
             ServiceError: any other status.
@@ -245,7 +245,7 @@ class Client:
                     return error
                 self._told = self._ask_by_get(request)
                 if self._told is not None:
-                    self.refused(self._told, began)  # before the time is taken: who begins later has other keys
+                    self.refused(self._told, began)  # before the time is taken: a later request has other keys
                 self._asked_at = time.perf_counter()
             return self._told or error
 

@@ -1,6 +1,6 @@
 """Credentials that may expire: asked for again before they do, and once more when the service refuses them.
 
-Who signs a request never waits while there are keys that still hold: new ones are asked for in a thread of its
+Signing a request never waits while there are keys that are still valid: new ones are asked for in a thread of its
 own, one at a time, because a program, a browser login or a token service may take its time, or hang.
 """
 
@@ -17,7 +17,7 @@ from nbsync.wire.sigv4 import Credentials
 _EARLY_SECONDS = 600.0  # before their end that new ones are asked for; IAM roles have theirs five minutes before it
 _EARLY_SHARE = 0.25  # of what is left of their life, at most
 _AGAIN_SECONDS = 5.0  # after which a source that failed is asked again while the old keys hold
-_LOOK_SECONDS = 0.05  # how often who waits asks whether the run was stopped
+_LOOK_SECONDS = 0.05  # how often a waiting thread asks whether the run was stopped
 _NEVER = float("inf")
 
 

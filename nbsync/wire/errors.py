@@ -1,4 +1,4 @@
-"""What can go wrong on the wire. Pure; plain exceptions that the rooms above translate for people.
+"""What can go wrong on the wire. Pure; plain exceptions that the packages above translate for people.
 
     WireError
     ├── TransientError        another attempt may succeed

@@ -1,7 +1,7 @@
 """Many small requests at once, in one thread: connections that never block, watched by the system's selector.
 
 A thread for each request costs more in hand-overs of the interpreter lock than the request itself; here one
-thread sends and receives for all. What is not plain sailing (an error, a broken connection, an answer without
+thread sends and receives for all. Anything unusual (an error, a broken connection, an answer without
 a length) is given back as it came, for somebody who may wait to do again.
 """
 

@@ -129,7 +129,7 @@ def test_aws_cli_finds_nothing_to_do(copies: Copies, side: str, up: bool) -> Non
 
 
 def test_aws_cli_would_find_something(copies: Copies) -> None:
-    """The test above can fail: without its --exclude, nbsync's own room is to be uploaded, and only that."""
+    """The test above can fail: without its --exclude, nbsync's own state directory is to be uploaded, and only that."""
     would = run(copies.server, "aws", "s3", "sync", str(copies.pulled), copies.remote, "--dryrun").splitlines()
     assert would
     assert all("/.nbsync/" in line for line in would)

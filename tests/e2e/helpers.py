@@ -94,7 +94,7 @@ def fill(server: Any, bucket: str, files: Mapping[str, bytes]) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Relative path and content of each file of `folder`, nbsync's own room left out."""
+    """Relative path and content of each file of `folder`, nbsync's own state directory left out."""
     files = (path for path in folder.rglob("*") if path.is_file())
     relative = ((path.relative_to(folder), path) for path in files)
     return {str(name): path.read_bytes() for name, path in relative if ".nbsync" not in name.parts}

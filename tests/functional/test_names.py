@@ -1,4 +1,4 @@
-"""Names that cannot be files, clashes, folder markers and nbsync's own room: scenario 15."""
+"""Names that cannot be files, clashes, folder markers and nbsync's own state directory: scenario 15."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def predict(plan: SyncResult, local: Tree, remote: dict[str, bytes]) -> tuple[Tr
 
 
 def tree(root: Path) -> Tree:
-    """Path -> content of what lies below `root`, without folders and nbsync's own room.
+    """Path -> content of what lies below `root`, without folders and nbsync's own state directory.
 
     A link that leads to a file counts as its content under `root/…`; others, and special files, as a word.
     """
@@ -263,7 +263,7 @@ def tree(root: Path) -> Tree:
 
 
 def visible(root: Path) -> dict[str, object]:
-    """Everything below `root` but nbsync's own room: folders, contents and times."""
+    """Everything below `root` but nbsync's own state directory: folders, contents and times."""
     return snapshot(root, own=False)
 
 
@@ -306,7 +306,7 @@ sys.addaudithook(_watch)  # cannot be taken away again: it does nothing while no
 
 @contextmanager
 def opened_below(root: Path) -> Iterator[list[str]]:
-    """Collects what this process opens below `root`, nbsync's own room aside (Python's audit event `open`)."""
+    """Collects what this process opens below `root`, but for `.nbsync` (Python's audit event `open`)."""
     opened: list[str] = []
     watch = (f"{root}/", opened)
     _watched.append(watch)

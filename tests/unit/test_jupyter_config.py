@@ -1,4 +1,4 @@
-"""What installing nbsync configures in a Jupyter Server: its extension, and that its own room is hidden."""
+"""What installing nbsync configures in a Jupyter Server: its extension, and that its state directory is hidden."""
 
 from __future__ import annotations
 

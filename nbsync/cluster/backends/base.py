@@ -30,7 +30,7 @@ class Task(Future[Any]):
     `cancel` always ends it, at once; what runs already may go on unconfirmed.
 
     Attributes:
-        worker: who does it, or did it, as a table shows it; empty while that is open.
+        worker: the name of the worker that does it, or did it, as a table shows it; empty while that is open.
     """
 
     def __init__(self, worker: str = "") -> None:

@@ -147,7 +147,7 @@ def ask_each(
 
 
 def _names(backend: Backend) -> list[str]:
-    """Who is there, or comes within a moment."""
+    """The workers that are there, or come within a moment."""
     deadline = time.monotonic() + COMING_SECONDS
     while not (names := backend.workers()) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)

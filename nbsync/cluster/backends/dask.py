@@ -99,7 +99,7 @@ class DaskBackend(Backend):
         return {"workers": [address], "allow_other_workers": False}
 
     def _among_them(self) -> dict[str, Any]:
-        """Whoever Dask takes, if all are meant.
+        """The worker that Dask takes, if all are meant.
 
         Naming one that may be gone, with others allowed, is no way: Dask keeps a task that finds no worker at all
         for the named one, and gives it to nobody who comes later.

@@ -1,4 +1,4 @@
-"""The sum of all nodes: one board, one result. For the run's thread, but where other threads are named."""
+"""The sum of all nodes: one status board, one result. For the run's thread, but where other threads are named."""
 
 from __future__ import annotations
 

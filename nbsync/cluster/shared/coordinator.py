@@ -1,4 +1,4 @@
-"""The workers of a backend for one run: checked before anything moves, given a permit, which is revoked at the end.
+"""The workers of a backend for one run: checked before anything moves, given a lease, which is revoked at the end.
 
 For the run's thread.
 """
@@ -24,7 +24,7 @@ from nbsync.transfer.context import Context
 
 
 class Coordinator:
-    """Knows the workers of the backend that a call names, and their permit.
+    """Knows the workers of the backend that a call names, and their lease.
 
     Args:
         on: the option.
@@ -82,13 +82,13 @@ class Coordinator:
         self.names = ask_each(backend, self.names, lambda name: backend.submit(worker.check, spec, worker=name), take)
 
     def revoke(self) -> None:
-        """Revoke the permit: no worker goes on."""
+        """Revoke the lease: no worker goes on."""
         if self._spec is not None and not self._revoked_at:
             self._revoked_at = time.monotonic()
             lease.revoke(os.path.join(self._spec.place, "stage"), self._spec.run_lease)
 
     def dismiss(self) -> None:
-        """Revoke the permit, wait until every worker has seen that, and remove what workers have left in staging."""
+        """Revoke the lease, wait until every worker has seen that, and remove what workers have left in staging."""
         if self._spec is not None:
             self.revoke()
             if self.unconfirmed:

@@ -268,7 +268,7 @@ class SharedRunner:
     def _fail(self, error: BaseException) -> None:
         """End the run; what is under way is reported as cancelled.
 
-        Errors that come after the stop do not count: a worker that begins a batch then finds no permit, and takes
+        Errors that come after the stop do not count: a worker that begins a batch then finds no lease, and takes
         that for a LOCAL that it does not see.
         """
         if not self._stopped:

@@ -106,7 +106,7 @@ def perform(spec: JobSpec, number: int, actions: Sequence[Action], bandwidth: in
 
 
 class LeasePermission:
-    """The permission of a worker: the run's permit is there, and so is the hold on the batch under way. Any thread.
+    """The permission of a worker: the run's lease is there, and so is the claim on the batch under way. Any thread.
 
     Looks at most every 0.2 s. Once it is lost, it stays so.
 
@@ -114,7 +114,7 @@ class LeasePermission:
         now: monotonic seconds.
 
     Attributes:
-        hold: on the batch under way; None between two of them.
+        hold: the claim on the batch under way; None between two of them.
     """
 
     def __init__(self, stage: str, run_lease: Lease, now: Callable[[], float] = time.monotonic) -> None:
@@ -174,7 +174,7 @@ class Session:
             if not hold.lasts():
                 return [], None  # the coordinator takes this worker for lost
             again = again or not hold.is_first
-            if again:  # the worker that had it before may be at it still, and must see that it has lost its hold
+            if again:  # the worker that had it before may be at it still, and must see that it has lost its claim
                 self.ctx.cancel.wait(lease.SEEN_SECONDS)
             return self._perform(hold, actions, again)
         finally:
@@ -241,7 +241,7 @@ class Session:
                 self.ctx.state_dir.close()
 
 
-_sessions: dict[str, Session] = {}  # by permit
+_sessions: dict[str, Session] = {}  # by lease
 _opening = threading.Lock()
 
 
