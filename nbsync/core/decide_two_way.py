@@ -122,12 +122,13 @@ def _both(one: Joined, local: LocalEntry, remote: RemoteEntry, policy: TwoWay) -
 
 def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Action:
     """Both sides may have changed: read them, unless they are known to differ, and end it as the user wants."""
-    local, row = one.local, one.recorded
+    local, remote, row = one.local, one.remote, one.recorded
     assert local is not None  # both sides have it
+    assert remote is not None
     maybe_unedited = row is not None and may_be_unedited(local, row)
     action = work(one, Verb.DOWNLOAD, f"{why}: {_TAKEN.get(policy.on_conflict, '')}", verdict.evidence)
     action = action._replace(
-        check=verdict.same is None or maybe_unedited,
+        check=verdict.same is None or maybe_unedited or (policy.on_conflict == "report" and untold(remote, row)),
         unedited=(Verb.DOWNLOAD, _CHANGED_THERE) if maybe_unedited else None,
     )
     if policy.on_conflict == "remote":
@@ -136,8 +137,8 @@ def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Ac
         return _available(action._replace(copy=policy.copy_of(one.path)))
     if policy.on_conflict == "local":
         return action._replace(verb=Verb.UPLOAD, rescue=not policy.keeps_versions)
-    if action.check:
-        return action._replace(conflict_if_different=why)
+    if action.check:  # what is found unmoved in REMOTE, though the listing did not tell, is replaced
+        return action._replace(verb=Verb.UPLOAD, reason=_CHANGED_HERE, conflict_if_different=why)
     return conflict(one, why, verdict.evidence)
 
 
