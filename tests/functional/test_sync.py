@@ -246,3 +246,32 @@ def test_what_is_in_the_way(
     else:
         assert both(synced)[0] == both(synced)[1]
         assert rows(sync(synced)) == {}
+
+
+def test_a_saved_plan_is_done(synced: World, tmp_path: Path) -> None:
+    write(synced.local / "f", HERE)
+    put(synced, "g", THERE)
+    write(synced.local / "n", b"new")
+    write(synced.local / "more/0", None)
+    os.utime(synced.local / "more/1")  # touched, and gone there
+    put(synced, "more/1", None)
+    plan = nbsync.plan("sync", synced.local, synced.remote)
+    plan.save(tmp_path / "plan.jsonl")
+    done = nbsync.apply(tmp_path / "plan.jsonl")
+    assert done.ok
+    assert set(rows(done)) == set(rows(plan)) == {"f", "g", "n", "more/0", "more/1"}
+    files, objects = both(synced)
+    assert files == objects == {"f": HERE, "g": THERE, "n": b"new", "more/2": OLD}
+
+
+@pytest.mark.parametrize("side", ["local", "remote", "both"])
+def test_a_saved_plan_ends_conflicts_as_it_says(synced: World, tmp_path: Path, side: str) -> None:
+    write(synced.local / "f", HERE)
+    put(synced, "f", THERE)
+    nbsync.plan("sync", synced.local, synced.remote, on_conflict=side).save(tmp_path / "plan.jsonl")
+    done = nbsync.apply(tmp_path / "plan.jsonl")
+    assert done.ok
+    files, objects = both(synced)
+    assert files == objects
+    assert {HERE, THERE} <= {*files.values(), *(content for _, content in synced.trash())}
+    assert len(files) == (6 if side == "both" else 5)
