@@ -128,7 +128,7 @@ def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Ac
     maybe_unedited = row is not None and may_be_unedited(local, row)
     action = work(one, Verb.DOWNLOAD, f"{why}: {_TAKEN.get(policy.on_conflict, '')}", verdict.evidence)
     action = action._replace(
-        check=verdict.same is None or maybe_unedited or (policy.on_conflict == "report" and untold(remote, row)),
+        check=verdict.same is None or maybe_unedited,
         unedited=(Verb.DOWNLOAD, _CHANGED_THERE) if maybe_unedited else None,
     )
     if policy.on_conflict == "remote":
@@ -137,8 +137,10 @@ def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Ac
         return _available(action._replace(copy=policy.copy_of(one.path)))
     if policy.on_conflict == "local":
         return action._replace(verb=Verb.UPLOAD, rescue=not policy.keeps_versions)
-    if action.check:  # what is found unmoved in REMOTE, though the listing did not tell, is replaced
-        return action._replace(verb=Verb.UPLOAD, reason=_CHANGED_HERE, conflict_if_different=why)
+    if untold(remote, row):  # if it is found to be as recorded, it is only what is here that changed
+        return action._replace(verb=Verb.UPLOAD, reason=_CHANGED_HERE, check=True, conflict_if_different=why)
+    if action.check:
+        return action._replace(conflict_if_different=why)
     return conflict(one, why, verdict.evidence)
 
 
