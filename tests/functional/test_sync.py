@@ -104,6 +104,7 @@ def test_what_each_side_changed_goes_to_the_other(
 
 def test_a_second_sync_costs_one_list(synced: World) -> None:
     again = sync(synced)
+    assert f"sync {synced.local} ↔ s3://" in str(again)
     assert again.counts["hit"] == 5
     assert {name: count for name, count in again.requests.items() if count} == {"list": 1}
 
@@ -275,3 +276,17 @@ def test_a_saved_plan_ends_conflicts_as_it_says(synced: World, tmp_path: Path, s
     assert files == objects
     assert {HERE, THERE} <= {*files.values(), *(content for _, content in synced.trash())}
     assert len(files) == (6 if side == "both" else 5)
+
+
+def test_the_one_object_that_was_synced_is_meant_when_it_is_gone(synced: World) -> None:
+    local = synced.local.parent / "one"
+    write(local / "other", b"nobody's business")
+    remote = f"{synced.remote.rstrip('/')}/f"
+    assert rows(nbsync.sync(local, remote)) == {"f": ("download", "miss")}
+    synced.remove("f")
+    with pytest.raises(GuardRefusal, match="has no objects"):
+        nbsync.sync(local, remote)
+    result = nbsync.sync(local, remote, allow_empty_source=True)
+    assert rows(result) == {"f": ("delete-local", "deleted")}
+    assert [path.name for path in local.iterdir() if path.name != ".nbsync"] == ["other"]
+    assert "f" not in both(synced)[1]
