@@ -157,7 +157,7 @@ class Pipeline:
             self._bucket, self._sides.root, self._options, prefix, place.state_dir,
             Limiter(self._options.bandwidth, run.wait), run.cancel, self._setup.dry_run, now_ns=place.file_time_ns,
             controller=self._setup.controller, journal=place.open_journal(), stopped=lambda: run.stopped,
-            as_planned=self._decider.as_planned, holds_doubts=True,
+            as_planned=self._decider.as_planned, both_ways=self._decider.direction is Direction.BOTH, holds_doubts=True,
         )  # fmt: skip
 
     # ---- deciding and doing -------------------------------------------------------------------------

@@ -290,3 +290,19 @@ def test_the_one_object_that_was_synced_is_meant_when_it_is_gone(synced: World) 
     assert rows(result) == {"f": ("delete-local", "deleted")}
     assert [path.name for path in local.iterdir() if path.name != ".nbsync"] == ["other"]
     assert "f" not in both(synced)[1]
+
+
+def test_an_edit_while_its_object_is_fetched_is_a_conflict(synced: World, memory: Any) -> None:
+    put(synced, "f", THERE)
+
+    def edited(request: Any, send: Any) -> Any:
+        answer = send(request)
+        if request.method == "GET" and "list-type" not in str(request):
+            write(synced.local / "f", HERE)
+        return answer
+
+    with memory.hooked(edited):
+        result = sync(synced)
+    assert rows(result) == {"f": ("download", "conflict")}
+    files, objects = both(synced)
+    assert (files["f"], objects["f"]) == (HERE, THERE)
