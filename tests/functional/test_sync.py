@@ -11,7 +11,7 @@ import pytest
 
 import nbsync
 from nbsync import SyncResult
-from nbsync.errors import GuardRefusal
+from nbsync.errors import GuardRefusal, UsageError
 from tests.functional.world import World
 
 OLD, HERE, THERE = b"as it was synced", b"as edited here!!", b"edited in REMOTE"  # of one size: content decides
@@ -306,3 +306,11 @@ def test_an_edit_while_its_object_is_fetched_is_a_conflict(synced: World, memory
     assert rows(result) == {"f": ("download", "conflict")}
     files, objects = both(synced)
     assert (files["f"], objects["f"]) == (HERE, THERE)
+
+
+def test_a_sync_is_remembered(synced: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(synced.local)
+    status = nbsync.status(synced.local)
+    assert f"s3://{synced.bucket}/{synced.prefix}" in str(status.to_dict())
+    with pytest.raises(UsageError, match=f"the last sync was: sync s3://{synced.bucket}/"):
+        nbsync.push()
