@@ -311,6 +311,6 @@ def test_an_edit_while_its_object_is_fetched_is_a_conflict(synced: World, memory
 def test_a_sync_is_remembered(synced: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(synced.local)
     status = nbsync.status(synced.local)
-    assert f"s3://{synced.bucket}/{synced.prefix}" in str(status.to_dict())
+    assert f"synced both ways with s3://{synced.bucket}/{synced.prefix}" in status._repr_mimebundle_()["text/plain"]
     with pytest.raises(UsageError, match=f"the last sync was: sync s3://{synced.bucket}/"):
         nbsync.push()
