@@ -10,7 +10,7 @@ import pytest
 from nbsync.core.clock import of_remote_alone
 from nbsync.core.decide import CHANGED_IN_REMOTE, EDITED_HERE, NEVER_SYNCED
 from nbsync.core.model import Direction, Joined, Kind, RecordedEntry
-from nbsync.engine.deciders import AsPlanned, Decider, Fresh
+from nbsync.engine.deciders import AsPlanned, Decider, Fresh, OneWay
 from nbsync.engine.source import Seen
 from nbsync.errors import GuardRefusal
 from tests.unit.core.entries import here, row, there
@@ -35,7 +35,7 @@ BELIEVED = Recorded(proved=True)
 
 def fresh(direction: str, **more: Any) -> Fresh:
     these = sides(direction, **more)
-    decider = Fresh(these, these.scope.admits)
+    decider = Fresh(these, these.scope.admits, OneWay(these))
     decider.begin("", BELIEVED)
     return decider
 
@@ -190,8 +190,8 @@ def test_what_a_sync_asks_of_its_decider() -> None:
 
     assert (pull.direction, pull.as_planned, pull.may_delete) == (Direction.PULL, False, False)
     assert (plan.direction, plan.as_planned, plan.may_delete) == (Direction.PUSH, True, True)
-    assert [direction.changes_local for direction in Direction] == [True, False]
-    assert [direction.changes_remote for direction in Direction] == [False, True]
+    assert [way for way in Direction if way.changes_local] == [Direction.PULL, Direction.BOTH]
+    assert [way for way in Direction if way.changes_remote] == [Direction.PUSH, Direction.BOTH]
 
 
 def test_what_is_not_proved_is_no_reason_to_replace_a_file_without_a_copy() -> None:
