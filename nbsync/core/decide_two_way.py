@@ -122,8 +122,9 @@ def _both(one: Joined, local: LocalEntry, remote: RemoteEntry, policy: TwoWay) -
 
 def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Action:
     """Both sides may have changed: read them, unless they are known to differ, and end it as the user wants."""
-    local, row = one.local, one.recorded
+    local, remote, row = one.local, one.remote, one.recorded
     assert local is not None  # both sides have it
+    assert remote is not None
     maybe_unedited = row is not None and may_be_unedited(local, row)
     action = work(one, Verb.DOWNLOAD, f"{why}: {_TAKEN.get(policy.on_conflict, '')}", verdict.evidence)
     action = action._replace(
@@ -136,6 +137,8 @@ def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Ac
         return _available(action._replace(copy=policy.copy_of(one.path)))
     if policy.on_conflict == "local":
         return action._replace(verb=Verb.UPLOAD, rescue=not policy.keeps_versions)
+    if untold(remote, row):  # if it is found to be as recorded, it is only what is here that changed
+        return action._replace(verb=Verb.UPLOAD, reason=_CHANGED_HERE, check=True, conflict_if_different=why)
     if action.check:
         return action._replace(conflict_if_different=why)
     return conflict(one, why, verdict.evidence)

@@ -28,7 +28,7 @@ _NEEDS = {  # the side that each verb works on
 class Header(NamedTuple):
     """What a plan is for. `options` are those that were given, by name; `counts` the plan's rows by status."""
 
-    direction: str  # pull or push
+    direction: str  # pull, push or sync
     remote: str  # s3://bucket/prefix/
     local: str  # absolute
     endpoint: str  # scheme://host:port/path
@@ -118,7 +118,7 @@ def read_header(line: str, name: str) -> Header:
             raise _Damaged(f"was written by a newer nbsync ({found.text('version')}): update nbsync to apply it")
         options, counts = found.mapping("options"), found.mapping("counts")
         header = Header(
-            found.one_of("direction", ("pull", "push")), found.text("remote"), found.text("local"),
+            found.one_of("direction", ("pull", "push", "sync")), found.text("remote"), found.text("local"),
             found.text("endpoint"), found.text("region"), found.text("profile"), options, found.flag("listed"),
             {status: _integer(count, 0) for status, count in counts.items()}, found.integer("items", 0),
             found.text("planned_at"), found.text("version"),

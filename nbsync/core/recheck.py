@@ -28,6 +28,8 @@ def hold(item: Action, one: Joined, now: Action | None) -> Action:
     moved = _moved(item, one)
     if moved:
         return _overtaken(item, one, moved)
+    if now is not None and now.unedited is not None and item.verb is now.unedited[0]:
+        return now  # what the plan found unedited is read again
     if now is None or now.status is not Status.PLANNED or (now.verb, now.in_the_way) != (item.verb, item.in_the_way):
         why = f" ({now.reason})" if now is not None and now.reason != item.reason else ""
         return now if now is not None and now.status is Status.CONFLICT else conflict(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from nbsync.core import decide
 from nbsync.core.join import known_again
-from nbsync.core.model import Action, Joined, Status, Verb
+from nbsync.core.model import Action, Direction, Joined, Status, Verb
 from nbsync.core.names import printable
 from nbsync.core.saved_options import FILES, repeated_options
 from nbsync.engine import notes
@@ -82,13 +82,25 @@ class Pipeline:
         self._notes.remote = notes.remote(self._sides.location)
         try:
             with closing(Remote(self._bucket, self._sides, self._decider.admits)) as remote:
-                opened = remote.open(single=self._decider.direction.changes_local)
+                opened = self._one_that_was(remote.open(single=self._decider.direction.changes_local))
                 self._notes.remote = notes.remote(self._sides.location, opened.nothing)
                 self._begin(opened)
                 self._in_record(remote, opened)
         finally:
             self._notes.waited = self._setup.notes.waited
             self._result.notes = self._notes.told()
+
+    def _one_that_was(self, opened: Opened) -> Opened:
+        """The same; both ways, the one object that was synced as REMOTE is still meant when it is deleted."""
+        location = self._sides.location
+        name = location.single_key.rpartition("/")[2]
+        if not opened.nothing or not name or self._decider.direction is not Direction.BOTH:
+            return opened
+        folder = location.parent().prefix
+        state = self._place.open_record(RemoteName(self._bucket.endpoint, location.bucket, folder))
+        was_there = state.row(name) is not None
+        state.close()
+        return Opened(folder, iter(()), name) if was_there else opened
 
     def _begin(self, opened: Opened) -> None:
         """REMOTE has answered; nothing is decided yet."""
@@ -145,7 +157,7 @@ class Pipeline:
             self._bucket, self._sides.root, self._options, prefix, place.state_dir,
             Limiter(self._options.bandwidth, run.wait), run.cancel, self._setup.dry_run, now_ns=place.file_time_ns,
             controller=self._setup.controller, journal=place.open_journal(), stopped=lambda: run.stopped,
-            as_planned=self._decider.as_planned, holds_doubts=True,
+            as_planned=self._decider.as_planned, both_ways=self._decider.direction is Direction.BOTH, holds_doubts=True,
         )  # fmt: skip
 
     # ---- deciding and doing -------------------------------------------------------------------------

@@ -27,14 +27,14 @@ _PURPOSE = "syncs"
 _MODE = 0o644  # whatever the umask: who else could write into it could send a push elsewhere
 _MOST = 20  # syncs that are remembered
 _MOST_BYTES = 1 << 20
-_KINDS = (("pull", "pull"), ("push", "push"), ("apply", "pull"), ("apply", "push"))
+_KINDS = {(command, way) for way in ("pull", "push", "sync") for command in (way, "apply")}
 
 
 class PastSync(NamedTuple):
     """One kind of sync with one REMOTE, the last time that it was done. Times in ns since the epoch.
 
     Attributes:
-        command: `pull`, `push` or `apply`.
+        command: `pull`, `push`, `sync` or `apply`.
         remote: REMOTE as a URI; `bucket` and `prefix` are those of its recorded rows.
         ended_ns: 0 if it was refused half way, stopped or killed.
         problems: how many it ended with.

@@ -94,9 +94,12 @@ def _facts(found: Status) -> list[str]:
     return [*facts, "no request made", formats.duration(found.seconds), _version.NAMED]
 
 
+_WAYS = {"pull": "pulled from", "push": "pushed to", "sync": "synced both ways with"}
+
+
 def _synced(sync: Synced) -> str:
     """One REMOTE with when and how, in words."""
-    ways = {"pull": f"pulled from {sync.remote}", "push": f"pushed to {sync.remote}"}
+    ways = {way: f"{how} {sync.remote}" for way, how in _WAYS.items()}
     way = ways.get(sync.direction, f"with {sync.remote}, by an earlier nbsync")
     told = [f"{way} by a plan" if sync.command == "apply" else way]
     if sync.began:

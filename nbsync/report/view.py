@@ -88,10 +88,10 @@ def sign(seen: View, row: Row) -> str:
 
 
 def title(command: str, remote: str, local: str, direction: str, *, dry_run: bool = False) -> str:
-    """`push data → s3://bucket/p/`."""
-    if command == "verify":
-        return f"verify {local} ↔ {remote}"
-    ends = " → ".join(filter(None, (local, remote) if direction == "push" else (remote, local)))
+    """`push data → s3://bucket/p/`; `sync data ↔ s3://bucket/p/`."""
+    both = command == "verify" or direction == "sync"
+    from_local = both or direction == "push"
+    ends = (" ↔ " if both else " → ").join(filter(None, (local, remote) if from_local else (remote, local)))
     name = f"{command} {direction}".rstrip() if command in ("plan", "apply") else command
     return f"{name}{' (dry run)' if dry_run and command != 'plan' else ''} {ends}"
 

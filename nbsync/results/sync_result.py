@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbsync._version import __version__
 from nbsync.core import planfile
 from nbsync.core.call import Call
-from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status
+from nbsync.core.model import ASSURANCES, UNKNOWN, Action, NodeResult, Problem, Row, Status, Verb
 from nbsync.core.options import build_options
 from nbsync.core.planfile import Header, SavedPlan
 from nbsync.core.saved_options import FILES, saved_options
@@ -216,8 +216,8 @@ class SyncPlan(SyncResult):
         self._place, self._items = place, items
 
     def add(self, item: Action) -> None:
-        """Plan one more thing to do."""
-        if self._items is not None:
+        """Plan one more thing to do; the upload of a copy follows from the item that leaves it."""
+        if self._items is not None and not (item.verb is Verb.UPLOAD and item.namesake):
             self._items.add(item)
             self.trashing += item.trash
 

@@ -62,6 +62,7 @@ class Context:
     cancel: threading.Event
     dry_run: bool = False
     as_planned: bool = False  # what changes while the run goes on is not decided again: it is a conflict
+    both_ways: bool = False  # what is edited here while the run goes on would go to REMOTE: it is not replaced
     now_ns: Callable[[], int] = time.time_ns
     sleep: Callable[[float], None] = time.sleep
     clearing: threading.Lock = field(default_factory=threading.Lock)  # held while a path is moved out of the way

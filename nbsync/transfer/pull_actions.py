@@ -105,7 +105,7 @@ def _install(ctx: Context, action: Action, remote: RemoteEntry, staged: Staged, 
                        evidence, remote.size, record=record)  # fmt: skip
     if ctx.as_planned and not action.in_the_way and not _as_seen(ctx, action):
         return _conflict(action, CHANGED_LOCALLY)
-    if action.copy and _unchanged(ctx, action) is None:
+    if ctx.both_ways and not action.in_the_way and not _as_seen(ctx, action):
         return _conflict(action, CHANGED_MEANWHILE)
     try:
         if action.in_the_way:

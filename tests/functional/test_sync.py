@@ -11,7 +11,7 @@ import pytest
 
 import nbsync
 from nbsync import SyncResult
-from nbsync.errors import GuardRefusal
+from nbsync.errors import GuardRefusal, UsageError
 from tests.functional.world import World
 
 OLD, HERE, THERE = b"as it was synced", b"as edited here!!", b"edited in REMOTE"  # of one size: content decides
@@ -104,6 +104,7 @@ def test_what_each_side_changed_goes_to_the_other(
 
 def test_a_second_sync_costs_one_list(synced: World) -> None:
     again = sync(synced)
+    assert f"sync {synced.local} ↔ s3://" in str(again)
     assert again.counts["hit"] == 5
     assert {name: count for name, count in again.requests.items() if count} == {"list": 1}
 
@@ -246,3 +247,70 @@ def test_what_is_in_the_way(
     else:
         assert both(synced)[0] == both(synced)[1]
         assert rows(sync(synced)) == {}
+
+
+def test_a_saved_plan_is_done(synced: World, tmp_path: Path) -> None:
+    write(synced.local / "f", HERE)
+    put(synced, "g", THERE)
+    write(synced.local / "n", b"new")
+    write(synced.local / "more/0", None)
+    os.utime(synced.local / "more/1")  # touched, and gone there
+    put(synced, "more/1", None)
+    plan = nbsync.plan("sync", synced.local, synced.remote)
+    plan.save(tmp_path / "plan.jsonl")
+    done = nbsync.apply(tmp_path / "plan.jsonl")
+    assert done.ok
+    assert set(rows(done)) == set(rows(plan)) == {"f", "g", "n", "more/0", "more/1"}
+    files, objects = both(synced)
+    assert files == objects == {"f": HERE, "g": THERE, "n": b"new", "more/2": OLD}
+
+
+@pytest.mark.parametrize("side", ["local", "remote", "both"])
+def test_a_saved_plan_ends_conflicts_as_it_says(synced: World, tmp_path: Path, side: str) -> None:
+    write(synced.local / "f", HERE)
+    put(synced, "f", THERE)
+    nbsync.plan("sync", synced.local, synced.remote, on_conflict=side).save(tmp_path / "plan.jsonl")
+    done = nbsync.apply(tmp_path / "plan.jsonl")
+    assert done.ok
+    files, objects = both(synced)
+    assert files == objects
+    assert {HERE, THERE} <= {*files.values(), *(content for _, content in synced.trash())}
+    assert len(files) == (6 if side == "both" else 5)
+
+
+def test_the_one_object_that_was_synced_is_meant_when_it_is_gone(synced: World) -> None:
+    local = synced.local.parent / "one"
+    write(local / "other", b"nobody's business")
+    remote = f"{synced.remote.rstrip('/')}/f"
+    assert rows(nbsync.sync(local, remote)) == {"f": ("download", "miss")}
+    synced.remove("f")
+    with pytest.raises(GuardRefusal, match="has no objects"):
+        nbsync.sync(local, remote)
+    result = nbsync.sync(local, remote, allow_empty_source=True)
+    assert rows(result) == {"f": ("delete-local", "deleted")}
+    assert [path.name for path in local.iterdir() if path.name != ".nbsync"] == ["other"]
+    assert "f" not in both(synced)[1]
+
+
+def test_an_edit_while_its_object_is_fetched_is_a_conflict(synced: World, memory: Any) -> None:
+    put(synced, "f", THERE)
+
+    def edited(request: Any, send: Any) -> Any:
+        answer = send(request)
+        if request.method == "GET" and "list-type" not in str(request):
+            write(synced.local / "f", HERE)
+        return answer
+
+    with memory.hooked(edited):
+        result = sync(synced)
+    assert rows(result) == {"f": ("download", "conflict")}
+    files, objects = both(synced)
+    assert (files["f"], objects["f"]) == (HERE, THERE)
+
+
+def test_a_sync_is_remembered(synced: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(synced.local)
+    status = nbsync.status(synced.local)
+    assert f"synced both ways with s3://{synced.bucket}/{synced.prefix}" in status._repr_mimebundle_()["text/plain"]
+    with pytest.raises(UsageError, match=f"the last sync was: sync s3://{synced.bucket}/"):
+        nbsync.push()

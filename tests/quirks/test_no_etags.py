@@ -115,6 +115,18 @@ def test_an_edit_meets_what_another_has_pushed(kind: type[Request], etags: bool,
         assert at.push("--delete", "--allow-empty-source").counts == {"deleted": 1}
 
 
+@pytest.mark.parametrize(("kind", "etags"), KINDS)
+@pytest.mark.parametrize("edit", [b"two", b"longer"])
+def test_an_edit_of_one_side_goes_to_the_other_both_ways(kind: type[Request], etags: bool, edit: bytes) -> None:
+    with odd(kind, etags=etags) as at:
+        at.write("a", b"one")
+        at.run("sync", at.local, "s3://b/p")
+        at.write("a", edit)
+        ran = at.run("sync", at.local, "s3://b/p")
+        assert (ran.code, ran.row("a")["action"], ran.row("a")["status"]) == (0, "upload", "miss"), ran
+        assert at.remote() == at.files() == {"a": edit}
+
+
 @pytest.mark.parametrize("size", [3, BIG])
 def test_a_change_after_the_listing_is_never_overwritten(size: int) -> None:
     with odd(Request, etags=False) as at:

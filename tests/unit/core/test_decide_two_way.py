@@ -48,6 +48,7 @@ TABLE: list[tuple[Joined, Any]] = [
     (one(longer, larger, row()), ("conflict", "conflict")),
     (one(longer, changed, row()), ("conflict", "conflict")),
     (one(edited, larger, row(content="")), ("conflict", "conflict")),
+    (one(longer, there(etag=""), row()), ("upload", True, "", True)),
     # row, one side gone
     (one(None, there(), row()), ("delete-remote", False, "", False)),
     (one(None, changed, row()), ("download", False, "", False)),
@@ -167,4 +168,4 @@ def test_nothing_is_lost_that_only_one_side_has(
     if action.verb is Verb.DELETE_REMOTE:
         assert not changed_there
     if action.verb is Verb.UPLOAD and remote is not None:
-        assert not changed_there or action.rescue
+        assert not changed_there or action.rescue or action.conflict_if_different

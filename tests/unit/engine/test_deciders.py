@@ -190,8 +190,8 @@ def test_what_a_sync_asks_of_its_decider() -> None:
 
     assert (pull.direction, pull.as_planned, pull.may_delete) == (Direction.PULL, False, False)
     assert (plan.direction, plan.as_planned, plan.may_delete) == (Direction.PUSH, True, True)
-    assert [direction.changes_local for direction in Direction] == [True, False, True]
-    assert [direction.changes_remote for direction in Direction] == [False, True, True]
+    assert [way for way in Direction if way.changes_local] == [Direction.PULL, Direction.BOTH]
+    assert [way for way in Direction if way.changes_remote] == [Direction.PUSH, Direction.BOTH]
 
 
 def test_what_is_not_proved_is_no_reason_to_replace_a_file_without_a_copy() -> None:
