@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nbsync.core import names
+from nbsync.core.commands import directions
 from nbsync.core.model import Action, Evidence, Kind, LocalEntry, RemoteEntry, Status, Verb
 from nbsync.errors import UsageError
 
@@ -118,7 +119,7 @@ def read_header(line: str, name: str) -> Header:
             raise _Damaged(f"was written by a newer nbsync ({found.text('version')}): update nbsync to apply it")
         options, counts = found.mapping("options"), found.mapping("counts")
         header = Header(
-            found.one_of("direction", ("pull", "push", "sync")), found.text("remote"), found.text("local"),
+            found.one_of("direction", directions()), found.text("remote"), found.text("local"),
             found.text("endpoint"), found.text("region"), found.text("profile"), options, found.flag("listed"),
             {status: _integer(count, 0) for status, count in counts.items()}, found.integer("items", 0),
             found.text("planned_at"), found.text("version"),

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from nbsync.core.commands import directions
 from nbsync.core.options import build_options
 from nbsync.errors import UsageError
 from nbsync.local import own_secret
@@ -27,7 +28,7 @@ _PURPOSE = "syncs"
 _MODE = 0o644  # whatever the umask: who else could write into it could send a push elsewhere
 _MOST = 20  # syncs that are remembered
 _MOST_BYTES = 1 << 20
-_KINDS = {(command, way) for way in ("pull", "push", "sync") for command in (way, "apply")}
+_KINDS = {(command, way) for way in directions() for command in (way, "apply")}
 
 
 class PastSync(NamedTuple):

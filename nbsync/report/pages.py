@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nbsync import _version
 from nbsync.core.local_changes import Change
+from nbsync.core.model import Direction
 from nbsync.report import formats
 from nbsync.results.diagnosis import OK, PROBLEM, WARNING, Diagnosis
 from nbsync.results.folder_status import CHANGES, Status, Synced
@@ -94,12 +95,12 @@ def _facts(found: Status) -> list[str]:
     return [*facts, "no request made", formats.duration(found.seconds), _version.NAMED]
 
 
-_WAYS = {"pull": "pulled from", "push": "pushed to", "sync": "synced both ways with"}
-
-
 def _synced(sync: Synced) -> str:
     """One REMOTE with when and how, in words."""
-    ways = {way: f"{how} {sync.remote}" for way, how in _WAYS.items()}
+    ways = {
+        Direction.PULL.value: f"pulled from {sync.remote}", Direction.PUSH.value: f"pushed to {sync.remote}",
+        Direction.BOTH.value: f"synced both ways with {sync.remote}",
+    }  # fmt: skip
     way = ways.get(sync.direction, f"with {sync.remote}, by an earlier nbsync")
     told = [f"{way} by a plan" if sync.command == "apply" else way]
     if sync.began:
