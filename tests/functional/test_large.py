@@ -248,11 +248,10 @@ def test_a_server_that_falls_silent_fails_the_file_and_what_came_is_kept(
 ) -> None:
     world.put("big", body) if direction == "pull" else world.write("big", body)
     real, lock, count = Client.request, threading.Lock(), itertools.count()
-    answered = 1 if direction == "pull" else 2  # moto does not confirm the CRC of a part: it is sent again, by its MD5
 
     def request(client: Client, method: str, key: str = "", **more: Any) -> Response:
         with lock:
-            silent = (is_range(more) or "partNumber" in parameters(more)) and next(count) >= answered
+            silent = (is_range(more) or "partNumber" in parameters(more)) and next(count) >= 1
         return real(black_hole(client) if silent else client, method, key, **more)
 
     with monkeypatch.context() as patch:

@@ -11,7 +11,7 @@ import pytest
 
 import nbsync
 import nbsync.api.job
-import nbsync.core.options
+import nbsync.core.call
 from nbsync.cli import main
 from nbsync.core.parts import MiB
 from nbsync.errors import LocalError, SyncProblems
@@ -204,7 +204,7 @@ def test_a_verify_that_takes_its_time_can_be_watched(world: World, monkeypatch: 
     """Its state is one that the progress knows, whenever somebody looks."""
     world.fill_both("a", "b")
     job = nbsync.api.job.SyncJob(
-        nbsync.core.options.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
+        nbsync.core.call.Call(command="verify", direction="push", remote=world.remote, local=str(world.local))
     )
     seen = {job.progress.state}
     while not job.poll():
