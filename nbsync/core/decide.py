@@ -25,12 +25,7 @@ from nbsync.core.model import (
 
 
 class Policy(NamedTuple):
-    """The options that deciding depends on.
-
-    Attributes:
-        on_conflict: where both sides changed: `report`, `local`, `remote` or `both`; empty: it was not given.
-        keep_edits: a pull leaves files alone that only LOCAL changed.
-    """
+    """The options that deciding depends on."""
 
     direction: Direction
     delete: bool = False
@@ -40,8 +35,6 @@ class Policy(NamedTuple):
     ignore_existing: bool = False
     admits: Callable[[str], bool] = lambda _path: True
     reaches: Callable[[str], bool] = lambda _folder: True  # may something below a folder be admitted?
-    on_conflict: str = ""
-    keep_edits: bool = False
     prefix_bytes: int = 0  # of REMOTE's prefix: the key's length is that more than the path's
     believed: Callable[[RecordedEntry], RecordedEntry] = lambda row: row  # as much of a row as is proved
 

@@ -161,9 +161,7 @@ class Options:
         None, "refuse the run if it would delete more than N files", metavar="N", parse=option_values.count,
         needs=("delete", ""), harmless=True)  # fmt: skip
     on_conflict: str = _how("", "where both sides changed: report it (default), take local or remote, or keep both",
-                            "pull", "sync", "plan", choices=("report", "local", "remote", "both"))  # fmt: skip
-    local_edits: str = _how("", "files that only LOCAL changed: replace them (default), or keep them", DOWNLOADS,
-                            choices=("replace", "keep"), harmless=True)  # fmt: skip
+                            "sync", "plan", choices=("report", "local", "remote", "both"))  # fmt: skip
     dry_run: bool = _how(False, "decide and show, change nothing (-n)", DRY_RUN, written=("-n", "--dry-run"), once=True,
                          saved=False)  # fmt: skip
     download: bool = _how(False, "fetch each object and compare the bytes; writes nothing", "verify")
