@@ -13,7 +13,7 @@ from typing import NamedTuple
 from nbsync.core.evidence import Digest
 from nbsync.core.hashing import PIECE_BYTES
 from nbsync.core.model import Evidence
-from nbsync.core.parts import MAX_PARTS, layout
+from nbsync.core.parts import MAX_PARTS, bare_etag, layout, parse_multipart_etag
 from nbsync.local.crc import crc_of
 from nbsync.local.digest import hasher_of
 
@@ -40,13 +40,15 @@ class Checksum(NamedTuple):
 def from_headers(headers: Mapping[str, str]) -> Checksum | None:
     """The full-object checksum in the headers of a GET or HEAD with checksum mode on, or None.
 
-    Composite checksums (`VALUE-N`, of a multipart upload's parts) do not speak of the whole content.
+    Composite checksums (`VALUE-N`, of a multipart upload's parts) do not speak of the whole content. Of an object in
+    parts, only CRC64NVME does so always; the others do where the service says so, for some services write a composite
+    one without its `-N`.
     """
-    if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
-        return None
-    for algorithm in _CHECKSUMS:
+    kind = headers.get("x-amz-checksum-type", "").upper()
+    unsaid = not kind and parse_multipart_etag(bare_etag(headers.get("etag", ""))) is not None
+    for algorithm in _CHECKSUMS if kind != "COMPOSITE" else ():
         value = headers.get(algorithm.header, "")
-        if value and "-" not in value:
+        if value and "-" not in value and not (unsaid and algorithm is not Evidence.CRC64NVME):
             return Checksum(algorithm, value)
     return None
 

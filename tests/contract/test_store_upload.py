@@ -139,7 +139,7 @@ def test_push_headers_are_kept(store: Store, size: int) -> None:
         "content_disposition": 'attachment; filename="a  b.csv"',
         "content_language": "de",
         "cache_control": "max-age=60, public",
-        "metadata": (("PartPool", "a  b"), ("x", " led")),
+        "metadata": (("Team", "a  b"), ("x", " led")),
     }
     upload(store.context(**options), store.file("a.csv", content(size)), "a.csv", NEW, Activity())
     said = head(store, "a.csv")
