@@ -9,10 +9,10 @@ The whole suite runs in several processes (pytest-xdist), tests that are named o
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 SECONDS_TO_END = 6.0
 _HERE = Path(__file__).parent
 _STARTED: list[Server] = []
-_WORKERS: list[int] = []
+_WORKERS: list[subprocess.Popen[bytes]] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,8 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_testnodeready(node: WorkerController) -> None:
-    """A process that shares the suite's tests is there. (Its pid is not to be had in public.)"""
-    _WORKERS.append(node.gateway._io.popen.pid)
+    """A process that shares the suite's tests is there. (It is not to be had in public.)"""
+    _WORKERS.append(node.gateway._io.popen)
 
 
 def _end_session(_signal: int, _frame: object) -> None:
@@ -76,9 +76,8 @@ def _end_session(_signal: int, _frame: object) -> None:
     What is raised here may be raised anywhere in a test. If it is caught there, a timer ends the process.
     """
     signal.signal(signal.SIGTERM, lambda *_: None)
-    for pid in _WORKERS:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    for process in _WORKERS:
+        process.send_signal(signal.SIGTERM)
     if not _WORKERS:
         timer = threading.Timer(SECONDS_TO_END, _end_process)
         timer.daemon = True
