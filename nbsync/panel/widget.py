@@ -219,7 +219,7 @@ class SyncPanel(anywidget.AnyWidget):  # type: ignore[misc]  # ipywidgets has no
             self.selected_work = messages.todo(table.selected_actions) if table.selected else ""
             self.selected_deletes = table.deletes
             self.shown_selected, self.shown_tickable = table.shown_selected, table.shown_tickable
-            self.counts = {kind: count for kind, count in table.counts.items() if count}
+            self.counts = {kind: table.counts[kind] for kind in KINDS if table.counts.get(kind)}
             self.can_apply = session.plan is not None and bool(table.selected) and not (session.busy or self.stale)
             self.progress = messages.progress(session.snapshot, busy=session.busy)
             self.order, self.revision = table.order, table.changes

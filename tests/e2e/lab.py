@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Lab:
     root: Path
     settings: Path
     page: str = "lab/tree"
+    user: Mapping[str, str] = field(default_factory=dict)  # the variables that say whose it is
 
     def theme(self, name: str) -> None:
         """The theme of the pages that are opened from now on: `JupyterLab Light` or `JupyterLab Dark`."""
@@ -115,7 +116,8 @@ def running_lab(
                f"--ServerApp.base_url={base_url}", f"--IdentityProvider.token={TOKEN}",
                "--LabApp.extension_manager=readonly"]  # fmt: skip
     variables = environment({**env, **{name: str(folder / room) for name, room in rooms.items()}})
-    lab = Lab(f"http://127.0.0.1:{port}{base_url.rstrip('/')}", root, folder / "settings", page)
+    lab = Lab(f"http://127.0.0.1:{port}{base_url.rstrip('/')}", root, folder / "settings", page,
+              {name: variables[name] for name in ("HOME", "XDG_STATE_HOME")})  # fmt: skip
     with (folder / "log").open("w") as log, process(
         command, cwd=root, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
     ) as running:  # fmt: skip

@@ -227,7 +227,7 @@ def test_a_line_that_is_lost_is_said_and_taken_up(page: Page, lab: Lab, half_don
 
 def test_what_i_edited_is_said_and_kept(lab: Lab, page: Page, moto_server: Server, store: str, data: Path) -> None:
     fill(moto_server, store, {"raw/2024/forest.csv": b"theirs", "raw/2024/coast.csv": b"theirs", "raw/same.csv": b"1"})
-    nbsync("pull", f"{store}/raw", "data", cwd=lab.root, env=moto_server.env())
+    nbsync("pull", f"{store}/raw", "data", cwd=lab.root, env={**moto_server.env(), **lab.user})
     (data / "2024" / "forest.csv").write_bytes(b"mine")
     fill(moto_server, store, {"raw/2024/forest.csv": b"theirs, newer", "raw/2024/coast.csv": b"theirs, newer"})
     page.emulate_media(color_scheme="dark")
@@ -242,7 +242,7 @@ def test_what_i_edited_is_said_and_kept(lab: Lab, page: Page, moto_server: Serve
     arrived(page, lab)
     assert (data / "2024" / "forest.csv").read_bytes() == b"theirs, newer"
     assert command == "nbsync undo data"
-    assert nbsync(*command.split()[1:], cwd=lab.root, env={}).returncode == 0
+    assert nbsync(*command.split()[1:], cwd=lab.root, env=lab.user).returncode == 0
     assert (data / "2024" / "forest.csv").read_bytes() == b"mine"
 
 
@@ -250,7 +250,7 @@ def test_what_i_edit_while_the_page_asks_is_kept_and_said_afterwards(
     lab: Lab, page: Page, moto_server: Server, store: str, data: Path
 ) -> None:
     fill(moto_server, store, {"raw/a.csv": b"theirs"})
-    nbsync("pull", f"{store}/raw", "data", cwd=lab.root, env=moto_server.env())
+    nbsync("pull", f"{store}/raw", "data", cwd=lab.root, env={**moto_server.env(), **lab.user})
     fill(moto_server, store, {"raw/a.csv": b"theirs, newer"})
     visit(page, lab, link(store))
     says(page, "Pull 1 file into data?")
@@ -259,7 +259,7 @@ def test_what_i_edit_while_the_page_asks_is_kept_and_said_afterwards(
     button(page, "Pull 1 file").click()
     says(page, "1 file pulled into data")
     expect(page.locator(".callout")).to_contain_text("1 file with changes of yours was replaced")
-    assert nbsync("undo", "data", cwd=lab.root, env={}).returncode == 0
+    assert nbsync("undo", "data", cwd=lab.root, env=lab.user).returncode == 0
     assert (data / "a.csv").read_bytes() == b"mine"
     button(page, "Open").click()
     arrived(page, lab)

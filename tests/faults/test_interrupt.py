@@ -133,7 +133,8 @@ def test_ctrl_c_in_the_shell(world: FaultyWorld, name: str) -> None:
     assert running.returncode == 130
     assert took < SECONDS, f"{took:.2f} s"
     assert "stopped by the user" in err
-    assert len(err.splitlines()) == 1
+    waited = ["nbsync: waiting for another nbsync run in this folder"] if name == "lock" else []
+    assert err.splitlines()[:-1] in ([], waited)
     assert (" a " in out) == begun, out
     assert world.target(direction) == ({"a": files["a"]} if begun else {})
     world.tidy(resumable="kept" if direction == "pull" else "")

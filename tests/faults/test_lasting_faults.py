@@ -237,9 +237,9 @@ def test_a_service_that_asks_for_less_gets_less(world: FaultyWorld, monkeypatch:
     slow = Controller.slow_down
 
     def slow_down_seen(controller: Controller) -> None:
-        before = controller.gate.limit
+        before = controller.concurrency.limit
         slow(controller)
-        limits.append((before, controller.gate.limit))
+        limits.append((before, controller.concurrency.limit))
 
     monkeypatch.setattr(Controller, "slow_down", slow_down_seen)
     world.proxy.on(Refusal(500, "InternalError"), "GetObject", times=3)
