@@ -54,7 +54,6 @@ class Option:
         place: it says which service or account: a user who gives it means to go there.
         configured: the user's AWS configuration may name it, too.
         file: its value is the path of a file to read.
-        pace: it says how much at once, how fast or how patiently, and nothing of what is done.
         harmless: a plan that somebody else made may bring it. It says which files, how fast, or what is told of an
             object; all else leads elsewhere, reads or writes files beside LOCAL, weakens a check, costs, or lets
             others read what is sent. What is new is not, until somebody has thought about it.
@@ -83,7 +82,6 @@ class Option:
     place: bool = False
     configured: bool = False
     file: bool = False
-    pace: bool = False
     harmless: bool = False
     excludes: tuple[str, ...] = ()
     needs: tuple[str, str] = ("", "")
@@ -183,20 +181,20 @@ class Options:
     preserve_mtime: bool = _how(False, "take x-amz-meta-mtime where the object has it", DOWNLOADS, "sync",
                                 harmless=True)  # fmt: skip
     jobs: int = _how(0, "transfers at once (default: chosen while running)", TRANSFERS, metavar="N",
-                     parse=option_values.jobs, pace=True, harmless=True, config="jobs")  # fmt: skip
+                     parse=option_values.jobs, harmless=True, config="jobs")  # fmt: skip
     on: str = _how("", "transfer on an engine's workers: dask://HOST:PORT, ipyparallel, ipyparallel:PROFILE", "pull",
                    "push", metavar="ENGINE")  # fmt: skip
     spread: str = _how("", "with --on: workers share a file system (default); or, pull only, each has its own", "pull",
                        "push", choices=("shared", "each"))  # fmt: skip
     bandwidth: int = _how(0, "at most so many bytes a second, e.g. 20MB/s", TRANSFERS, metavar="RATE",
-                          parse=option_values.rate, pace=True, harmless=True, config="bandwidth")  # fmt: skip
+                          parse=option_values.rate, harmless=True, config="bandwidth")  # fmt: skip
     trash_days: float | None = _how(
         None, "days that the trash is kept (default: 7, or NBSYNC_TRASH_DAYS)", SYNCS, "apply", "undo", metavar="N",
         parse=option_values.days, config="trash")  # fmt: skip
     timeout: float = _how(60.0, "seconds without a byte before a connection is given up", REQUESTS, metavar="SECONDS",
-                          parse=option_values.seconds, pace=True, harmless=True)  # fmt: skip
+                          parse=option_values.seconds, harmless=True)  # fmt: skip
     retries: int | None = _how(None, "times that a failed request is tried again (default: 8, or AWS_MAX_ATTEMPTS - 1)",
-                               REQUESTS, metavar="N", parse=option_values.count, pace=True, harmless=True)  # fmt: skip
+                               REQUESTS, metavar="N", parse=option_values.count, harmless=True)  # fmt: skip
 
     hub: str = _link("", "a JupyterHub: the link leads everybody to a server of their own", metavar="URL",
                      excludes=("server",))  # fmt: skip

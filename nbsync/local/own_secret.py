@@ -44,16 +44,6 @@ def proof(purpose: str, *told: Any) -> str:
     return _proof(_read() or _make(), purpose, told)
 
 
-def existing_proof(purpose: str, *told: Any) -> str:
-    """As `proof`; empty if there is no secret yet, by which anything could have been proved. Makes nothing.
-
-    Raises:
-        NoSecret: it cannot be read.
-    """
-    secret = _read()
-    return "" if secret is None else _proof(secret, purpose, told)
-
-
 def is_proved(found: object, purpose: str, *told: Any) -> bool:
     """Is `found` the proof that this user told this? Makes nothing."""
     if not isinstance(found, str) or not found.isascii():
