@@ -45,14 +45,12 @@ class TwoWay(NamedTuple):
     Attributes:
         on_conflict: `report`, `local`, `remote` or `both`.
         copy_of: the name that a local version gets beside REMOTE's.
-        keeps_versions: the bucket does; then an object that is replaced need not be saved.
         is_proved: did this user record that row? No other is a base: somebody else's could have files deleted.
         admits, reaches, compare, prefix_bytes: as decide.Policy.
     """
 
     on_conflict: str = "report"
     copy_of: Callable[[str], str] = lambda path: path
-    keeps_versions: bool = False
     compare: str = "content"
     admits: Callable[[str], bool] = lambda _path: True
     reaches: Callable[[str], bool] = lambda _folder: True
@@ -136,7 +134,7 @@ def _end_conflict(one: Joined, why: str, verdict: Verdict, policy: TwoWay) -> Ac
     if policy.on_conflict == "both":
         return _available(action._replace(copy=policy.copy_of(one.path)))
     if policy.on_conflict == "local":
-        return action._replace(verb=Verb.UPLOAD, rescue=not policy.keeps_versions)
+        return action._replace(verb=Verb.UPLOAD, rescue=True)
     if untold(remote, row):  # if it is found to be as recorded, it is only what is here that changed
         return action._replace(verb=Verb.UPLOAD, reason=_CHANGED_HERE, check=True, conflict_if_different=why)
     if action.check:

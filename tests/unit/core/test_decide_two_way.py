@@ -131,15 +131,14 @@ def test_how_a_conflict_ends(joined: Joined, end: str, expected: Any) -> None:
 
 
 def test_what_the_taken_side_replaces_is_saved() -> None:
-    def decided(end: str, **more: Any) -> Action:
-        action = decide_two_way(BOTH, TwoWay(on_conflict=end, copy_of=lambda path: path + ".copy", **more))
+    def decided(end: str) -> Action:
+        action = decide_two_way(BOTH, TwoWay(on_conflict=end, copy_of=lambda path: path + ".copy"))
         assert action is not None
         return action
 
     assert (decided("remote").trash, decided("remote").copy, decided("remote").rescue) == (True, "", False)
     assert (decided("both").trash, decided("both").copy) == (False, "f.copy")
     assert decided("local").rescue
-    assert not decided("local", keeps_versions=True).rescue
     assert decide_two_way(BOTH, TwoWay()).reason == BOTH_CHANGED  # type: ignore[union-attr]
     assert decide_two_way(NEW, TwoWay()).reason == NEVER_SYNCED  # type: ignore[union-attr]
 
