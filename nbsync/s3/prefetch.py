@@ -81,15 +81,15 @@ def pages(bucket: Bucket, fetch: Fetch, page_boundaries: PageBoundaries) -> Iter
     Raises:
         OutOfOrder: keys do not ascend. ListingError: the answers contradict themselves. Exception: what `fetch` raises.
     """
-    crew = _Prefetchers(bucket, fetch, page_boundaries)
-    crew.hire()
+    prefetchers = _Prefetchers(bucket, fetch, page_boundaries)
+    prefetchers.hire()
     try:
-        while (entries := crew.take()) is not None:
+        while (entries := prefetchers.take()) is not None:
             page_boundaries.note(entries)
             yield entries
         page_boundaries.complete = True
     finally:
-        crew.stop()
+        prefetchers.stop()
 
 
 class _Prefetchers:

@@ -29,7 +29,7 @@ _LOOKS = 3  # how often a file that changes under us is looked at again
 
 
 class Worker:
-    """One thread's hands. `activity` shows what it is doing."""
+    """Does Actions, one after another, in one thread. `activity` shows which."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
@@ -38,14 +38,14 @@ class Worker:
 
     @property
     def installer(self) -> Installer:
-        """What puts files into LOCAL; a run that changes something there has a room for it."""
+        """What puts files into LOCAL; a run that changes something there has a state directory for it."""
         assert self._own_installer is not None
         return self._own_installer
 
     def perform(self, action: Action, earlier: PriorAttempt = FIRST_ATTEMPT) -> Outcome:
         """Check if it has to be, then do it; in a run that changes nothing, check only.
 
-        `earlier` tells of a try that was not plain sailing.
+        `earlier` tells of an attempt that failed, or whose answer was lost.
         """
         return self._ending_in_a_row(action, lambda action: self._perform(action, earlier))
 
